@@ -1,0 +1,3 @@
+//! Host side of flowlet: training, export, quantization, scoring and simulation of normalizing flows.
+
+pub mod flow;

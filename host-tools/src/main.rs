@@ -1,0 +1,3 @@
+//! The `flowlet` command.
+
+fn main() {}
