@@ -22,7 +22,7 @@ pub mod toolchain;
 
 pub use board::{Board, UnknownBoard};
 pub use error::DeviceError;
-pub use firmware::{code_bytes, Binary, Firmware, Source};
+pub use firmware::{code_bytes, is_f64, is_panic, symbols, Binary, Firmware, Source};
 pub use flowlet_protocol::{error_code, error_text, JobError, Refusal, ScoreBits};
 pub use qemu::{Finished, Qemu};
 pub use simulate::{simulate, Row, Simulation, Simulator};
