@@ -1,4 +1,5 @@
 //! Host side of flowlet: training, export, quantization, scoring and simulation of normalizing flows.
 
 pub mod flow;
+pub mod metrics;
 pub mod table;
