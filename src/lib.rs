@@ -1,3 +1,42 @@
-//! Exact log-likelihoods of sensor readings on a microcontroller.
+//! How likely is this sensor reading? Exact log-likelihoods of small normalizing flows on a
+//! microcontroller: `no_std`, no heap, fixed buffers, f32 or fixed point.
+//!
+//! An image made by the `flowlet` host tool holds a trained flow, its calibration and its
+//! self-test. [`Model::from_bytes`] checks it once and borrows it from flash; a [`Scorer`] then turns
+//! each reading into a [`Score`]: the log-density in nats, a calibrated p-value, the statistic and
+//! the alarm.
+//!
+//! ```
+//! # fn demo(image: &[u8]) -> Result<(), flowlet::Error> {
+//! let model = flowlet::Model::from_bytes(image)?;
+//! let mut workspace = [0u32; 256];
+//! let mut scorer = flowlet::Scorer::new(&model, &mut workspace)?;
+//! let score = scorer.score(&[0.1, 0.2, 0.3])?;
+//! if score.alarm { /* raise the pin */ }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The same code runs on the host and on the chip and gives the same bits on both.
+//!
+//! Where things are: [`image`] is the file and its one check, [`transform`] one invertible transform
+//! per file, [`conditioner`] the nets inside couplings, [`arithmetic`] the two sets of numbers, and
+//! [`base`] the distribution that a flow maps to.
 #![no_std]
 #![deny(missing_docs)]
+
+#[cfg(target_endian = "big")]
+compile_error!("images are little-endian and used in place: big-endian targets are not supported");
+
+pub mod arithmetic;
+pub mod base;
+pub mod calibration;
+pub mod conditioner;
+mod error;
+pub mod image;
+mod score;
+pub mod transform;
+
+pub use error::{Error, Part};
+pub use image::{workspace_bytes, workspace_words, Model};
+pub use score::{Score, Scorer};

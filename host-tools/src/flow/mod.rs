@@ -15,7 +15,7 @@ pub struct Flow {
 /// One invertible transform with its parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transform {
-    /// `z = (x - mean) / std`, per feature.
+    /// `z = (x - mean) / std`, per feature, saturated at 32767 standard deviations.
     Standardize(Standardize),
     /// Identity within `knee`, logarithmic beyond it.
     SoftTail(SoftTail),
@@ -116,10 +116,15 @@ impl Flow {
         self.dense_layers().map(|d| d.weights.len()).sum()
     }
 
-    fn dense_layers(&self) -> impl Iterator<Item = &Dense> {
-        self.transforms.iter().flat_map(|t| match t {
-            Transform::AffineCoupling(c) => c.conditioner.layers.as_slice(),
-            _ => &[],
+    /// Its couplings, in density order.
+    pub fn couplings(&self) -> impl Iterator<Item = &AffineCoupling> {
+        self.transforms.iter().filter_map(|t| match t {
+            Transform::AffineCoupling(c) => Some(c),
+            _ => None,
         })
+    }
+
+    fn dense_layers(&self) -> impl Iterator<Item = &Dense> {
+        self.couplings().flat_map(|c| &c.conditioner.layers)
     }
 }

@@ -1,0 +1,180 @@
+//! The calibration sketch: quantiles of the statistic over held-out normal readings.
+//!
+//! Quantiles within the data are conformal: the p-value of the r-th largest of n is r / (n + 1), which
+//! holds for any distribution as long as readings are exchangeable (Vovk et al. 2005). Past the data
+//! the tail is continued as an exponential whose scale is the mean excess of the upper tenth.
+
+use super::Calibration;
+use flowlet::calibration::{MAX_QUANTILES, STEPS_PER_OCTAVE};
+use thiserror::Error;
+
+/// Fewest readings that say anything about a tail.
+pub(super) const MIN_READINGS: usize = 8;
+/// How far past the data the tail is continued, in halvings of the tail probability.
+const EXTRAPOLATED_OCTAVES: usize = 10;
+
+/// Why calibration readings do not serve.
+#[derive(Debug, Error)]
+pub enum CalibrationError {
+    /// Too few of them.
+    #[error("{found} normal rows to calibrate on, at least {MIN_READINGS} are needed: give more data or a larger --holdout")]
+    TooFew {
+        /// Rows found.
+        found: usize,
+    },
+    /// The rate is not one.
+    #[error("a false-alarm rate of {0} is not between 0 and 1")]
+    Rate(f32),
+    /// A value that no sensor gives.
+    #[error("calibration row {row} holds a value that is not finite")]
+    NotFinite {
+        /// The row, from 0.
+        row: usize,
+    },
+}
+
+/// Checks calibration readings of `columns` columns.
+pub(super) fn check(calibration: Calibration<'_>, columns: usize) -> Result<(), CalibrationError> {
+    let found = calibration.readings.len() / columns;
+    if found < MIN_READINGS {
+        return Err(CalibrationError::TooFew { found });
+    }
+    let rate = calibration.false_alarm_rate;
+    if !(rate > 0.0 && rate < 1.0) {
+        return Err(CalibrationError::Rate(rate));
+    }
+    match calibration.readings.iter().position(|x| !x.is_finite()) {
+        Some(at) => Err(CalibrationError::NotFinite { row: at / columns }),
+        None => Ok(()),
+    }
+}
+
+/// Quantiles and threshold of the statistic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sketch {
+    /// Quantile `i` is exceeded by a share `2^(-i/4)` of normal readings; ascending.
+    pub quantiles: Vec<f64>,
+    /// Statistic above which the alarm is raised.
+    pub threshold: f64,
+    /// Readings that it was made from.
+    pub readings: usize,
+    /// The share of normal readings that the threshold lets alarm.
+    pub false_alarm_rate: f32,
+    /// Mean of the statistic over the readings, in nats: the entropy, for `-log_prob`.
+    pub mean: f64,
+}
+
+impl Sketch {
+    /// No quantiles yet: every p-value is 1, and nothing alarms.
+    pub(super) fn empty(calibration: Calibration<'_>) -> Self {
+        Sketch {
+            quantiles: Vec::new(),
+            threshold: 1e6,
+            readings: 0,
+            false_alarm_rate: calibration.false_alarm_rate,
+            mean: 0.0,
+        }
+    }
+
+    /// From the statistics of normal readings.
+    pub(super) fn new(statistics: &[f64], calibration: Calibration<'_>) -> Result<Self, CalibrationError> {
+        let mut sorted = statistics.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let n = sorted.len();
+        if n < MIN_READINGS {
+            return Err(CalibrationError::TooFew { found: n });
+        }
+        let tail = Tail::new(&sorted);
+        let octaves = ((n + 1) as f64).log2() + EXTRAPOLATED_OCTAVES as f64;
+        let count = ((octaves * f64::from(STEPS_PER_OCTAVE)) as usize + 1).min(MAX_QUANTILES);
+        let quantiles =
+            (0..count).map(|i| tail.quantile((-(i as f64) / f64::from(STEPS_PER_OCTAVE)).exp2())).collect();
+        Ok(Sketch {
+            quantiles,
+            threshold: tail.quantile(f64::from(calibration.false_alarm_rate)),
+            readings: n,
+            false_alarm_rate: calibration.false_alarm_rate,
+            mean: sorted.iter().sum::<f64>() / n as f64,
+        })
+    }
+}
+
+/// The upper tail of a sorted sample.
+struct Tail<'a> {
+    sorted: &'a [f64],
+    scale: f64,
+}
+
+impl<'a> Tail<'a> {
+    fn new(sorted: &'a [f64]) -> Self {
+        let n = sorted.len();
+        let above = (n / 10).max(4).min(n - 1);
+        let start = sorted[n - 1 - above];
+        let scale = sorted[n - above..].iter().map(|x| x - start).sum::<f64>() / above as f64;
+        // A sample of equal values has no tail; any step above them is then unlikely.
+        Tail { sorted, scale: scale.max(1e-3) }
+    }
+
+    /// The value that a share `p` of normal readings exceeds.
+    fn quantile(&self, p: f64) -> f64 {
+        let n = self.sorted.len();
+        let rank = p * (n + 1) as f64;
+        let largest = self.sorted[n - 1];
+        if rank < 1.0 {
+            return largest - rank.ln() * self.scale;
+        }
+        // Rank 1 is the largest; between ranks linear.
+        let position = (n as f64 - rank).max(0.0);
+        let below = position.floor() as usize;
+        let part = position - below as f64;
+        match self.sorted.get(below + 1) {
+            Some(next) => self.sorted[below] + part * (next - self.sorted[below]),
+            None => largest,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sketch(n: usize, rate: f32) -> Sketch {
+        let statistics: Vec<f64> = (0..n).map(|i| i as f64).collect();
+        Sketch::new(&statistics, Calibration { readings: &[], false_alarm_rate: rate }).unwrap()
+    }
+
+    #[test]
+    fn quantiles_are_conformal_and_ascend() {
+        let s = sketch(999, 0.01);
+        // Of 999 values, ten are at or above 989: p = 10 / 1000.
+        assert!((s.threshold - 989.0).abs() < 1e-4, "{}", s.threshold);
+        assert_eq!(s.quantiles[0], 0.0);
+        // Exceeded by half of them.
+        assert!((s.quantiles[4] - 499.0).abs() < 1e-9, "{}", s.quantiles[4]);
+        assert!(s.quantiles.windows(2).all(|w| w[0] <= w[1]));
+    }
+
+    #[test]
+    fn the_tail_goes_on_past_the_data() {
+        let s = sketch(99, 1e-4);
+        // Mean excess of 0..=98 over its upper nine is 5; p = 1e-4 lies ln(100) scales past the largest.
+        assert!((s.threshold - (98.0 + 100f64.ln() * 5.0)).abs() < 0.01, "{}", s.threshold);
+    }
+
+    #[test]
+    fn equal_values_give_a_usable_sketch() {
+        let s = Sketch::new(&[2.0; 20], Calibration { readings: &[], false_alarm_rate: 0.01 }).unwrap();
+        assert!(s.threshold > 2.0 && s.threshold < 2.1);
+    }
+
+    #[test]
+    fn too_few_or_wild_readings_are_refused() {
+        let with = |readings: &[f32], rate| check(Calibration { readings, false_alarm_rate: rate }, 2);
+        assert!(matches!(with(&[0.0; 14], 0.01), Err(CalibrationError::TooFew { found: 7 })));
+        assert!(matches!(with(&[0.0; 16], 0.0), Err(CalibrationError::Rate(_))));
+        assert!(matches!(with(&[0.0; 16], f32::NAN), Err(CalibrationError::Rate(_))));
+        let mut readings = [0.0; 16];
+        readings[5] = f32::NAN;
+        assert!(matches!(with(&readings, 0.1), Err(CalibrationError::NotFinite { row: 2 })));
+    }
+}

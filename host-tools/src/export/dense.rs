@@ -1,0 +1,113 @@
+//! Dense layers in the image's order: padded rows of four, see `flowlet::arithmetic::dense`.
+
+use flowlet::arithmetic::dense::{Encoding, OUTPUT, RELU};
+
+/// The numbers of a layer, unpadded and row-major, in the element type of the image.
+pub(super) enum Numbers {
+    /// f32 weights and bias.
+    Float {
+        /// `outputs x inputs`.
+        weights: Vec<f32>,
+        /// Per output.
+        bias: Vec<f32>,
+    },
+    /// Integer weights with i32 bias.
+    Fixed {
+        /// `outputs x inputs`, within the element type.
+        weights: Vec<i32>,
+        /// Per output, rounding included for a hidden layer.
+        bias: Vec<i32>,
+        /// Per output, of an output layer; else empty.
+        multipliers: Vec<i32>,
+    },
+}
+
+/// A layer that is ready to be laid out.
+pub(super) struct EncodedDense {
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) encoding: Encoding,
+    pub(super) is_output: bool,
+    pub(super) shift: u8,
+    pub(super) numbers: Numbers,
+}
+
+impl EncodedDense {
+    /// Appends the layer's words.
+    pub(super) fn write(&self, words: &mut Vec<u32>) {
+        let activation = if self.is_output { OUTPUT } else { RELU };
+        words.push(self.inputs as u32 | (self.outputs as u32) << 16);
+        words.push(u32::from_le_bytes([self.encoding as u8, activation, self.shift, 0]));
+        let padded = self.outputs.next_multiple_of(4);
+        let columns = self.encoding.padded_inputs(self.inputs);
+        match &self.numbers {
+            Numbers::Float { weights, bias } => {
+                push_padded(words, bias.iter().map(|b| b.to_bits()), padded);
+                for block in (0..padded).step_by(4) {
+                    for column in 0..columns {
+                        for row in block..block + 4 {
+                            words.push(self.weight(weights, row, column).to_bits());
+                        }
+                    }
+                }
+            }
+            Numbers::Fixed { weights, bias, multipliers } => {
+                push_padded(words, bias.iter().map(|&b| b as u32), padded);
+                if self.is_output {
+                    push_padded(words, multipliers.iter().map(|&m| m as u32), padded);
+                }
+                let mut bytes = Vec::new();
+                for block in (0..padded).step_by(4) {
+                    for pair in (0..columns).step_by(2) {
+                        for row in block..block + 4 {
+                            for column in pair..pair + 2 {
+                                let weight = self.weight(weights, row, column).to_le_bytes();
+                                bytes.extend_from_slice(&weight[..self.encoding.bits() / 8]);
+                            }
+                        }
+                    }
+                }
+                words.extend(bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)));
+            }
+        }
+    }
+
+    fn weight<T: Copy + Default>(&self, weights: &[T], row: usize, column: usize) -> T {
+        if row < self.outputs && column < self.inputs {
+            weights[row * self.inputs + column]
+        } else {
+            T::default()
+        }
+    }
+}
+
+fn push_padded(words: &mut Vec<u32>, values: impl Iterator<Item = u32>, padded: usize) {
+    let end = words.len() + padded;
+    words.extend(values);
+    words.resize(end, 0);
+}
+
+/// The weights of a layer in an image, row-major and unpadded, as f64.
+pub(super) fn weights(layer: &flowlet::arithmetic::dense::Dense<'_>) -> Vec<f64> {
+    let columns = layer.padded_inputs();
+    let group = match layer.encoding {
+        Encoding::F32Rows4 => 1,
+        Encoding::I16Rows4Pairs | Encoding::I8Rows4Pairs => 2,
+    };
+    let at = |row: usize, column: usize| {
+        // Blocks of 4 rows; within a block, groups of columns; within a group, row by row.
+        (row / 4) * 4 * columns + (column / group) * 4 * group + (row % 4) * group + column % group
+    };
+    let read = |index: usize| match layer.encoding {
+        Encoding::F32Rows4 => f64::from(f32::from_bits(layer.weights[index])),
+        Encoding::I16Rows4Pairs => f64::from(bytemuck::cast_slice::<u32, i16>(layer.weights)[index]),
+        Encoding::I8Rows4Pairs => f64::from(bytemuck::cast_slice::<u32, i8>(layer.weights)[index]),
+    };
+    let mut weights = Vec::with_capacity(layer.inputs * layer.outputs);
+    for row in 0..layer.outputs {
+        for column in 0..layer.inputs {
+            weights.push(read(at(row, column)));
+        }
+    }
+    weights
+}

@@ -1,0 +1,83 @@
+//! An image in memory with the alignment that the device's loader asks for, and on disk.
+
+use flowlet::Model;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The bytes of an image, aligned to 16.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageFile {
+    storage: Vec<u128>,
+    length: usize,
+}
+
+/// An image file that cannot be read or written.
+#[derive(Debug, Error)]
+pub enum ImageFileError {
+    /// The file system said no.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not a good image.
+    #[error("{}: {source}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: flowlet::Error,
+    },
+}
+
+impl ImageFile {
+    /// Copies `bytes` to aligned storage, unchecked.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let mut storage = vec![0u128; bytes.len().div_ceil(16)];
+        bytemuck::cast_slice_mut::<u128, u8>(&mut storage)[..bytes.len()].copy_from_slice(bytes);
+        ImageFile { storage, length: bytes.len() }
+    }
+
+    /// Reads and checks an image file.
+    ///
+    /// # Errors
+    /// [`ImageFileError`], naming the file.
+    pub fn read(path: &Path) -> Result<Self, ImageFileError> {
+        let bytes = std::fs::read(path).map_err(|source| ImageFileError::Io { path: path.into(), source })?;
+        let file = Self::from_bytes(&bytes);
+        file.model().map_err(|source| ImageFileError::Image { path: path.into(), source })?;
+        Ok(file)
+    }
+
+    /// Writes the image whole or not at all: to a temporary file beside `path`, then renamed.
+    ///
+    /// # Errors
+    /// [`ImageFileError::Io`], naming the file.
+    pub fn write(&self, path: &Path) -> Result<(), ImageFileError> {
+        let fail = |source| ImageFileError::Io { path: path.into(), source };
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut temporary = tempfile::Builder::new().prefix(".flowlet-").tempfile_in(folder).map_err(fail)?;
+        temporary.write_all(self.bytes()).map_err(fail)?;
+        temporary.as_file().sync_all().map_err(fail)?;
+        temporary.persist(path).map_err(|e| fail(e.error))?;
+        Ok(())
+    }
+
+    /// The image.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.storage)[..self.length]
+    }
+
+    /// The checked view of it.
+    ///
+    /// # Errors
+    /// What the device's loader finds wrong.
+    pub fn model(&self) -> Result<Model<'_>, flowlet::Error> {
+        Model::from_bytes(self.bytes())
+    }
+}

@@ -1,0 +1,111 @@
+//! From a trained [`Flow`] to an image and back: encoding, quantization, calibration.
+//!
+//! The scorer on the host is the device's own code, so calibration and self-test are computed by
+//! loading the image that is being written.
+
+mod assemble;
+mod calibrate;
+mod dense;
+mod file;
+mod import;
+mod quantizer;
+mod ranges;
+
+pub use calibrate::{CalibrationError, Sketch};
+pub use file::{ImageFile, ImageFileError};
+pub use flowlet::image::descriptor::Numeric;
+pub use import::import;
+
+use crate::flow::Flow;
+use flowlet::{Model, Scorer};
+use thiserror::Error;
+
+/// What an image says of itself besides the flow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// Name of the model.
+    pub name: String,
+    /// What made it, from what; the same for the same inputs, so no dates.
+    pub provenance: String,
+    /// Name and unit (or an empty string) of each feature.
+    pub features: Vec<(String, String)>,
+}
+
+/// Normal readings that were not trained on, and what to set the threshold to.
+#[derive(Clone, Copy, Debug)]
+pub struct Calibration<'a> {
+    /// Readings, row-major, as many columns as the flow has features; finite.
+    pub readings: &'a [f32],
+    /// Share of normal readings that may alarm, in (0, 1).
+    pub false_alarm_rate: f32,
+}
+
+/// Self-test vectors in an image.
+const SELF_TEST_VECTORS: usize = 4;
+
+/// Why no image could be written.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// The flow's shape or numbers do not fit the format.
+    #[error("the flow cannot be written as an image: {0}")]
+    Flow(String),
+    /// The calibration readings do not serve.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    /// The finished image was refused by the device's own check.
+    #[error("the finished image does not load: {0} (please report this)")]
+    Rejected(#[from] flowlet::Error),
+}
+
+/// Writes `flow` as an image for `numeric`, calibrated on `calibration`.
+///
+/// # Errors
+/// See [`ExportError`].
+pub fn build(
+    flow: &Flow,
+    numeric: Numeric,
+    metadata: &Metadata,
+    calibration: Calibration<'_>,
+) -> Result<ImageFile, ExportError> {
+    let columns = flow.features;
+    if metadata.features.len() != columns {
+        return Err(ExportError::Flow(format!(
+            "{} feature names for {columns} features",
+            metadata.features.len()
+        )));
+    }
+    calibrate::check(calibration, columns)?;
+    let chain = assemble::Encoded::new(flow, numeric, calibration.readings)?;
+
+    // Twice: the sketch and the self-test hold scores of the image itself.
+    let draft = assemble::image(&chain, metadata, numeric, &Sketch::empty(calibration), &[])?;
+    let scores = scores(&draft, calibration.readings)?;
+    let sketch = Sketch::new(&scores.iter().map(|s| f64::from(s.score)).collect::<Vec<_>>(), calibration)?;
+    let self_test: Vec<(&[f32], f32)> = self_test_rows(&scores)
+        .into_iter()
+        .map(|row| (&calibration.readings[row * columns..][..columns], scores[row].log_prob))
+        .collect();
+    assemble::image(&chain, metadata, numeric, &sketch, &self_test)
+}
+
+/// Scores rows with the device's own code.
+///
+/// # Errors
+/// What the scorer reports.
+pub fn scores(image: &ImageFile, readings: &[f32]) -> Result<Vec<flowlet::Score>, flowlet::Error> {
+    let model: Model<'_> = image.model()?;
+    let mut workspace = vec![0; model.workspace_bytes() / 4];
+    let mut scorer = Scorer::new(&model, &mut workspace)?;
+    readings.chunks_exact(model.features()).map(|row| scorer.score(row)).collect()
+}
+
+/// The likeliest row, the least likely one, and some between.
+fn self_test_rows(scores: &[flowlet::Score]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[a].score.total_cmp(&scores[b].score));
+    let last = order.len() - 1;
+    let mut rows: Vec<usize> =
+        (0..SELF_TEST_VECTORS).map(|i| order[i * last / (SELF_TEST_VECTORS - 1)]).collect();
+    rows.dedup();
+    rows
+}

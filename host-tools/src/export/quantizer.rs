@@ -1,0 +1,157 @@
+//! Conditioner nets in integers.
+//!
+//! A hidden unit's integer activation is its real one times a scale of its own; because ReLU is
+//! homogeneous, that scale folds into the next layer's column, so that a hidden layer needs one common
+//! shift and no multiplier (Nagel et al. 2019, "Data-free quantization through weight equalization and
+//! bias correction", use the same freedom). Each row takes the largest scale for which
+//!
+//! * its weights fit their type,
+//! * `|bias| + sum |w| 32767 < 2^31`, so that its accumulator cannot wrap on any input, and
+//! * its activation, [`HEADROOM`] times the largest seen on calibration data, fits 15 bits.
+//!
+//! Only the output layer multiplies, back into the trunk's Q15.16.
+
+use super::dense::{EncodedDense, Numbers};
+use super::ExportError;
+use crate::flow::{Dense, Mlp};
+use flowlet::arithmetic::dense::{Encoding, ACTIVATION_LIMIT};
+
+/// Activations up to this many times the largest of the calibration data do not saturate.
+const HEADROOM: f64 = 2.0;
+/// Scale of a unit that calibration never saw active: as if it reached this.
+const SMALLEST_RANGE: f64 = 1e-3;
+/// The accumulator's bound, less what rounding of weights and bias may add.
+const ACCUMULATOR_LIMIT: f64 = 2_147_483_647.0 - 16.0;
+
+/// How conditioner inputs become i16: the limit in Q15.16, and the right shift.
+pub(super) fn input_format(limit: f32) -> Result<(i32, u8), ExportError> {
+    for fraction_bits in (1..=15u8).rev() {
+        let shift = 16 - fraction_bits;
+        // One part in a thousand less of the limit is worth one more bit.
+        let largest = ((ACTIVATION_LIMIT as i32) << shift) + (1 << (shift - 1)) - 1;
+        let wanted = (f64::from(limit) * 65536.0).round();
+        if f64::from(largest) >= wanted * 0.999 {
+            return Ok(((wanted as i64).min(i64::from(largest)) as i32, shift));
+        }
+    }
+    Err(ExportError::Flow(format!("a conditioner input limit of {limit} is above 16383")))
+}
+
+/// The integer form of `net`, whose inputs have `16 - input_shift` fractional bits. `ranges` holds the
+/// largest activation of each hidden unit.
+pub(super) fn quantize(
+    net: &Mlp,
+    encoding: Encoding,
+    input_shift: u8,
+    ranges: &[Vec<f32>],
+) -> Result<Vec<EncodedDense>, ExportError> {
+    let largest_weight = match encoding {
+        Encoding::I8Rows4Pairs => 127.0,
+        Encoding::I16Rows4Pairs => 32767.0,
+        Encoding::F32Rows4 => unreachable!("f32 nets are not quantized"),
+    };
+    let mut scales = vec![f64::from(16 - input_shift).exp2(); net.layers[0].inputs];
+    let mut encoded = Vec::new();
+    for (index, layer) in net.layers.iter().enumerate() {
+        let rows = Rows::new(layer, &scales);
+        let gains: Vec<f64> = (0..layer.outputs).map(|row| rows.largest_gain(row, largest_weight)).collect();
+        let integers = match ranges.get(index) {
+            Some(ranges) => {
+                let (integers, next_scales) = hidden(&rows, &gains, ranges);
+                scales = next_scales;
+                integers
+            }
+            None => output(&rows, &gains)?,
+        };
+        encoded.push(EncodedDense { encoding, ..integers });
+    }
+    Ok(encoded)
+}
+
+/// A layer's weights per integer unit of its inputs.
+struct Rows<'a> {
+    layer: &'a Dense,
+    weights: Vec<f64>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(layer: &'a Dense, scales: &[f64]) -> Self {
+        let weights =
+            layer.weights.iter().enumerate().map(|(i, &w)| f64::from(w) / scales[i % layer.inputs]).collect();
+        Rows { layer, weights }
+    }
+
+    fn row(&self, row: usize) -> &[f64] {
+        &self.weights[row * self.layer.inputs..][..self.layer.inputs]
+    }
+
+    /// The largest factor by which a row may be multiplied: weights fit, accumulator cannot wrap.
+    fn largest_gain(&self, row: usize, largest_weight: f64) -> f64 {
+        let limit = ACTIVATION_LIMIT as f64;
+        let largest = self.row(row).iter().fold(0.0f64, |a, w| a.max(w.abs()));
+        // Each weight may round up by one half.
+        let rounding = limit * 0.5 * self.layer.inputs as f64;
+        let reach = f64::from(self.layer.bias[row].abs())
+            + self.row(row).iter().map(|w| w.abs()).sum::<f64>() * limit;
+        let by_weight = if largest > 0.0 { largest_weight / largest } else { f64::INFINITY };
+        // 2^30 is left for the rounding constant of the shift.
+        let by_reach = if reach > 0.0 { (ACCUMULATOR_LIMIT * 0.998 - rounding) / reach } else { 1.0 };
+        by_weight.min(by_reach)
+    }
+
+    fn integers(&self, gains: &[f64]) -> Vec<i32> {
+        let inputs = self.layer.inputs;
+        self.weights.iter().enumerate().map(|(i, w)| (w * gains[i / inputs]).round() as i32).collect()
+    }
+}
+
+/// A hidden layer and the scales of its activations.
+fn hidden(rows: &Rows<'_>, gains: &[f64], ranges: &[f32]) -> (EncodedDense, Vec<f64>) {
+    let layer = rows.layer;
+    let ranges: Vec<f64> = ranges.iter().map(|&r| f64::from(r).max(SMALLEST_RANGE) * HEADROOM).collect();
+    // The least shift with which no row has to give up weight resolution for its activation's range.
+    let wanted = gains.iter().zip(&ranges).map(|(g, r)| g * r / ACTIVATION_LIMIT as f64).fold(0.0, f64::max);
+    let shift = (wanted.log2().ceil().max(0.0) as u32).min(20);
+    let unit = f64::from(shift).exp2();
+    let gains: Vec<f64> =
+        gains.iter().zip(&ranges).map(|(g, r)| g.min(ACTIVATION_LIMIT as f64 * unit / r)).collect();
+    let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
+    let bias =
+        layer.bias.iter().zip(&gains).map(|(&b, g)| (f64::from(b) * g).round() as i32 + half).collect();
+    let numbers = Numbers::Fixed { weights: rows.integers(&gains), bias, multipliers: Vec::new() };
+    let encoded = EncodedDense {
+        inputs: layer.inputs,
+        outputs: layer.outputs,
+        encoding: Encoding::I16Rows4Pairs,
+        is_output: false,
+        shift: shift as u8,
+        numbers,
+    };
+    (encoded, gains.iter().map(|g| g / unit).collect())
+}
+
+/// The output layer, with the multipliers that bring its accumulators to Q15.16.
+fn output(rows: &Rows<'_>, gains: &[f64]) -> Result<EncodedDense, ExportError> {
+    let layer = rows.layer;
+    // A row of zeros has no natural gain.
+    let gains: Vec<f64> = gains.iter().map(|&g| if g.is_finite() { g } else { 1.0 }).collect();
+    let factors: Vec<f64> = gains.iter().map(|g| 65536.0 / g).collect();
+    let largest = factors.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let shift = (30.0 - largest.log2().floor()).min(62.0);
+    if shift < 1.0 {
+        return Err(ExportError::Flow(
+            "a conditioner's outputs are too large for fixed point: train with more weight decay".into(),
+        ));
+    }
+    let bias = layer.bias.iter().zip(&gains).map(|(&b, g)| (f64::from(b) * g).round() as i32).collect();
+    let multipliers =
+        factors.iter().map(|f| (f * shift.exp2()).round().min(2_147_483_647.0) as i32).collect();
+    Ok(EncodedDense {
+        inputs: layer.inputs,
+        outputs: layer.outputs,
+        encoding: Encoding::I16Rows4Pairs,
+        is_output: true,
+        shift: shift as u8,
+        numbers: Numbers::Fixed { weights: rows.integers(&gains), bias, multipliers },
+    })
+}

@@ -1,0 +1,114 @@
+//! Between the bits of an f32 and fixed point, with integer instructions alone: a core without an
+//! FPU then needs no soft-float library for a score.
+
+/// Largest magnitude that [`f32_to_fixed`] gives.
+pub const LIMIT: i64 = 1 << 62;
+
+/// `x * 2^fraction_bits`, rounded to nearest (ties away from zero), saturated at ±2^62.
+///
+/// Infinities saturate and NaN gives a saturated value too: callers exclude both before.
+#[must_use]
+pub fn f32_to_fixed(x: f32, fraction_bits: i32) -> i64 {
+    let bits = x.to_bits();
+    let field = ((bits >> 23) & 0xff) as i32;
+    let fraction = i64::from(bits & 0x7f_ffff);
+    // Subnormals have no hidden bit and the exponent of the smallest normal.
+    let (mantissa, exponent) = if field == 0 { (fraction, -149) } else { (fraction | 1 << 23, field - 150) };
+    let left = exponent.saturating_add(fraction_bits);
+    let size = if mantissa == 0 || left < -25 {
+        0
+    } else if left >= 38 {
+        LIMIT
+    } else if left >= 0 {
+        mantissa << left
+    } else {
+        (mantissa + (1 << (-left - 1))) >> -left
+    };
+    if bits >> 31 == 0 {
+        size
+    } else {
+        -size
+    }
+}
+
+/// `x / 2^fraction_bits` as f32, rounded to nearest, ties to even; overflow gives an infinity.
+#[must_use]
+pub fn fixed_to_f32(x: i64, fraction_bits: i32) -> f32 {
+    if x == 0 {
+        return 0.0;
+    }
+    let sign = if x < 0 { 1u32 << 31 } else { 0 };
+    let size = x.unsigned_abs();
+    let zeros = size.leading_zeros();
+    // The top bit in place 63: value = normal * 2^(-63) * 2^exponent.
+    let normal = size << (zeros & 63);
+    let exponent = 63 - zeros as i32 - fraction_bits;
+    // A subnormal result keeps fewer bits.
+    let keep = if exponent >= -126 { 24 } else { 150 + exponent };
+    if keep < 0 {
+        return f32::from_bits(sign);
+    }
+    let drop = (64 - keep) as u32;
+    let (kept, rest, half) = if drop >= 64 {
+        (0, normal, 1u64 << 63)
+    } else {
+        (normal >> drop, normal & ((1 << drop) - 1), 1u64 << (drop - 1))
+    };
+    let kept = kept as u32 + u32::from(rest > half || (rest == half && kept & 1 == 1));
+    let bits = if exponent > 127 {
+        0x7f80_0000
+    } else if exponent >= -126 {
+        // Adding the mantissa with its hidden bit carries into the exponent where rounding overflows.
+        (((exponent + 126) as u32) << 23) + kept
+    } else {
+        kept
+    };
+    f32::from_bits(sign | bits.min(0x7f80_0000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fixed_to_f32_rounds_as_the_compiler_does() {
+        let mut state = 1u64;
+        for i in 0..200_000u64 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let x = (state as i64) >> (i % 64);
+            assert_eq!(fixed_to_f32(x, 0), x as f32, "{x}");
+            // Exact scaling by a power of two, down into the subnormals, through f64.
+            let bits = (i % 180) as i32;
+            let small = x >> 11;
+            assert_eq!(fixed_to_f32(small, bits), (small as f64 / 2f64.powi(bits)) as f32, "{small} {bits}");
+        }
+        assert_eq!(fixed_to_f32(1, 149), f32::from_bits(1));
+        assert_eq!(fixed_to_f32(1, 150), 0.0);
+        assert_eq!(fixed_to_f32(3, 150), f32::from_bits(2));
+        assert_eq!(fixed_to_f32(i64::MAX, -100), f32::INFINITY);
+        assert_eq!(fixed_to_f32(i64::MIN, 0), i64::MIN as f32);
+    }
+
+    #[test]
+    fn f32_to_fixed_is_exact_or_rounds_to_nearest() {
+        let mut state = 7u64;
+        for _ in 0..200_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let x = f32::from_bits((state >> 32) as u32);
+            let bits = (state & 63) as i32 - 20;
+            if !x.is_finite() {
+                continue;
+            }
+            let exact = f64::from(x) * 2f64.powi(bits);
+            let found = f32_to_fixed(x, bits);
+            if exact.abs() >= LIMIT as f64 {
+                assert_eq!(found, if x > 0.0 { LIMIT } else { -LIMIT });
+            } else {
+                assert!((found as f64 - exact).abs() <= 0.5, "{x:e} {bits}: {found} for {exact}");
+            }
+        }
+        assert_eq!(f32_to_fixed(f32::from_bits(1), 149), 1);
+        assert_eq!(f32_to_fixed(-0.0, 16), 0);
+        assert_eq!(f32_to_fixed(f32::MAX, 16), LIMIT);
+    }
+}

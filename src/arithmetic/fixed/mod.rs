@@ -1,0 +1,257 @@
+//! The fixed-point arithmetic: a wide trunk and narrow nets, in integer instructions alone.
+//!
+//! | quantity | format | on overflow |
+//! |---|---|---|
+//! | values of the chain | Q15.16 in i32 | saturate |
+//! | log-determinants and log-densities | Q47.16 in i64 | cannot (64 features, 2^47) |
+//! | activations of conditioners | i16, scale by layer | saturate |
+//! | weights | i8 or i16, scale by output row | - |
+//! | accumulators | i32 | cannot: an L1 bound on each row is checked at load |
+//!
+//! No float instruction and no soft-float call is used: readings enter, and scores leave, through
+//! the bits of their f32.
+
+pub mod convert;
+pub mod elementary;
+mod table;
+
+use super::dense::{Dense, Encoding};
+use super::Arithmetic;
+use crate::{Error, Part};
+
+/// Fractional bits of the trunk and of log-densities.
+pub const FRACTION_BITS: u32 = 16;
+/// One, in Q15.16.
+pub const ONE: i32 = 1 << FRACTION_BITS;
+/// Fractional bits of the statistic's quantiles in a calibration sketch: Q23.8 in i32.
+pub const QUANTILE_BITS: u32 = 8;
+/// ln(2 pi) / 2 in Q.32.
+const HALF_LN_2PI_Q32: i64 = 3_946_810_947;
+/// Words of the standardizer for one feature: center (low, high), multiplier, scale, exponent.
+const STANDARDIZER_WORDS: usize = 5;
+/// A standardized reading saturates here, before it is scaled: 2^15 standard deviations of at most 2^21.
+const DIFFERENCE_LIMIT: i64 = 1 << 36;
+/// Fractional bits of the standardizer's multiplier.
+const MULTIPLIER_BITS: u32 = 28;
+/// `READING_LIMIT` in Q15.16.
+const READING_LIMIT: i64 = 32767 << FRACTION_BITS;
+
+/// The fixed-point arithmetic, for i8 and for i16 weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Fixed;
+
+/// Narrows to i32 with saturation.
+pub(crate) fn saturate(x: i64) -> i32 {
+    x.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+}
+
+/// `x / 2^bits`, rounded to nearest (ties towards plus infinity); `1 <= bits < 63`.
+pub(crate) fn round_shift(x: i64, bits: u32) -> i64 {
+    x.saturating_add(1i64.wrapping_shl(bits.wrapping_sub(1))) >> (bits & 63)
+}
+
+/// `a * b` of two Q15.16 numbers, rounded and saturated.
+fn multiply(a: i32, b: i32) -> i32 {
+    saturate(round_shift(i64::from(a) * i64::from(b), FRACTION_BITS))
+}
+
+/// `x * 2^exponent * mantissa`, mantissa in Q30, as made by [`elementary::exp`].
+fn scale(x: i32, (mantissa, exponent): (u32, i32)) -> i32 {
+    let product = i64::from(x) * i64::from(mantissa);
+    let right = 30 - exponent;
+    if right >= 63 {
+        0
+    } else if right >= 1 {
+        saturate(round_shift(product, right as u32))
+    } else {
+        // Grown by 2^30 or more: all but zero saturate.
+        saturate(product.signum() * i64::MAX)
+    }
+}
+
+impl Fixed {
+    fn standardizer(parameters: &[u32]) -> Option<(i64, i64, i64, i32)> {
+        let &[low, high, multiplier, scale, exponent] = parameters else { return None };
+        Some((
+            i64::from(low) | (i64::from(high as i32) << 32),
+            i64::from(multiplier),
+            i64::from(scale),
+            exponent as i32,
+        ))
+    }
+}
+
+impl Arithmetic for Fixed {
+    type Value = i32;
+    type Log = i64;
+    type Activation = i16;
+
+    const ZERO_LOG: i64 = 0;
+    const STANDARDIZER_WORDS: usize = STANDARDIZER_WORDS;
+
+    fn value(word: u32) -> Option<i32> {
+        Some(word as i32)
+    }
+
+    fn log(words: [u32; 2]) -> Option<i64> {
+        Some(i64::from(words[0]) | (i64::from(words[1] as i32) << 32))
+    }
+
+    fn is_positive(value: i32) -> bool {
+        value > 0
+    }
+
+    fn standardize(reading: f32, parameters: &[u32]) -> Option<i32> {
+        let (center, multiplier, _, exponent) = Self::standardizer(parameters)?;
+        let difference = convert::f32_to_fixed(reading, exponent).saturating_sub(center);
+        let difference = difference.clamp(-DIFFERENCE_LIMIT, DIFFERENCE_LIMIT);
+        let z = round_shift(difference.wrapping_mul(multiplier), MULTIPLIER_BITS);
+        Some(z.clamp(-READING_LIMIT, READING_LIMIT) as i32)
+    }
+
+    fn unstandardize(value: i32, parameters: &[u32]) -> Option<f32> {
+        let (center, _, scale, exponent) = Self::standardizer(parameters)?;
+        let offset = round_shift(i64::from(value).wrapping_mul(scale), FRACTION_BITS);
+        Some(convert::fixed_to_f32(center.saturating_add(offset), exponent))
+    }
+
+    fn standardizer_is_valid(parameters: &[u32]) -> bool {
+        Self::standardizer(parameters).is_some_and(|(center, multiplier, scale, exponent)| {
+            center.unsigned_abs() < 1 << 61
+                && (1 << 23..=1 << 24).contains(&multiplier)
+                && (1 << 20..=1 << 21).contains(&scale)
+                && (-130..=170).contains(&exponent)
+        })
+    }
+
+    fn soft_tail(x: i32, knee: i32) -> (i32, i64) {
+        // unsigned_abs of a value within the reading limit; knee > 0 by the check.
+        let beyond = x.unsigned_abs().saturating_sub(knee.unsigned_abs());
+        if beyond == 0 {
+            return (x, 0);
+        }
+        let grown = elementary::ln(beyond.saturating_add(ONE as u32));
+        let size = knee.saturating_add(grown);
+        (if x < 0 { size.saturating_neg() } else { size }, -i64::from(grown))
+    }
+
+    fn soft_tail_inverse(z: i32, knee: i32) -> (i32, i64) {
+        let grown = z.unsigned_abs().saturating_sub(knee.unsigned_abs()).min(i32::MAX as u32) as i32;
+        if grown <= 0 {
+            return (z, 0);
+        }
+        let size = scale(ONE, elementary::exp(grown)).saturating_add(knee.saturating_sub(ONE));
+        let size = size.min(READING_LIMIT as i32);
+        (if z < 0 { size.saturating_neg() } else { size }, -i64::from(grown))
+    }
+
+    fn log_scale(raw: i32, clamp: i32) -> i32 {
+        multiply(elementary::tanh(raw), clamp)
+    }
+
+    fn affine(x: i32, log_scale: i32, shift: i32) -> i32 {
+        scale(x, elementary::exp(log_scale)).saturating_add(shift)
+    }
+
+    fn affine_inverse(z: i32, log_scale: i32, shift: i32) -> i32 {
+        scale(z.saturating_sub(shift), elementary::exp(log_scale.saturating_neg()))
+    }
+
+    fn add_value(sum: i64, value: i32) -> i64 {
+        sum.saturating_add(i64::from(value))
+    }
+
+    fn add(a: i64, b: i64) -> i64 {
+        a.saturating_add(b)
+    }
+
+    fn negate(a: i64) -> i64 {
+        a.saturating_neg()
+    }
+
+    fn settle(log: i64) -> i64 {
+        log
+    }
+
+    fn standard_normal(z: &[i32]) -> i64 {
+        let mut squares = 0i64;
+        for &z in z {
+            // At most 2^46 each, so that no number of features overflows the sum.
+            squares = squares.saturating_add(round_shift(i64::from(z) * i64::from(z), FRACTION_BITS));
+        }
+        let constant = (z.len() as i64).saturating_mul(HALF_LN_2PI_Q32);
+        round_shift(squares, 1).saturating_add(round_shift(constant, 16)).saturating_neg()
+    }
+
+    fn log_to_f32(log: i64) -> f32 {
+        convert::fixed_to_f32(log, FRACTION_BITS as i32)
+    }
+
+    fn tail_probability(statistic: i64, quantiles: &[u32]) -> f32 {
+        let statistic = saturate(statistic >> (FRACTION_BITS - QUANTILE_BITS));
+        let above = quantiles.partition_point(|&q| (q as i32) < statistic);
+        let whole = above.saturating_sub(1) as u32;
+        let mut part = 0;
+        if above > 0 {
+            if let Some((&low, &high)) = quantiles.get(above - 1).zip(quantiles.get(above)) {
+                // low < statistic <= high. Shifted so that the numerator keeps 16 bits of fraction.
+                let mut width = (high as i32).abs_diff(low as i32);
+                let mut offset = statistic.abs_diff(low as i32);
+                let excess = 16u32.saturating_sub(width.leading_zeros());
+                width >>= excess;
+                offset >>= excess;
+                part = (offset << FRACTION_BITS).checked_div(width).unwrap_or(0).min(ONE as u32);
+            }
+        }
+        // position / STEPS_PER_OCTAVE octaves below one.
+        let position = ((whole << FRACTION_BITS) + part) as i32;
+        let (mantissa, exponent) =
+            elementary::exp2(-(position / crate::calibration::STEPS_PER_OCTAVE as i32));
+        convert::fixed_to_f32(i64::from(mantissa), 30 - exponent)
+    }
+
+    fn quantiles_ascend(previous: u32, next: u32) -> bool {
+        previous as i32 <= next as i32
+    }
+
+    fn load_inputs(inputs: &[i32], limit: i32, shift: u8, out: &mut [i16]) {
+        let (used, rest) = out.split_at_mut_checked(inputs.len()).unwrap_or_default();
+        // By the check 1 <= shift <= 15, and limit >> shift fits i16.
+        let (shift, half) = (u32::from(shift & 15), (1 << (shift & 15)) >> 1);
+        for (out, &x) in used.iter_mut().zip(inputs) {
+            let x = if x > limit {
+                limit
+            } else if x < -limit {
+                -limit
+            } else {
+                x
+            };
+            *out = ((x + half) >> shift) as i16;
+        }
+        rest.fill(0);
+    }
+
+    fn input_format_is_valid(limit: i32, shift: u8) -> bool {
+        (1..=15).contains(&shift) && limit > 0 && (i64::from(limit) + (1 << (shift - 1))) >> shift <= 32767
+    }
+
+    fn dense_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
+        super::dense::fixed_hidden(layer, input, output)
+    }
+
+    fn dense_output(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
+        super::dense::fixed_output(layer, input, output)
+    }
+
+    fn check_dense(layer: &Dense<'_>) -> Result<(), Error> {
+        let malformed = Err(Error::Malformed(Part::Conditioner));
+        if !matches!(layer.encoding, Encoding::I16Rows4Pairs | Encoding::I8Rows4Pairs) {
+            return malformed;
+        }
+        let shift_fits = if layer.is_output { (1..=62).contains(&layer.shift) } else { layer.shift <= 30 };
+        if !shift_fits || layer.multipliers.iter().any(|&m| m as i32 == i32::MIN) {
+            return malformed;
+        }
+        super::dense::check_accumulators(layer)
+    }
+}

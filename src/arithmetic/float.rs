@@ -1,0 +1,233 @@
+//! The f32 arithmetic: exp, tanh and log from the `libm` crate on every target, no fused
+//! multiply-add, a fixed order of summation, and therefore the same bits on host and device.
+
+use super::dense::{Dense, Encoding};
+use super::{Arithmetic, READING_LIMIT};
+use crate::{Error, Part};
+use core::marker::PhantomData;
+
+/// The transcendental functions that a flow's score needs, in f32.
+pub trait Elementary: Copy + 'static {
+    /// `e^x`.
+    fn exp(x: f32) -> f32;
+    /// Hyperbolic tangent.
+    fn tanh(x: f32) -> f32;
+    /// Natural logarithm of `x >= 1`.
+    fn ln(x: f32) -> f32;
+}
+
+/// Functions of the `libm` crate: below 1 ulp each, see `docs/numerics.md`.
+#[derive(Clone, Copy, Debug)]
+pub struct Libm;
+
+impl Elementary for Libm {
+    fn exp(x: f32) -> f32 {
+        libm::expf(x)
+    }
+    fn tanh(x: f32) -> f32 {
+        libm::tanhf(x)
+    }
+    fn ln(x: f32) -> f32 {
+        libm::logf(x)
+    }
+}
+
+/// `exp` and `tanh` from micromath: smaller code on parts without an FPU, 2.4e-3 relative error.
+///
+/// The logarithm stays with libm: micromath's errs by 0.1, which no score can bear.
+#[cfg(feature = "fast-math")]
+#[derive(Clone, Copy, Debug)]
+pub struct FastMath;
+
+#[cfg(feature = "fast-math")]
+impl Elementary for FastMath {
+    fn exp(x: f32) -> f32 {
+        micromath::F32Ext::exp(x)
+    }
+    fn tanh(x: f32) -> f32 {
+        // 1 - 2 / (e^2x + 1); beyond 9 the result is 1 in f32 anyway.
+        let x = x.clamp(-9.0, 9.0);
+        1.0 - 2.0 / (micromath::F32Ext::exp(2.0 * x) + 1.0)
+    }
+    fn ln(x: f32) -> f32 {
+        libm::logf(x)
+    }
+}
+
+/// The f32 arithmetic over a set of elementary functions.
+#[derive(Clone, Copy, Debug)]
+pub struct Float<E = Libm>(PhantomData<E>);
+
+/// ln(2 pi) / 2.
+const HALF_LN_2PI: f32 = 0.918_938_5;
+
+fn finite(word: u32) -> Option<f32> {
+    let value = f32::from_bits(word);
+    value.is_finite().then_some(value)
+}
+
+impl<E: Elementary> Arithmetic for Float<E> {
+    type Value = f32;
+    type Log = f32;
+    type Activation = f32;
+
+    const ZERO_LOG: f32 = 0.0;
+    /// mean, 1 / std, std.
+    const STANDARDIZER_WORDS: usize = 3;
+
+    fn value(word: u32) -> Option<f32> {
+        finite(word)
+    }
+
+    fn log(words: [u32; 2]) -> Option<f32> {
+        finite(words[0])
+    }
+
+    fn is_positive(value: f32) -> bool {
+        value > 0.0
+    }
+
+    fn standardize(reading: f32, parameters: &[u32]) -> Option<f32> {
+        let &[mean, inverse_std, _] = parameters else { return None };
+        let z = (reading - f32::from_bits(mean)) * f32::from_bits(inverse_std);
+        Some(z.clamp(-READING_LIMIT, READING_LIMIT))
+    }
+
+    fn unstandardize(value: f32, parameters: &[u32]) -> Option<f32> {
+        let &[mean, _, std] = parameters else { return None };
+        Some(value * f32::from_bits(std) + f32::from_bits(mean))
+    }
+
+    fn standardizer_is_valid(parameters: &[u32]) -> bool {
+        let &[mean, inverse_std, std] = parameters else { return false };
+        let positive = |w: u32| finite(w).is_some_and(|v| v > 0.0);
+        finite(mean).is_some() && positive(inverse_std) && positive(std)
+    }
+
+    fn soft_tail(x: f32, knee: f32) -> (f32, f32) {
+        let beyond = x.abs() - knee;
+        if beyond > 0.0 {
+            let grown = E::ln(1.0 + beyond);
+            ((knee + grown).copysign(x), -grown)
+        } else {
+            (x, 0.0)
+        }
+    }
+
+    fn soft_tail_inverse(z: f32, knee: f32) -> (f32, f32) {
+        let grown = z.abs() - knee;
+        if grown > 0.0 {
+            // e^11 is past the reading limit; capped so that no infinity arises.
+            let x = knee - 1.0 + E::exp(grown.min(11.0));
+            (x.min(READING_LIMIT).copysign(z), -grown)
+        } else {
+            (z, 0.0)
+        }
+    }
+
+    fn log_scale(raw: f32, clamp: f32) -> f32 {
+        clamp * E::tanh(raw)
+    }
+
+    fn affine(x: f32, log_scale: f32, shift: f32) -> f32 {
+        x * E::exp(log_scale) + shift
+    }
+
+    fn affine_inverse(z: f32, log_scale: f32, shift: f32) -> f32 {
+        (z - shift) * E::exp(-log_scale)
+    }
+
+    fn add_value(sum: f32, value: f32) -> f32 {
+        sum + value
+    }
+
+    fn add(a: f32, b: f32) -> f32 {
+        a + b
+    }
+
+    fn negate(a: f32) -> f32 {
+        -a
+    }
+
+    fn settle(log: f32) -> f32 {
+        if log.is_finite() {
+            log
+        } else {
+            f32::MIN
+        }
+    }
+
+    fn standard_normal(z: &[f32]) -> f32 {
+        let mut log = 0.0;
+        for &z in z {
+            log -= 0.5 * z * z + HALF_LN_2PI;
+        }
+        log
+    }
+
+    fn log_to_f32(log: f32) -> f32 {
+        log
+    }
+
+    fn tail_probability(statistic: f32, quantiles: &[u32]) -> f32 {
+        let above = quantiles.partition_point(|&q| f32::from_bits(q) < statistic);
+        let position = match above.checked_sub(1).and_then(|i| quantiles.get(i).zip(quantiles.get(above))) {
+            Some((&low, &high)) => {
+                let (low, high) = (f32::from_bits(low), f32::from_bits(high));
+                (above - 1) as f32 + (statistic - low) / (high - low)
+            }
+            // Before the first quantile, or past the last.
+            None => above.saturating_sub(1) as f32,
+        };
+        E::exp(position * (-core::f32::consts::LN_2 / crate::calibration::STEPS_PER_OCTAVE as f32))
+    }
+
+    fn quantiles_ascend(previous: u32, next: u32) -> bool {
+        matches!((finite(previous), finite(next)), (Some(a), Some(b)) if a <= b)
+    }
+
+    fn load_inputs(inputs: &[f32], limit: f32, _shift: u8, out: &mut [f32]) {
+        let (used, rest) = out.split_at_mut_checked(inputs.len()).unwrap_or_default();
+        for (out, &x) in used.iter_mut().zip(inputs) {
+            // Not f32::clamp: it would panic on limits that the check has already excluded.
+            *out = if x > limit {
+                limit
+            } else if x < -limit {
+                -limit
+            } else {
+                x
+            };
+        }
+        rest.fill(0.0);
+    }
+
+    fn input_format_is_valid(limit: f32, shift: u8) -> bool {
+        limit > 0.0 && limit <= READING_LIMIT && shift == 0
+    }
+
+    fn dense_hidden(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
+        super::dense::f32_rows4(layer, input, output)?;
+        for y in output.get_mut(..layer.padded_outputs())? {
+            // NaN-free by the checks, so that plain comparison is ReLU.
+            if *y < 0.0 {
+                *y = 0.0;
+            }
+        }
+        Some(())
+    }
+
+    fn dense_output(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
+        super::dense::f32_rows4(layer, input, output)
+    }
+
+    fn check_dense(layer: &Dense<'_>) -> Result<(), Error> {
+        if layer.encoding != Encoding::F32Rows4 || layer.shift != 0 || !layer.multipliers.is_empty() {
+            return Err(Error::Malformed(Part::Conditioner));
+        }
+        if layer.bias.iter().chain(layer.weights).all(|&w| finite(w).is_some()) {
+            Ok(())
+        } else {
+            Err(Error::NotFiniteParameter(Part::Conditioner))
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The numbers: f32 and fixed point behind one trait, so that each transform is written once.
+//!
+//! Both are always compiled. The image says which one it wants; the choice is made once per score.
+
+pub mod dense;
+pub mod fixed;
+pub mod float;
+
+use bytemuck::Pod;
+use dense::Dense;
+
+pub use fixed::Fixed;
+#[cfg(feature = "fast-math")]
+pub use float::FastMath;
+pub use float::{Elementary, Float, Libm};
+
+/// Readings saturate at this many standard deviations, in every arithmetic.
+///
+/// It is the range of the fixed-point trunk (Q15.16); f32 shares it so that both agree on wild inputs.
+pub const READING_LIMIT: f32 = 32767.0;
+
+/// A set of numbers that a flow can be evaluated in.
+///
+/// `Value` flows through the chain, `Log` sums log-determinants and log-densities, `Activation` is
+/// what conditioner nets pass from layer to layer. All functions are total: they saturate, and
+/// neither panic nor wrap.
+pub trait Arithmetic: Copy + 'static {
+    /// The trunk: f32, or Q15.16 in i32.
+    type Value: Pod + PartialOrd + core::fmt::Debug;
+    /// Log-densities in nats: f32, or Q47.16 in i64.
+    type Log: Copy + PartialOrd + core::fmt::Debug;
+    /// Activations of conditioners: f32 or i16.
+    type Activation: Pod;
+
+    /// The sum's neutral element.
+    const ZERO_LOG: Self::Log;
+    /// 32-bit words that one feature of the standardizer takes in the image.
+    const STANDARDIZER_WORDS: usize;
+
+    /// Reads a parameter of the chain from its image word; `None` if it is not finite.
+    fn value(word: u32) -> Option<Self::Value>;
+    /// Reads a log-density from two image words (low, high); `None` if it is not finite.
+    fn log(words: [u32; 2]) -> Option<Self::Log>;
+    /// Whether `value > 0`.
+    fn is_positive(value: Self::Value) -> bool;
+
+    /// `(reading - mean) / std`, saturated at [`READING_LIMIT`]; `parameters` has
+    /// [`Self::STANDARDIZER_WORDS`] words. The reading must be finite.
+    fn standardize(reading: f32, parameters: &[u32]) -> Option<Self::Value>;
+    /// `value * std + mean`.
+    fn unstandardize(value: Self::Value, parameters: &[u32]) -> Option<f32>;
+    /// Whether the standardizer's words for one feature are in range.
+    fn standardizer_is_valid(parameters: &[u32]) -> bool;
+
+    /// Identity within `knee`, logarithmic beyond (see [`crate::transform::SoftTail`]): the value and
+    /// its log-derivative.
+    fn soft_tail(x: Self::Value, knee: Self::Value) -> (Self::Value, Self::Log);
+    /// Inverse of [`Self::soft_tail`], with the log-derivative of the forward map at the result.
+    fn soft_tail_inverse(z: Self::Value, knee: Self::Value) -> (Self::Value, Self::Log);
+
+    /// `clamp * tanh(raw)`.
+    fn log_scale(raw: Self::Value, clamp: Self::Value) -> Self::Value;
+    /// `x * exp(log_scale) + shift`.
+    fn affine(x: Self::Value, log_scale: Self::Value, shift: Self::Value) -> Self::Value;
+    /// `(z - shift) * exp(-log_scale)`.
+    fn affine_inverse(z: Self::Value, log_scale: Self::Value, shift: Self::Value) -> Self::Value;
+
+    /// `sum + value`.
+    fn add_value(sum: Self::Log, value: Self::Value) -> Self::Log;
+    /// `a + b`.
+    fn add(a: Self::Log, b: Self::Log) -> Self::Log;
+    /// `-a`.
+    fn negate(a: Self::Log) -> Self::Log;
+    /// The log-density itself if it is a number, else the lowest one: only an image with absurd weights
+    /// gets there, and it must not score well.
+    fn settle(log: Self::Log) -> Self::Log;
+    /// `-(sum of z^2) / 2 - n ln(2 pi) / 2`, the log-density of a standard normal.
+    fn standard_normal(z: &[Self::Value]) -> Self::Log;
+    /// To f32, rounded to nearest.
+    fn log_to_f32(log: Self::Log) -> f32;
+
+    /// Tail probability in (0, 1] of a statistic, from the quantile words of a calibration sketch.
+    fn tail_probability(statistic: Self::Log, quantiles: &[u32]) -> f32;
+    /// Whether one quantile word may precede the next (both finite, not descending).
+    fn quantiles_ascend(previous: u32, next: u32) -> bool;
+
+    /// Saturates conditioner inputs at `limit` and converts them to activations; `shift` is the
+    /// number of fractional bits of an integer activation. Fills the rest of `out` with zeros.
+    fn load_inputs(inputs: &[Self::Value], limit: Self::Value, shift: u8, out: &mut [Self::Activation]);
+    /// Whether `limit` and `shift` of [`Self::load_inputs`] fit the activations.
+    fn input_format_is_valid(limit: Self::Value, shift: u8) -> bool;
+
+    /// A hidden layer with its activation function; `None` only if the buffers do not fit.
+    fn dense_hidden(
+        layer: &Dense<'_>,
+        input: &[Self::Activation],
+        output: &mut [Self::Activation],
+    ) -> Option<()>;
+    /// The last layer, back in the trunk's numbers; `None` only if the buffers do not fit.
+    fn dense_output(layer: &Dense<'_>, input: &[Self::Activation], output: &mut [Self::Value]) -> Option<()>;
+    /// Checks a layer's numbers once: encoding, finite values, accumulators that cannot overflow.
+    fn check_dense(layer: &Dense<'_>) -> Result<(), crate::Error>;
+}

@@ -1,0 +1,166 @@
+//! What can go wrong, at the door and at a reading.
+
+use core::fmt;
+
+/// Everything that loading an image or scoring a reading can report.
+///
+/// Variants are flat and carry what to change. After [`crate::Model::from_bytes`] has accepted an
+/// image, scoring can only report the reading's own faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Error {
+    /// The image does not start at an address that is a multiple of 4 (see [`crate::include_image!`]).
+    Unaligned,
+    /// Fewer bytes than the header states, or than a header has.
+    Truncated {
+        /// Bytes that the image needs.
+        needed: u32,
+        /// Bytes that were given.
+        found: u32,
+    },
+    /// More bytes than the header states.
+    TrailingBytes {
+        /// Bytes that the image has by its header.
+        stated: u32,
+        /// Bytes that were given.
+        found: u32,
+    },
+    /// The first four bytes are not "FLOW".
+    NotAnImage,
+    /// The format version is one that this build does not read.
+    Version(u16),
+    /// The CRC-32 over the content differs from the header's: the image is damaged.
+    Checksum {
+        /// What the header states.
+        stated: u32,
+        /// What the content gives.
+        computed: u32,
+    },
+    /// A part of the image is malformed: wrong lengths, offsets, counts, or values out of range.
+    Malformed(Part),
+    /// A part of the image asks for something that this build does not have.
+    Unsupported(Part),
+    /// The image holds a number that is not finite.
+    NotFiniteParameter(Part),
+    /// A fixed-point row could overflow its 32-bit accumulator.
+    AccumulatorOverflow,
+    /// The workspace that the header states is not what the transforms need.
+    WorkspaceMismatch {
+        /// Bytes by the header.
+        stated: u32,
+        /// Bytes by the transforms.
+        needed: u32,
+    },
+    /// The caller's workspace is too small.
+    WorkspaceTooSmall {
+        /// Words (of 32 bits) needed.
+        needed_words: u32,
+        /// Words given.
+        found_words: u32,
+    },
+    /// A reading with another number of features than the model has.
+    FeatureCount {
+        /// Features of the model.
+        expected: u16,
+        /// Features given.
+        found: u16,
+    },
+    /// A feature that is NaN or infinite: a sensor fault, not an anomaly.
+    NotFinite {
+        /// Index of the feature.
+        feature: u16,
+    },
+    /// Cannot happen after the image was checked; reported instead of a panic.
+    LogicBug,
+}
+
+/// The part of an image that an [`Error`] speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Part {
+    /// The fixed header.
+    Header,
+    /// The postcard descriptor.
+    Descriptor,
+    /// The list of experts, or how they combine.
+    Experts,
+    /// Inputs that condition but are not scored.
+    Context,
+    /// The standardizer.
+    Standardizer,
+    /// The chain of transforms.
+    Transform,
+    /// A conditioner net or one of its layers.
+    Conditioner,
+    /// The base distribution.
+    Base,
+    /// The statistic that is thresholded.
+    Statistic,
+    /// The calibration sketch.
+    Calibration,
+    /// The self-test vectors.
+    SelfTest,
+    /// The arithmetic that the image is made for.
+    Numeric,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Part::Header => "header",
+            Part::Descriptor => "descriptor",
+            Part::Experts => "experts",
+            Part::Context => "context inputs",
+            Part::Standardizer => "standardizer",
+            Part::Transform => "transform chain",
+            Part::Conditioner => "conditioner",
+            Part::Base => "base distribution",
+            Part::Statistic => "statistic",
+            Part::Calibration => "calibration",
+            Part::SelfTest => "self-test vectors",
+            Part::Numeric => "numeric type",
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Unaligned => f.write_str("the image is not aligned to 4 bytes"),
+            Error::Truncated { needed, found } => {
+                write!(f, "the image is cut short: {needed} bytes needed, {found} found")
+            }
+            Error::TrailingBytes { stated, found } => {
+                write!(f, "the image states {stated} bytes, but {found} were given")
+            }
+            Error::NotAnImage => f.write_str("not a flowlet image: it does not start with \"FLOW\""),
+            Error::Version(v) => write!(f, "image format version {v} is not one that this build reads"),
+            Error::Checksum { stated, computed } => {
+                write!(f, "the image is damaged: CRC-32 {stated:08x} stated, {computed:08x} computed")
+            }
+            Error::Malformed(part) => write!(f, "the image's {part} is malformed"),
+            Error::Unsupported(part) => {
+                write!(f, "the image's {part} asks for something that this build does not have")
+            }
+            Error::NotFiniteParameter(part) => {
+                write!(f, "the image's {part} holds a number that is not finite")
+            }
+            Error::AccumulatorOverflow => f.write_str("a row of weights could overflow its accumulator"),
+            Error::WorkspaceMismatch { stated, needed } => {
+                write!(f, "the header states {stated} bytes of workspace, the transforms need {needed}")
+            }
+            Error::WorkspaceTooSmall { needed_words, found_words } => {
+                write!(f, "the workspace has {found_words} words, {needed_words} are needed")
+            }
+            Error::FeatureCount { expected, found } => {
+                write!(f, "the model has {expected} features, the reading {found}")
+            }
+            Error::NotFinite { feature } => write!(f, "feature {feature} of the reading is NaN or infinite"),
+            Error::LogicBug => f.write_str("internal error: a checked image broke its promise"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}

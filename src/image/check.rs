@@ -1,0 +1,112 @@
+//! The one check of an image's content; after it the rest of the crate is total.
+
+use super::descriptor::{Combine, ExpertRecord, Feature, Numeric, Statistic, MAX_EXPERTS, MAX_FEATURES};
+use super::model::{take, Model};
+use crate::arithmetic::{Arithmetic, Fixed, Float};
+use crate::score::is_finite;
+use crate::transform::{Chain, Standardizer};
+use crate::{Error, Part};
+
+impl Model<'_> {
+    /// Checks every record, offset and number.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match self.head.numeric {
+            Numeric::F32 => self.check_in::<Float>(),
+            Numeric::I16 | Numeric::I8 => self.check_in::<Fixed>(),
+            #[cfg(feature = "fast-math")]
+            Numeric::F32FastMath => self.check_in::<Float<crate::arithmetic::FastMath>>(),
+            #[cfg(not(feature = "fast-math"))]
+            Numeric::F32FastMath => Err(Error::Unsupported(Part::Numeric)),
+        }
+    }
+
+    fn check_in<A: Arithmetic>(&self) -> Result<(), Error> {
+        let head = &self.head;
+        let features = self.features();
+        if features == 0 || features > MAX_FEATURES {
+            return Err(Error::Malformed(Part::Descriptor));
+        }
+        if head.contexts != 0 {
+            return Err(Error::Unsupported(Part::Context));
+        }
+        if head.experts == 0 || usize::from(head.experts) > MAX_EXPERTS || head.quoted >= head.experts {
+            return Err(Error::Malformed(Part::Experts));
+        }
+        if head.experts > 1 || head.combine != Combine::Quoted {
+            return Err(Error::Unsupported(Part::Experts));
+        }
+        if head.statistic != Statistic::NegativeLogProb {
+            return Err(Error::Unsupported(Part::Statistic));
+        }
+        if !is_finite(head.entropy) {
+            return Err(Error::NotFiniteParameter(Part::Statistic));
+        }
+        let (standardizer, _) =
+            Standardizer::parse::<A>(self.words_from(head.standardizer, Part::Standardizer)?, features)
+                .ok_or(Error::Malformed(Part::Standardizer))?;
+        standardizer.check::<A>()?;
+        let buffer_words = self.check_experts::<A>()?;
+        self.check_calibration::<A>()?;
+        self.check_self_test()?;
+
+        let needed = 4 * (features + 2 * buffer_words) as u32;
+        if self.workspace_bytes == needed {
+            Ok(())
+        } else {
+            Err(Error::WorkspaceMismatch { stated: self.workspace_bytes, needed })
+        }
+    }
+
+    /// Checks names and chains; gives the words of the larger scratch buffer.
+    fn check_experts<A: Arithmetic>(&self) -> Result<usize, Error> {
+        let malformed = Error::Malformed(Part::Descriptor);
+        let mut records = self.records;
+        for _ in 0..self.head.features {
+            records = take::<Feature<'_>>(records).ok_or(malformed)?.1;
+        }
+        let mut buffer_words = 0;
+        for _ in 0..self.head.experts {
+            let (record, rest) = take::<ExpertRecord>(records).ok_or(malformed)?;
+            records = rest;
+            let words = self.words_from(record.chain, Part::Transform)?;
+            let chain = Chain::new(words, usize::from(record.transforms));
+            buffer_words = buffer_words.max(chain.check::<A>(self.features())?.1);
+        }
+        if records.is_empty() {
+            Ok(buffer_words)
+        } else {
+            Err(malformed)
+        }
+    }
+
+    fn check_calibration<A: Arithmetic>(&self) -> Result<(), Error> {
+        let malformed = Error::Malformed(Part::Calibration);
+        let calibration = self.calibration().ok_or(malformed)?;
+        let rate = self.head.calibration.false_alarm_rate;
+        // The bits of an f32 from 0 to 1 are ordered as integers.
+        if rate.to_bits() > 1f32.to_bits() || !calibration.is_valid::<A>() {
+            return Err(malformed);
+        }
+        Ok(())
+    }
+
+    fn check_self_test(&self) -> Result<(), Error> {
+        let malformed = Error::Malformed(Part::SelfTest);
+        let mut found = 0;
+        for (vector, _) in self.self_test_vectors() {
+            if vector.iter().any(|&x| !is_finite(x)) {
+                return Err(malformed);
+            }
+            found += 1;
+        }
+        if found == self.head.self_test.vectors {
+            Ok(())
+        } else {
+            Err(malformed)
+        }
+    }
+
+    fn words_from(&self, offset: u32, part: Part) -> Result<&[u32], Error> {
+        self.words.get(offset as usize..).ok_or(Error::Malformed(part))
+    }
+}

@@ -1,0 +1,168 @@
+//! The fixed header, and how an image gets its alignment.
+//!
+//! ```text
+//!  0  4  magic "FLOW"
+//!  4  2  format version, 1
+//!  6  2  flags, 0
+//!  8  4  length of the image in bytes, a multiple of 4
+//! 12  4  CRC-32/ISO-HDLC of bytes 16 .. length
+//! 16  4  length of the descriptor in bytes; it starts at 32
+//! 20  4  offset of the words, the next multiple of 16 behind the descriptor
+//! 24  4  workspace that a scorer needs, in bytes, a multiple of 4
+//! 28  4  0
+//! ```
+
+use crate::{Error, Part};
+
+/// First four bytes of every image.
+pub const MAGIC: [u8; 4] = *b"FLOW";
+/// The format version that this build writes and reads.
+pub const VERSION: u16 = 1;
+/// Bytes of the fixed header; the descriptor follows.
+pub const HEADER_BYTES: usize = 32;
+/// The words start at a multiple of this many bytes.
+pub const WORDS_ALIGNMENT: usize = 16;
+/// Where the checksum's coverage starts.
+pub const CHECKSUM_FROM: usize = 16;
+
+/// Byte offsets of the header's fields.
+pub mod field {
+    /// Format version, u16.
+    pub const VERSION: usize = 4;
+    /// Flags, u16.
+    pub const FLAGS: usize = 6;
+    /// Total length, u32.
+    pub const LENGTH: usize = 8;
+    /// CRC-32, u32.
+    pub const CHECKSUM: usize = 12;
+    /// Length of the descriptor, u32.
+    pub const DESCRIPTOR_LENGTH: usize = 16;
+    /// Offset of the words, u32.
+    pub const WORDS: usize = 20;
+    /// Workspace in bytes, u32.
+    pub const WORKSPACE: usize = 24;
+    /// Reserved, u32.
+    pub const RESERVED: usize = 28;
+}
+
+/// The checksum of an image: CRC-32/ISO-HDLC, as in zlib and Ethernet, without a table in flash.
+#[must_use]
+pub fn checksum(content: &[u8]) -> u32 {
+    crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC).checksum(content)
+}
+
+/// The header's fields, read but not yet believed.
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    /// Length of the descriptor in bytes.
+    pub descriptor_length: usize,
+    /// Offset of the words in bytes.
+    pub words: usize,
+    /// Workspace in bytes.
+    pub workspace: u32,
+}
+
+impl Header {
+    /// Reads and checks the header against all of `image`, checksum included.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`], [`Error::TrailingBytes`], [`Error::NotAnImage`], [`Error::Version`],
+    /// [`Error::Checksum`], or [`Error::Malformed`] with [`Part::Header`].
+    pub fn read(image: &[u8]) -> Result<Self, Error> {
+        let found = u32::try_from(image.len()).unwrap_or(u32::MAX);
+        let truncated = |needed: u32| Error::Truncated { needed, found };
+        let u16_at = |at| half(image, at).ok_or(truncated(HEADER_BYTES as u32));
+        let u32_at = |at| word(image, at).ok_or(truncated(HEADER_BYTES as u32));
+        if u32_at(0)?.to_le_bytes() != MAGIC {
+            return Err(Error::NotAnImage);
+        }
+        let version = u16_at(field::VERSION)?;
+        if version != VERSION {
+            return Err(Error::Version(version));
+        }
+        let length = u32_at(field::LENGTH)?;
+        let header = Header {
+            descriptor_length: u32_at(field::DESCRIPTOR_LENGTH)? as usize,
+            words: u32_at(field::WORDS)? as usize,
+            workspace: u32_at(field::WORKSPACE)?,
+        };
+        if found < length {
+            return Err(truncated(length));
+        }
+        if found > length {
+            return Err(Error::TrailingBytes { stated: length, found });
+        }
+        let stated = u32_at(field::CHECKSUM)?;
+        let computed = checksum(image.get(CHECKSUM_FROM..).unwrap_or_default());
+        if stated != computed {
+            return Err(Error::Checksum { stated, computed });
+        }
+        let words_expected = HEADER_BYTES
+            .checked_add(header.descriptor_length)
+            .map(|end| end.next_multiple_of(WORDS_ALIGNMENT));
+        if u16_at(field::FLAGS)? != 0
+            || u32_at(field::RESERVED)? != 0
+            || length % 4 != 0
+            || header.workspace % 4 != 0
+            || words_expected != Some(header.words)
+            || header.words > image.len()
+        {
+            return Err(Error::Malformed(Part::Header));
+        }
+        Ok(header)
+    }
+}
+
+fn half(image: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(*image.get(at..)?.first_chunk()?))
+}
+
+fn word(image: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*image.get(at..)?.first_chunk()?))
+}
+
+/// Bytes of workspace that a scorer of `image` needs, read from its header; 0 if there is none.
+///
+/// `const`, so that the workspace of a compiled-in image has exactly its size:
+///
+/// ```
+/// # const IMAGE: &[u8] = &[0; 32];
+/// let mut workspace = [0u32; flowlet::workspace_words(IMAGE)];
+/// ```
+///
+/// [`crate::Model::from_bytes`] checks that the header tells the truth.
+#[must_use]
+pub const fn workspace_bytes(image: &[u8]) -> usize {
+    let at = field::WORKSPACE;
+    match image.split_at_checked(at) {
+        Some((_, rest)) => match rest.first_chunk::<4>() {
+            Some(bytes) => u32::from_le_bytes(*bytes) as usize,
+            None => 0,
+        },
+        None => 0,
+    }
+}
+
+/// [`workspace_bytes`] in 32-bit words.
+#[must_use]
+pub const fn workspace_words(image: &[u8]) -> usize {
+    workspace_bytes(image).div_ceil(4)
+}
+
+/// Content at an address that is a multiple of 16; see [`crate::include_image!`].
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(16))]
+pub struct Aligned<T: ?Sized>(pub T);
+
+/// Includes an image file in the program, aligned as [`crate::Model::from_bytes`] needs it.
+///
+/// ```ignore
+/// static IMAGE: &[u8] = flowlet::include_image!("model.flow");
+/// ```
+#[macro_export]
+macro_rules! include_image {
+    ($path:expr $(,)?) => {{
+        const ALIGNED: &$crate::image::Aligned<[u8]> = &$crate::image::Aligned(*include_bytes!($path));
+        &ALIGNED.0
+    }};
+}

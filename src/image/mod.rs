@@ -1,0 +1,17 @@
+//! The `.flow` image: one contiguous, position-independent, little-endian file, checked once and
+//! used in place from flash. `docs/image-format.md` describes every byte.
+//!
+//! ```text
+//!    0   magic "FLOW", version, length, CRC-32 of all that follows        (layout)
+//!   32   descriptor: postcard records, read front to back                 (descriptor)
+//!   ..   zeros to a multiple of 16
+//!   ..   words: standardizer, chains, calibration, self-test; u32 each    (model, check)
+//! ```
+
+mod check;
+pub mod descriptor;
+pub mod layout;
+mod model;
+
+pub use layout::{workspace_bytes, workspace_words, Aligned};
+pub use model::{Expert, Model};

@@ -1,0 +1,161 @@
+//! The borrowed view of a checked image.
+
+use super::descriptor::{ExpertRecord, Feature, Head, Numeric};
+use super::layout::{Header, HEADER_BYTES};
+use crate::arithmetic::Arithmetic;
+use crate::base::Base;
+use crate::calibration::Calibration;
+use crate::transform::{Chain, Standardizer};
+use crate::Error;
+use serde::Deserialize;
+
+/// A trained flow in an image, borrowed in place; what it holds has been checked and is used without
+/// further doubt.
+///
+/// Costs some 130 bytes of RAM on a 32-bit core: the head of the descriptor and three slices.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'a> {
+    pub(super) head: Head<'a>,
+    /// The records behind the head.
+    pub(super) records: &'a [u8],
+    pub(super) words: &'a [u32],
+    pub(super) workspace_bytes: u32,
+}
+
+/// One flow of a model.
+#[derive(Clone, Copy, Debug)]
+pub struct Expert<'a> {
+    /// Its transforms.
+    pub chain: Chain<'a>,
+    /// Its base distribution.
+    pub base: Base,
+}
+
+impl<'a> Model<'a> {
+    /// Checks an image and borrows it. Nothing that is done with the model afterwards can panic.
+    ///
+    /// `image` must start at a multiple of 4 bytes and be exactly as long as its header states.
+    ///
+    /// Cost: one pass over the image for the checksum and one over its weights.
+    ///
+    /// # Errors
+    /// Every malformed image gives a typed [`Error`]: see there.
+    pub fn from_bytes(image: &'a [u8]) -> Result<Self, Error> {
+        let model = Self::open(image)?;
+        model.check()?;
+        Ok(model)
+    }
+
+    /// Everything but the check of the records' content.
+    fn open(image: &'a [u8]) -> Result<Self, Error> {
+        if image.as_ptr().align_offset(4) != 0 {
+            return Err(Error::Unaligned);
+        }
+        let header = Header::read(image)?;
+        let (descriptor, words) = image.split_at_checked(header.words).ok_or(Error::LogicBug)?;
+        let words = bytemuck::try_cast_slice(words).map_err(|_| Error::Unaligned)?;
+        let descriptor = descriptor.get(HEADER_BYTES..).ok_or(Error::LogicBug)?;
+        let (descriptor, padding) =
+            descriptor.split_at_checked(header.descriptor_length).ok_or(Error::LogicBug)?;
+        if padding.iter().any(|&b| b != 0) {
+            return Err(Error::Malformed(crate::Part::Descriptor));
+        }
+        let (head, records) =
+            take::<Head<'a>>(descriptor).ok_or(Error::Malformed(crate::Part::Descriptor))?;
+        Ok(Model { head, records, words, workspace_bytes: header.workspace })
+    }
+
+    /// What the descriptor says of the whole model.
+    #[must_use]
+    pub fn head(&self) -> &Head<'a> {
+        &self.head
+    }
+
+    /// Number of features of a reading.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        usize::from(self.head.features)
+    }
+
+    /// The arithmetic that it is made for.
+    #[must_use]
+    pub fn numeric(&self) -> Numeric {
+        self.head.numeric
+    }
+
+    /// Bytes of workspace that a [`crate::Scorer`] needs.
+    #[must_use]
+    pub fn workspace_bytes(&self) -> usize {
+        self.workspace_bytes as usize
+    }
+
+    /// Name and unit of each feature, in the order of a reading.
+    pub fn feature_names(&self) -> impl Iterator<Item = Feature<'a>> + use<'a> {
+        let mut records = self.records;
+        (0..self.head.features).map_while(move |_| {
+            let (feature, rest) = take(records)?;
+            records = rest;
+            Some(feature)
+        })
+    }
+
+    /// Its flows. One that is malformed ends the list; the check finds that.
+    pub fn experts(&self) -> impl Iterator<Item = Expert<'a>> + use<'a> {
+        let words = self.words;
+        let mut records = self.expert_records();
+        (0..self.head.experts).map_while(move |_| {
+            let (record, rest) = take::<ExpertRecord>(records?)?;
+            records = Some(rest);
+            let chain = words.get(record.chain as usize..)?;
+            Some(Expert { chain: Chain::new(chain, usize::from(record.transforms)), base: record.base })
+        })
+    }
+
+    /// The expert that `log_prob` speaks of.
+    pub(crate) fn quoted(&self) -> Option<Expert<'a>> {
+        self.experts().nth(usize::from(self.head.quoted))
+    }
+
+    /// The records of the experts, behind those of features and context inputs.
+    pub(super) fn expert_records(&self) -> Option<&'a [u8]> {
+        let mut records = self.records;
+        for _ in 0..u32::from(self.head.features) + u32::from(self.head.contexts) {
+            records = take::<Feature<'a>>(records)?.1;
+        }
+        Some(records)
+    }
+
+    /// The standardizer, in the arithmetic of the image.
+    #[must_use]
+    pub fn standardizer<A: Arithmetic>(&self) -> Option<Standardizer<'a>> {
+        let words = self.words.get(self.head.standardizer as usize..)?;
+        Some(Standardizer::parse::<A>(words, self.features())?.0)
+    }
+
+    /// The calibration.
+    #[must_use]
+    pub fn calibration(&self) -> Option<Calibration<'a>> {
+        let record = &self.head.calibration;
+        let words = self.words.get(record.offset as usize..)?;
+        Calibration::parse(words, usize::from(record.quantiles))
+    }
+
+    /// The self-test: per vector the features and the log_prob that the host computed, all as the bits
+    /// of an f32.
+    pub fn self_test_vectors(&self) -> impl Iterator<Item = (&'a [f32], f32)> + use<'a> {
+        let features = self.features();
+        let record = self.head.self_test;
+        let mut words = self.words.get(record.offset as usize..).unwrap_or_default();
+        (0..record.vectors).map_while(move |_| {
+            let (vector, rest) = words.split_at_checked(features)?;
+            let (&log_prob, rest) = rest.split_first()?;
+            words = rest;
+            Some((bytemuck::cast_slice(vector), f32::from_bits(log_prob)))
+        })
+    }
+}
+
+/// One postcard record at the front of `bytes`, and the bytes behind it.
+pub(super) fn take<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
+    postcard::take_from_bytes(bytes).ok()
+}

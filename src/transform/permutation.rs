@@ -1,0 +1,69 @@
+//! A fixed reordering of the features, so that the next coupling mixes others; `log_det = 0`.
+//!
+//! Body in the image: the order as u16, two to a word: `z[i] = x[order[i]]`. A reversal is the order
+//! `n-1, ..., 0`.
+
+use super::Transform;
+use crate::arithmetic::Arithmetic;
+use crate::conditioner::Scratch;
+use crate::{Error, Part};
+
+/// `z[i] = x[order[i]]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Permutation<'a> {
+    order: &'a [u16],
+}
+
+impl<'a> Permutation<'a> {
+    pub(super) fn parse(body: &'a [u32]) -> Self {
+        Permutation { order: bytemuck::cast_slice(body) }
+    }
+
+    /// Where each value comes from; with one padding entry if the number of features is odd.
+    #[must_use]
+    pub fn order(&self) -> &'a [u16] {
+        self.order
+    }
+}
+
+impl<A: Arithmetic> Transform<A> for Permutation<'_> {
+    fn check(&self, features: usize) -> Result<usize, Error> {
+        let malformed = Err(Error::Malformed(Part::Transform));
+        if self.order.len() != features.next_multiple_of(2) {
+            return malformed;
+        }
+        let (order, padding) = self.order.split_at_checked(features).unwrap_or_default();
+        if padding.iter().any(|&p| p != 0) {
+            return malformed;
+        }
+        // As many entries as features, each of them present: a permutation.
+        for feature in 0..features {
+            if !order.iter().any(|&o| usize::from(o) == feature) {
+                return malformed;
+            }
+        }
+        Ok(features)
+    }
+
+    fn forward(&self, x: &mut [A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
+        let before: &mut [A::Value] = bytemuck::cast_slice_mut(scratch.front.get_mut(..x.len())?);
+        for (kept, &x) in before.iter_mut().zip(x.iter()) {
+            *kept = x;
+        }
+        for (z, &from) in x.iter_mut().zip(self.order) {
+            *z = *before.get(usize::from(from))?;
+        }
+        Some(A::ZERO_LOG)
+    }
+
+    fn inverse(&self, z: &mut [A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
+        let before: &mut [A::Value] = bytemuck::cast_slice_mut(scratch.front.get_mut(..z.len())?);
+        for (kept, &z) in before.iter_mut().zip(z.iter()) {
+            *kept = z;
+        }
+        for (value, &to) in before.iter().zip(self.order) {
+            *z.get_mut(usize::from(to))? = *value;
+        }
+        Some(A::ZERO_LOG)
+    }
+}

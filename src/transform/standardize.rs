@@ -1,0 +1,78 @@
+//! The standardizer: from a reading in the user's units to the chain's numbers and back.
+//!
+//! `z = (x - mean) / std` per feature, saturated at [`crate::arithmetic::READING_LIMIT`];
+//! `log_det = -sum(ln std)`. It is the door of every arithmetic: f32 readings come in here, and only
+//! the chain's own numbers go on.
+//!
+//! ```text
+//! word 0, 1   log_det (f32 and zero, or Q47.16 low and high)
+//! then        per feature, f32:         mean, 1 / std, std
+//!             per feature, fixed point: center low, center high, multiplier, scale, exponent
+//! ```
+//!
+//! In fixed point the reading becomes an integer `x 2^exponent`, with the exponent chosen so that
+//! `scale = std 2^exponent` lies in `[2^20, 2^21]`; `z = (x 2^exponent - center) * multiplier / 2^28`
+//! in Q15.16. So a pressure of 100,000 with a standard deviation of 1 keeps all of its digits.
+
+use crate::arithmetic::Arithmetic;
+use crate::{Error, Part};
+
+/// Per-feature centring and scaling, borrowed from the image.
+#[derive(Clone, Copy, Debug)]
+pub struct Standardizer<'a> {
+    log_det: [u32; 2],
+    parameters: &'a [u32],
+}
+
+impl<'a> Standardizer<'a> {
+    /// The standardizer at the front of `words`, and the words behind it.
+    #[must_use]
+    pub fn parse<A: Arithmetic>(words: &'a [u32], features: usize) -> Option<(Self, &'a [u32])> {
+        let (&log_det, rest) = words.split_first_chunk::<2>()?;
+        let (parameters, rest) = rest.split_at_checked(features * A::STANDARDIZER_WORDS)?;
+        Some((Standardizer { log_det, parameters }, rest))
+    }
+
+    /// Checks that all numbers are finite and in range.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] with [`Part::Standardizer`].
+    pub fn check<A: Arithmetic>(&self) -> Result<(), Error> {
+        let valid = A::log(self.log_det).is_some()
+            && self.parameters.chunks_exact(A::STANDARDIZER_WORDS).all(A::standardizer_is_valid);
+        if valid {
+            Ok(())
+        } else {
+            Err(Error::Malformed(Part::Standardizer))
+        }
+    }
+
+    /// The parameter words of each feature.
+    pub fn parameters<A: Arithmetic>(&self) -> impl Iterator<Item = &'a [u32]> + use<'a, A> {
+        self.parameters.chunks_exact(A::STANDARDIZER_WORDS)
+    }
+
+    /// `-sum(ln std)`.
+    #[must_use]
+    pub fn log_det<A: Arithmetic>(&self) -> Option<A::Log> {
+        A::log(self.log_det)
+    }
+
+    /// Standardizes finite `readings` into `values`; gives the log-determinant.
+    pub fn forward<A: Arithmetic>(&self, readings: &[f32], values: &mut [A::Value]) -> Option<A::Log> {
+        let parameters = self.parameters.chunks_exact(A::STANDARDIZER_WORDS);
+        for ((value, &reading), parameters) in values.iter_mut().zip(readings).zip(parameters) {
+            *value = A::standardize(reading, parameters)?;
+        }
+        A::log(self.log_det)
+    }
+
+    /// Values back to readings in the user's units.
+    pub fn inverse<A: Arithmetic>(&self, values: &[A::Value], readings: &mut [f32]) -> Option<()> {
+        let parameters = self.parameters.chunks_exact(A::STANDARDIZER_WORDS);
+        for ((reading, &value), parameters) in readings.iter_mut().zip(values).zip(parameters) {
+            *reading = A::unstandardize(value, parameters)?;
+        }
+        Some(())
+    }
+}
