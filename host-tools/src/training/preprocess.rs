@@ -1,5 +1,6 @@
 //! The fixed front of every flow, fitted in f64: standardize, then the soft tail.
 
+use super::engine::{padded, Line};
 use super::{Matrix, TrainError};
 use crate::flow::{SoftTail, Standardize};
 
@@ -11,8 +12,8 @@ pub(crate) struct Preprocessed {
     pub(crate) constant: Vec<usize>,
     /// Sum of `ln std`, in nats: what separates densities in standardized and in user units.
     pub(crate) sum_log_std: f64,
-    /// The data behind both, row-major, rounded to f32.
-    pub(crate) values: Vec<f32>,
+    /// The data behind both, rounded to f32, laid out by [`padded`].
+    pub(crate) values: Vec<Line>,
     /// Log-determinant of the soft tail for each row, in nats.
     pub(crate) tail_log_det: Vec<f64>,
 }
@@ -63,7 +64,7 @@ pub(crate) fn preprocess(data: &Matrix, fit: &[usize], knee: f32) -> Result<Prep
         soft_tail: SoftTail { knee },
         constant,
         sum_log_std,
-        values,
+        values: padded(&values, d),
         tail_log_det,
     })
 }

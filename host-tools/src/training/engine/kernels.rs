@@ -55,6 +55,10 @@ pub(crate) trait Kernels: Send + Sync {
         turned: &mut [Line],
     );
 
+    /// Lays rows out as a tile: `data` has `features` values a row, padded to whole lines; places without
+    /// a row are zero.
+    fn gather(&self, data: &[Line], features: usize, rows: &[usize], to: &mut [Line]);
+
     /// `to = clamp(from, -limit, limit)`
     fn clamp(&self, from: &[Line], limit: f32, to: &mut [Line]);
 
@@ -273,6 +277,7 @@ fn weight_block<L: Lanes, const R: usize, const C: usize>(
 }
 
 /// Sum of a line's values in one fixed order for all lane types.
+#[inline(always)]
 fn sum_line(line: &Line) -> f32 {
     let mut v = line.0;
     for half in [8, 4, 2, 1] {
@@ -374,6 +379,32 @@ impl<L: Lanes> Kernels for L {
                         }
                     }
                     db[o / LINE].0[o % LINE] += sum_line(&sum);
+                }
+            },
+        );
+    }
+
+    fn gather(&self, data: &[Line], features: usize, rows: &[usize], to: &mut [Line]) {
+        let l = *self;
+        let stride = features.div_ceil(LINE);
+        l.vectorize(
+            #[inline(always)]
+            || {
+                for (p, to) in to.chunks_exact_mut(features).enumerate() {
+                    let rows = rows.get(p * LINE..).unwrap_or(&[]);
+                    for (block, to) in to.chunks_mut(LINE).enumerate() {
+                        let mut from = [Line::ZERO; LINE];
+                        for (from, &row) in from.iter_mut().zip(rows) {
+                            *from = data[row * stride + block];
+                        }
+                        if let Ok(to) = <&mut [Line; LINE]>::try_from(&mut *to) {
+                            l.transpose(&from, to);
+                        } else {
+                            let mut turned = [Line::ZERO; LINE];
+                            l.transpose(&from, &mut turned);
+                            to.copy_from_slice(&turned[..to.len()]);
+                        }
+                    }
                 }
             },
         );

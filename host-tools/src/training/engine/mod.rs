@@ -47,8 +47,8 @@ pub(crate) struct Batch {
 /// Rows of one batch and what to add to them.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
-    /// The preprocessed data, row-major.
-    pub(crate) data: &'a [f32],
+    /// The preprocessed data, row by row, from [`padded`].
+    pub(crate) data: &'a [Line],
     /// Indices of the rows.
     pub(crate) rows: &'a [usize],
     /// Standard deviation of the input noise.
@@ -63,6 +63,7 @@ impl Engine {
         Self::with_kernels(features, transforms, kernels::best())
     }
 
+    /// The same on given kernels.
     fn with_kernels(
         features: usize,
         transforms: Vec<Box<dyn TileTransform>>,
@@ -163,7 +164,7 @@ impl Engine {
         gradient: &mut [Line],
     ) -> f64 {
         let k = self.kernels.as_ref();
-        self.gather(workspace, rows.data, tile);
+        k.gather(rows.data, self.features, tile, &mut workspace.values);
         if rows.noise > 0.0 {
             k.noise(&mut workspace.values, rows.noise, split_mix(rows.seed ^ ((index as u64) << 48)));
         }
@@ -199,20 +200,6 @@ impl Engine {
         loss + tile.len() as f64 * half_log_two_pi(self.features)
     }
 
-    /// The tile's rows, feature by feature; unused places are zero.
-    fn gather(&self, workspace: &mut Workspace, data: &[f32], tile: &[usize]) {
-        let d = self.features;
-        if tile.len() < TILE {
-            workspace.values.fill(Line::ZERO);
-        }
-        for (i, &row) in tile.iter().enumerate() {
-            let panel = &mut workspace.values[i / LINE * d..][..d];
-            for (to, from) in panel.iter_mut().zip(&data[row * d..][..d]) {
-                to.0[i % LINE] = *from;
-            }
-        }
-    }
-
     fn forward(&self, parameters: &[Line], workspace: &mut Workspace) -> [Line; PANELS] {
         let Workspace { values, kept, .. } = workspace;
         let mut log_det = [Line::ZERO; PANELS];
@@ -231,12 +218,12 @@ impl Engine {
         &self,
         parameters: &[Line],
         workspace: &mut Workspace,
-        data: &[f32],
+        data: &[Line],
         rows: &[usize],
     ) -> Vec<f64> {
         let mut out = Vec::with_capacity(rows.len());
         for tile in rows.chunks(TILE) {
-            self.gather(workspace, data, tile);
+            self.kernels.gather(data, self.features, tile, &mut workspace.values);
             let log_det = self.forward(parameters, workspace);
             for (p, values) in workspace.values.chunks_exact_mut(self.features).enumerate() {
                 let half = self.kernels.base(values, &Line::ZERO);
@@ -249,6 +236,16 @@ impl Engine {
         }
         out
     }
+}
+
+/// Row-major values as the engine reads them: every row padded to whole lines.
+pub(crate) fn padded(values: &[f32], features: usize) -> Vec<Line> {
+    let pad = |part: &[f32]| {
+        let mut line = Line::ZERO;
+        line.0[..part.len()].copy_from_slice(part);
+        line
+    };
+    values.chunks_exact(features).flat_map(|row| row.chunks(LINE).map(pad)).collect()
 }
 
 /// Minus the log of the standard normal's density at zero, in nats.
