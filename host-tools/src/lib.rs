@@ -4,3 +4,4 @@ pub mod export;
 pub mod flow;
 pub mod metrics;
 pub mod table;
+pub mod training;
