@@ -1,5 +1,6 @@
 //! Host side of flowlet: training, export, quantization, scoring and simulation of normalizing flows.
 
+pub mod device;
 pub mod export;
 pub mod flow;
 pub mod metrics;
