@@ -51,7 +51,7 @@ pub(super) struct TrainArgs {
     /// Share of normal readings that may raise the alarm
     #[arg(long, value_name = "P", default_value = "0.01", value_parser = probability, help_heading = "Flow")]
     false_alarm_rate: f32,
-    /// Name stored in the image [default: the file's]
+    /// Name stored in the image [default: that of the first table]
     #[arg(long, value_name = "NAME", help_heading = "Flow")]
     name: Option<String>,
     #[command(flatten)]
@@ -151,7 +151,8 @@ impl TrainArgs {
             warn_of_labels(&table, output);
         }
 
-        let stem = self.output.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
+        // Not the output's name: the same training gives the same image wherever it is written.
+        let stem = table.path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
         let name = self.name.clone().unwrap_or(stem);
         let fit = Fit::new(&table, &config, name, self.false_alarm_rate, output)?;
         let chosen = fit.choose(self.numeric.map(Numeric::from))?;
