@@ -1,5 +1,7 @@
 //! Shared helpers of the integration tests in `tests/tests`.
 
+pub mod command;
+
 use flowlet_tools::export::{Metadata, Numeric};
 use flowlet_tools::flow::{AffineCoupling, Dense, Flow, Mlp, Permutation, SoftTail, Standardize, Transform};
 
