@@ -60,14 +60,14 @@ impl Default for TrainConfig {
             epochs: None,
             patience: None,
             batch: 256,
-            lr: 3e-3,
-            noise: 0.1,
-            noise_floor: 1.0,
+            lr: 1e-2,
+            noise: 0.3,
+            noise_floor: 0.2,
             seed: 0,
             threads: 0,
             holdout: 0.1,
-            clamp: 2.0,
-            input_limit: 4.0,
+            clamp: 0.6,
+            input_limit: 3.0,
             knee: 4.0,
             weight_decay: 1e-2,
             grad_norm: 5.0,
@@ -118,12 +118,12 @@ impl TrainConfig {
         }
         count("batch", self.batch, 1, 1 << 20, "use 1 to 1048576 rows")?;
         count("threads", self.threads, 0, 1024, "use at most 1024, or 0 for all cores")?;
-        number("lr", self.lr, tiny, 1.0, "use a positive rate up to 1, such as 0.003")?;
-        number("noise", self.noise, 0.0, 1.0, "use 0 to 1 standard deviations, such as 0.1")?;
+        number("lr", self.lr, tiny, 1.0, "use a positive rate up to 1, such as 0.01")?;
+        number("noise", self.noise, 0.0, 1.0, "use 0 to 1 standard deviations, such as 0.3")?;
         number("noise_floor", self.noise_floor, 0.0, 1.0, "use a fraction from 0 to 1")?;
         number("holdout", self.holdout as f32, 0.0, 0.5, "hold out a fraction from 0 to 0.5")?;
-        number("clamp", self.clamp, tiny, 8.0, "use a positive bound up to 8 nats, such as 2")?;
-        number("input_limit", self.input_limit, tiny, 1e6, "use a positive bound, such as 4")?;
+        number("clamp", self.clamp, tiny, 8.0, "use a positive bound up to 8 nats, such as 0.6")?;
+        number("input_limit", self.input_limit, tiny, 1e6, "use a positive bound, such as 3")?;
         number("knee", self.knee, tiny, 1e6, "use a positive number, such as 4")?;
         number("weight_decay", self.weight_decay, 0.0, 10.0, "use 0 to 10, such as 0.01")?;
         number("grad_norm", self.grad_norm, tiny, f32::MAX, "use a positive bound, such as 5")?;
