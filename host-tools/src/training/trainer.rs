@@ -221,7 +221,8 @@ impl<'a> Session<'a> {
                 duration: epoch_started.elapsed(),
             };
             let usable = healthy && smooth.iter().flat_map(|l| &l.0).all(|v| v.is_finite());
-            let wild = !self.held_out.is_empty() && !(val_nll_trimmed <= 1e3 + best.score.min(1e6));
+            let bound = 1e3 + best.score.min(1e6);
+            let wild = !self.held_out.is_empty() && (val_nll_trimmed.is_nan() || val_nll_trimmed > bound);
             if !usable || wild {
                 restarts += 1;
                 if restarts > MAX_RESTARTS {
