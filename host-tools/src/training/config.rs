@@ -56,7 +56,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             layers: 6,
-            hidden: vec![32, 32],
+            hidden: vec![64],
             epochs: None,
             patience: None,
             batch: 256,

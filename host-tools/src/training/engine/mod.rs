@@ -7,6 +7,7 @@
 mod coupling;
 mod kernels;
 mod lanes;
+mod matrix;
 mod mlp;
 mod permutation;
 #[cfg(test)]
