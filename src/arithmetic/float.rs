@@ -183,7 +183,8 @@ impl<E: Elementary> Arithmetic for Float<E> {
     }
 
     fn quantiles_ascend(previous: u32, next: u32) -> bool {
-        matches!((finite(previous), finite(next)), (Some(a), Some(b)) if a <= b)
+        // A difference that overflows would make the interpolation's quotient NaN.
+        matches!((finite(previous), finite(next)), (Some(a), Some(b)) if a <= b && (b - a).is_finite())
     }
 
     fn load_inputs(inputs: &[f32], limit: f32, _shift: u8, out: &mut [f32]) {

@@ -99,7 +99,7 @@ impl Header {
         }
         let words_expected = HEADER_BYTES
             .checked_add(header.descriptor_length)
-            .map(|end| end.next_multiple_of(WORDS_ALIGNMENT));
+            .and_then(|end| end.checked_next_multiple_of(WORDS_ALIGNMENT));
         if u16_at(field::FLAGS)? != 0
             || u32_at(field::RESERVED)? != 0
             || length % 4 != 0

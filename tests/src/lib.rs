@@ -1,6 +1,10 @@
 //! Shared helpers of the integration tests in `tests/tests`.
 
 pub mod command;
+pub mod evaluate;
+pub mod golden;
+pub mod oracle;
+pub mod surgery;
 
 use flowlet_tools::export::{Metadata, Numeric};
 use flowlet_tools::flow::{AffineCoupling, Dense, Flow, Mlp, Permutation, SoftTail, Standardize, Transform};

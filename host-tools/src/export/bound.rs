@@ -16,7 +16,7 @@ use flowlet::arithmetic::dense::ACTIVATION_LIMIT;
 const HALF_UNIT: f64 = 0.5 / 65536.0;
 /// Error budgets of `flowlet::arithmetic::fixed::elementary`.
 const EXP_RELATIVE: f64 = 7e-6;
-const TANH_ABSOLUTE: f64 = 3e-5;
+const TANH_ABSOLUTE: f64 = 4e-5;
 const LN_ABSOLUTE: f64 = 2e-5;
 /// Readings saturate here, in standard deviations; so do values of the trunk, one unit further.
 const READING_LIMIT: f64 = 32767.0;

@@ -17,7 +17,7 @@ pub fn f32_to_fixed(x: f32, fraction_bits: i32) -> i64 {
     let left = exponent.saturating_add(fraction_bits);
     let size = if mantissa == 0 || left < -25 {
         0
-    } else if left >= 38 {
+    } else if left >= 39 {
         LIMIT
     } else if left >= 0 {
         mantissa << left

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`exp2`] | all | 1e-6 relative |
 //! | [`exp`] | all | 7e-6 relative |
-//! | [`tanh`] | all | 3e-5 absolute |
+//! | [`tanh`] | all | 4e-5 absolute |
 //! | [`ln`] | `>= 1` | 2e-5 absolute |
 
 use super::table;
@@ -26,9 +26,10 @@ pub fn exp2(x: i32) -> (u32, i32) {
     let fraction = (x & (ONE - 1)) as u32;
     let base = table::EXP2.get((fraction >> 10) as usize).copied().unwrap_or(1 << 30);
     // The remainder r < 2^-6: 2^r - 1 = u + u^2/2 + ..., u = r ln 2, in Q22.
-    let u = ((fraction & 0x3ff) * LN_2_Q16) >> 10;
+    // Each step rounds: truncation would cost as much as the terms that are left out.
+    let u = ((fraction & 0x3ff) * LN_2_Q16 + (1 << 9)) >> 10;
     let growth = u + ((u * u) >> 23);
-    (base + (((base >> 16) * growth) >> 6), x >> FRACTION_BITS)
+    (base + ((((base + (1 << 15)) >> 16) * growth + (1 << 5)) >> 6), x >> FRACTION_BITS)
 }
 
 /// `e^x` for x in Q15.16, as `(mantissa in Q30 within [1, 2), exponent)`.
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     /// Largest error of `f` over `inputs`, with the input that gives it.
-    fn worst(inputs: impl Iterator<Item = i64>, f: impl Fn(i64) -> f64) -> (f64, i64) {
+    fn worst(inputs: impl Iterator<Item = i64>, mut f: impl FnMut(i64) -> f64) -> (f64, i64) {
         inputs.map(|x| (f(x), x)).fold((0.0, 0), |a, b| if b.0 > a.0 { b } else { a })
     }
 
@@ -115,7 +116,9 @@ mod tests {
             assert_eq!(tanh(-(x as i32)), -y);
             (f64::from(y) / 65536.0 - (x as f64 / 65536.0).tanh()).abs()
         });
-        assert!(error < 3e-5, "{error:e} at {at}");
+        // Quadratic interpolation in steps of 1/16 errs by up to 0.064 tanh''' / 16^3 = 3.1e-5, and the
+        // result is rounded to half a unit of Q15.16.
+        assert!(error < 4e-5, "{error:e} at {at}");
         assert_eq!(tanh(i32::MAX), ONE);
         assert_eq!(tanh(i32::MIN), -ONE);
     }
