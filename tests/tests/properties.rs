@@ -8,13 +8,12 @@ use flowlet_tests::{normal_readings, oracle, random_flow, Random, NUMERICS};
 use flowlet_tools::export::{scores, Numeric};
 use flowlet_tools::flow::{Flow, Transform};
 
-const SHAPES: [(usize, &[usize]); 5] =
-    [(2, &[8]), (3, &[5, 7]), (5, &[]), (8, &[32, 32]), (16, &[24, 24])];
+const SHAPES: [(usize, &[usize]); 5] = [(2, &[8]), (3, &[5, 7]), (5, &[]), (8, &[32, 32]), (16, &[24, 24])];
 
 fn flows() -> impl Iterator<Item = Flow> {
-    SHAPES.into_iter().map(|(features, hidden)| {
-        random_flow(&mut Random(1000 + features as u64), features, 4, hidden)
-    })
+    SHAPES
+        .into_iter()
+        .map(|(features, hidden)| random_flow(&mut Random(1000 + features as u64), features, 4, hidden))
 }
 
 fn standardizer(flow: &Flow) -> (Vec<f64>, Vec<f64>) {
@@ -173,13 +172,10 @@ fn integral(flow: &Flow, numeric: Numeric, limit: f64, steps: usize) -> f64 {
     let image = image_of(flow, numeric);
     let (mean, std) = standardizer(flow);
     let step = 2.0 * limit / steps as f64;
-    let at = |i: usize, feature: usize| {
-        (mean[feature] + std[feature] * (-limit + step * (i as f64 + 0.5))) as f32
-    };
-    let rows: Vec<f32> =
-        (0..steps * steps).flat_map(|i| [at(i / steps, 0), at(i % steps, 1)]).collect();
-    let sum: f64 =
-        scores(&image, &rows).unwrap().iter().map(|s| f64::from(s.log_prob).exp()).sum();
+    let at =
+        |i: usize, feature: usize| (mean[feature] + std[feature] * (-limit + step * (i as f64 + 0.5))) as f32;
+    let rows: Vec<f32> = (0..steps * steps).flat_map(|i| [at(i / steps, 0), at(i % steps, 1)]).collect();
+    let sum: f64 = scores(&image, &rows).unwrap().iter().map(|s| f64::from(s.log_prob).exp()).sum();
     sum * step * step * std[0] * std[1]
 }
 
