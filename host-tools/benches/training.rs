@@ -1,13 +1,14 @@
 //! Training throughput of one thread: forward, backward and AdamW of a RealNVP with 6 couplings of (32, 32),
 //! batches of 256, on standard normal data. Prints one JSON object per line:
-//! `{"name", "lanes", "d", "samples_per_second"}`, best of several runs.
+//! `{"name", "lanes", "d", "samples_per_second"}`, of the best epoch of 8 batches: short, so that some epochs
+//! run undisturbed on a shared machine.
 //!
-//! `cargo bench -p flowlet-tools --bench training [-- RUNS]`; `peers/throughput.py` calls it next to the Python
+//! `cargo bench -p flowlet-tools --bench training [-- EPOCHS]`; `peers/throughput.py` calls it next to the Python
 //! libraries.
 
 use flowlet_tools::training::{train, Matrix, TrainConfig};
 
-const ROWS: usize = 256 * 40;
+const ROWS: usize = 256 * 8;
 
 /// Sums of twelve uniform numbers less six: near enough to normal for timing.
 fn data(columns: usize) -> Result<Matrix, flowlet_tools::training::TrainError> {
@@ -24,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Cargo adds `--bench`, and `cargo test --benches` runs this without it: one short run then.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let short = !arguments.iter().any(|a| a == "--bench");
-    let runs = arguments.iter().find_map(|a| a.parse().ok()).unwrap_or(if short { 1 } else { 7 });
+    let epochs = arguments.iter().find_map(|a| a.parse().ok()).unwrap_or(if short { 1 } else { 300 });
     let plain = TrainConfig {
         layers: 6,
         hidden: vec![32, 32],
@@ -33,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         holdout: 0.0,
         noise: 0.0,
         average: 0.0,
-        epochs: Some(if short { 1 } else { 20 }),
+        epochs: Some(epochs),
         patience: None,
         ..TrainConfig::default()
     };
@@ -41,15 +42,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for columns in [8, 16, 32] {
         let data = data(columns)?;
         for (name, config) in [("flowlet", &plain), ("flowlet, noise and average", &regularized)] {
-            let mut best = 0.0_f64;
-            let mut lanes = "";
-            for _ in 0..runs {
-                let trained = train(&data, config, &mut ())?;
-                best = best.max(trained.samples_per_second);
-                lanes = trained.lanes;
-            }
+            let trained = train(&data, config, &mut ())?;
+            let seconds = trained.history.iter().map(|e| e.duration.as_secs_f64());
+            let best = ROWS as f64 / seconds.fold(f64::INFINITY, f64::min);
             let line = serde_json::json!({
-                "name": name, "lanes": lanes, "d": columns, "samples_per_second": best,
+                "name": name, "lanes": trained.lanes, "d": columns, "samples_per_second": best,
             });
             println!("{line}");
         }

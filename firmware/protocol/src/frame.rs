@@ -4,7 +4,6 @@
 //! step again at the next frame, and the checksum tells it which frames to trust.
 
 use crc::{Crc, CRC_32_ISO_HDLC};
-use postcard::ser_flavors::{crc::CrcModifier, Cobs, Slice};
 
 use crate::Message;
 
@@ -44,10 +43,25 @@ impl core::error::Error for FrameError {}
 /// # Errors
 /// [`FrameError::BufferTooSmall`].
 pub fn encode<'b>(message: &Message, buffer: &'b mut [u8]) -> Result<&'b [u8], FrameError> {
-    let cobs = Cobs::try_new(Slice::new(buffer)).map_err(|_| FrameError::BufferTooSmall)?;
-    postcard::serialize_with_flavor(message, CrcModifier::new(cobs, CRC.digest()))
-        .map(|frame| &*frame)
-        .map_err(|_| FrameError::BufferTooSmall)
+    let mut content = [0; MAX_BYTES - 2];
+    let content = postcard::to_slice_crc32(message, &mut content, CRC.digest())
+        .map_err(|_| FrameError::BufferTooSmall)?;
+    let mut length = 0;
+    for (slot, byte) in buffer.iter_mut().zip(stuffed(content)) {
+        *slot = byte;
+        length += 1;
+    }
+    // One byte of overhead and the closing zero.
+    buffer.get(..length).filter(|_| length == content.len() + 2).ok_or(FrameError::BufferTooSmall)
+}
+
+/// COBS of fewer than 254 bytes: each run between zeros is announced by its length plus one, and so
+/// are the bytes before the first and after the last zero.
+fn stuffed(content: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    let groups = content.split(|&byte| byte == 0);
+    let announced =
+        groups.flat_map(|group| core::iter::once(group.len() as u8 + 1).chain(group.iter().copied()));
+    announced.chain(core::iter::once(0))
 }
 
 /// Reads a frame without its closing zero; the bytes are used up as working space.

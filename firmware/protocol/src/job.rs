@@ -126,7 +126,8 @@ impl<'a> Job<'a> {
 
     /// The rows, in order.
     pub fn rows(&self) -> core::slice::ChunksExact<'a, f32> {
-        self.values.chunks_exact(self.features)
+        // The bound is for the compiler, which can't know that `parse` saw to it.
+        self.values.chunks_exact(self.features.max(1))
     }
 
     /// Bytes of a job, or `None` if the count does not fit in 32 bits.

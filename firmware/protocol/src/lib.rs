@@ -18,11 +18,13 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic"))]
 
+mod error_code;
 pub mod frame;
 pub mod job;
 
 use serde::{Deserialize, Serialize};
 
+pub use error_code::{error_code, error_text};
 pub use job::JobError;
 
 /// One reply of the board.
@@ -55,7 +57,7 @@ pub enum Message {
 pub enum Outcome {
     /// The row has a score.
     Scored(ScoreBits),
-    /// The scorer refused the row, with the number of its error.
+    /// The scorer refused the row, with the [number](error_code) of its error.
     Failed(u8),
 }
 
@@ -92,7 +94,7 @@ pub struct Measurements {
 pub enum Refusal {
     /// The job is malformed.
     Job(JobError),
-    /// The image was rejected, with the number of the error.
+    /// The image was rejected, with the [number](error_code) of the error.
     Image(u8),
     /// The rows have another number of features than the image.
     Features {

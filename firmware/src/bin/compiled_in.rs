@@ -17,12 +17,8 @@ static IMAGE: &[u8] = flowlet::include_image!(concat!(env!("OUT_DIR"), "/model.f
 /// What the scorer works in: known from the image, at compile time.
 const WORKSPACE_WORDS: usize = flowlet::workspace_words(IMAGE);
 
-/// A row of this demonstration has at most so many features.
+/// The wild reading below has at most so many features.
 const MOST_FEATURES: usize = 256;
-
-/// In place of a sensor, every feature of the nth reading has the nth of these values. The last
-/// is far out for any sensor.
-const READINGS: [f32; 3] = [0.0, 1.0, 1.0e9];
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
@@ -36,15 +32,20 @@ fn main() -> ! {
     }
 }
 
-/// Scores the readings, one after the other; the pin is high while the last one was an alarm.
+/// Scores readings, one after the other; the pin is high while the last one was an alarm. In place
+/// of a sensor stand the readings that the image carries to test itself, and one that is wild in
+/// every feature.
 fn watch<P: StatefulOutputPin>(pin: &mut P) -> Result<(), flowlet::Error> {
     let model = Model::from_bytes(IMAGE)?;
     let mut workspace = [0; WORKSPACE_WORDS];
     let mut scorer = Scorer::new(&model, &mut workspace)?;
     defmt::info!("{} features, {} bytes of workspace", model.features(), 4 * WORKSPACE_WORDS);
-    for value in READINGS {
-        let row = [value; MOST_FEATURES];
-        let score = scorer.score(row.get(..model.features()).unwrap_or_default())?;
+    defmt::info!("self-test: off by {} nats at most", scorer.self_test()?);
+
+    let wild = [1.0e9; MOST_FEATURES];
+    let tame = model.self_test_vectors().map(|(reading, _)| reading);
+    for reading in tame.chain(wild.get(..model.features())) {
+        let score = scorer.score(reading)?;
         let driven = if score.alarm { pin.set_high() } else { pin.set_low() };
         match driven.and_then(|()| pin.is_set_high()) {
             Ok(high) => defmt::info!("{} pin {}", score, if high { "high" } else { "low" }),

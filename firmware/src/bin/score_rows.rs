@@ -12,7 +12,7 @@ use flowlet_firmware::board::{self, Board, Uart};
 use flowlet_firmware::stopwatch::Stopwatch;
 use flowlet_firmware::{exit_code, stack};
 use flowlet_protocol::job::Job;
-use flowlet_protocol::{frame, Measurements, Message, Outcome, Refusal, ScoreBits};
+use flowlet_protocol::{error_code, frame, Measurements, Message, Outcome, Refusal, ScoreBits};
 
 /// Words that a scorer may use here; images that need more are refused.
 const WORKSPACE_WORDS: usize = 1 << 17;
@@ -116,10 +116,6 @@ fn laps(clock: &mut Stopwatch, job: &Job<'_>, rows: &[u32], mut work: impl FnMut
 
 fn image_error(error: flowlet::Error) -> Refusal {
     Refusal::Image(error_code(error))
-}
-
-fn error_code(_error: flowlet::Error) -> u8 {
-    1
 }
 
 fn send(uart: &mut Uart, message: &Message) {

@@ -1,9 +1,10 @@
 //! What can go wrong between host and board.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use flowlet_protocol::frame::FrameError;
-use flowlet_protocol::Refusal;
+use flowlet_protocol::{error_text, Refusal};
 
 use super::toolchain::Missing;
 
@@ -45,10 +46,10 @@ pub enum DeviceError {
         source: std::io::Error,
     },
     /// The board was silent for too long and was stopped.
-    #[error("the board did not finish within {seconds} s and was stopped; {answered} replies had arrived")]
+    #[error("the board did not finish within {limit:.1?} and was stopped; {answered} replies had arrived")]
     Timeout {
         /// How long it was given.
-        seconds: u64,
+        limit: Duration,
         /// Frames received until then.
         answered: usize,
     },
@@ -106,7 +107,7 @@ impl DeviceError {
 fn explain(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Job(error) => format!("{error} (host tools and firmware from the same checkout?)"),
-        Refusal::Image(code) => format!("its image does not load (error {code}; see `flowlet verify`)"),
+        Refusal::Image(code) => format!("{} (error {code}; see `flowlet verify`)", error_text(*code)),
         Refusal::Features { image, rows } => {
             format!("the image takes {image} features, the rows have {rows}")
         }

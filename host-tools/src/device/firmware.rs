@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use object::{Object, ObjectSection};
+use object::{Object, ObjectSection, ObjectSymbol};
 
 use super::process;
 use super::toolchain::{Install, Toolchain};
@@ -157,6 +157,28 @@ pub fn code_bytes(elf: &Path) -> Result<u64, DeviceError> {
     Ok(text + size(".rodata").unwrap_or(0))
 }
 
+/// Symbols in an ELF file that `unwanted` picks by their mangled names.
+///
+/// # Errors
+/// [`DeviceError::Io`], [`DeviceError::Elf`].
+pub fn symbols(elf: &Path, unwanted: impl Fn(&str) -> bool) -> Result<Vec<String>, DeviceError> {
+    let bytes = fs::read(elf).map_err(DeviceError::io(format!("reading {}", elf.display())))?;
+    let file = object::File::parse(&*bytes)
+        .map_err(|error| DeviceError::Elf { path: elf.into(), reason: error.to_string() })?;
+    let names = file.symbols().filter_map(|symbol| symbol.name().ok().map(str::to_owned));
+    Ok(names.filter(|name| unwanted(name)).collect())
+}
+
+/// Whether a symbol is a way to a panic.
+pub fn is_panic(symbol: &str) -> bool {
+    symbol.contains("9panicking") || symbol.contains("rust_begin_unwind")
+}
+
+/// Whether a symbol is arithmetic in f64, which chips without the hardware pay dearly.
+pub fn is_f64(symbol: &str) -> bool {
+    symbol.starts_with("__aeabi_d") || ["__adddf3", "__muldf3", "__divdf3", "__subdf3"].contains(&symbol)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +208,7 @@ mod tests {
         let test = env::current_exe().unwrap();
         if cfg!(target_os = "linux") {
             assert!(code_bytes(&test).unwrap() > 10_000);
+            assert!(!symbols(&test, is_panic).unwrap().is_empty(), "a test can panic");
         }
     }
 }

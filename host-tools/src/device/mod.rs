@@ -22,8 +22,8 @@ pub mod toolchain;
 
 pub use board::{Board, UnknownBoard};
 pub use error::DeviceError;
-pub use firmware::{code_bytes, Binary, Firmware, Source};
-pub use flowlet_protocol::{JobError, Refusal, ScoreBits};
+pub use firmware::{code_bytes, is_f64, is_panic, symbols, Binary, Firmware, Source};
+pub use flowlet_protocol::{error_code, error_text, JobError, Refusal, ScoreBits};
 pub use qemu::{Finished, Qemu};
 pub use simulate::{simulate, Row, Simulation, Simulator};
 pub use toolchain::{Install, Missing, Toolchain};

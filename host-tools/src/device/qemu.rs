@@ -79,7 +79,7 @@ impl Qemu {
         let serial = fs::read(folder.path().join("replies")).unwrap_or_default();
         let Some(status) = captured.status else {
             let answered = serial.iter().filter(|&&byte| byte == 0).count();
-            return Err(DeviceError::Timeout { seconds: limit.as_secs(), answered });
+            return Err(DeviceError::Timeout { limit, answered });
         };
         let stderr = String::from_utf8_lossy(&captured.stderr).trim_end().to_owned();
         match status.code() {

@@ -18,7 +18,8 @@ const BATCH: usize = 4096;
 /// instructions. All of them fit the firmware's list.
 const TIMED_ROWS: u32 = 256;
 
-/// What a row came to: the bits of its score, or the number of the scorer's error.
+/// What a row came to: the bits of its score, or the [number](super::error_code) of the
+/// scorer's error.
 pub type Row = Result<ScoreBits, u8>;
 
 /// What the board made of the rows.

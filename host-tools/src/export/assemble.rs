@@ -1,7 +1,7 @@
 //! Lays an image out: header, descriptor, words.
 
 use super::dense::{EncodedDense, Numbers};
-use super::ranges::hidden_ranges;
+use super::observe::{observe, Observed};
 use super::{quantizer, ExportError, ImageFile, Metadata, Numeric, Sketch};
 use crate::flow::{AffineCoupling, Flow, Mlp, Permutation, Standardize, Transform};
 use flowlet::arithmetic::dense::Encoding;
@@ -19,6 +19,8 @@ pub(super) struct Encoded {
     words: Vec<u32>,
     chain: usize,
     transforms: usize,
+    /// The layers of each coupling's net, for the certified bound.
+    nets: Vec<Vec<EncodedDense>>,
 }
 
 impl Encoded {
@@ -33,11 +35,11 @@ impl Encoded {
             }
             _ => &unit,
         };
-        let ranges = if is_fixed(numeric) { hidden_ranges(flow, readings) } else { Vec::new() };
+        let observed = if is_fixed(numeric) { observe(flow, readings) } else { Vec::new() };
         let mut words = Vec::new();
         standardize(standardizer, numeric, &mut words)?;
         let chain = words.len();
-        let mut coupling = 0;
+        let mut nets: Vec<Vec<EncodedDense>> = Vec::new();
         for transform in transforms {
             let head = words.len();
             words.push(0);
@@ -54,9 +56,8 @@ impl Encoded {
                     kind::PERMUTATION
                 }
                 Transform::AffineCoupling(c) => {
-                    let ranges = ranges.get(coupling).map_or(&[][..], Vec::as_slice);
-                    affine(c, numeric, ranges, &mut words)?;
-                    coupling += 1;
+                    let observed = observed.get(nets.len()).map_or(&[][..], Vec::as_slice);
+                    nets.push(affine(c, numeric, observed, &mut words)?);
                     kind::AFFINE_COUPLING
                 }
             };
@@ -66,7 +67,12 @@ impl Encoded {
             }
             words[head] = u32::from(kind) | (length as u32) << 8;
         }
-        Ok(Encoded { words, chain, transforms: transforms.len() })
+        Ok(Encoded { words, chain, transforms: transforms.len(), nets })
+    }
+
+    /// The layers of each coupling's net, in density order.
+    pub(super) fn nets(&self) -> &[Vec<EncodedDense>] {
+        &self.nets
     }
 }
 
@@ -143,14 +149,14 @@ fn permutation(p: &Permutation, words: &mut Vec<u32>) {
 fn affine(
     c: &AffineCoupling,
     numeric: Numeric,
-    ranges: &[Vec<f32>],
+    observed: &[Observed],
     words: &mut Vec<u32>,
-) -> Result<(), ExportError> {
+) -> Result<Vec<EncodedDense>, ExportError> {
     let net = normalized(&c.conditioner, c.clamp);
     let (layers, limit, shift) = if is_fixed(numeric) {
         let (limit, shift) = quantizer::input_format(c.input_limit)?;
         let encoding = if numeric == Numeric::I8 { Encoding::I8Rows4Pairs } else { Encoding::I16Rows4Pairs };
-        (quantizer::quantize(&net, encoding, shift, ranges)?, limit as u32, shift)
+        (quantizer::quantize(&net, encoding, shift, observed)?, limit as u32, shift)
     } else {
         (float_layers(&net), c.input_limit.to_bits(), 0)
     };
@@ -161,12 +167,12 @@ fn affine(
     for layer in &layers {
         layer.write(words);
     }
-    Ok(())
+    Ok(layers)
 }
 
 /// The net with its raw log-scales in units of the clamp, as the image has them: `log_scale = clamp
 /// tanh(raw)`.
-fn normalized(net: &Mlp, clamp: f32) -> Mlp {
+pub(super) fn normalized(net: &Mlp, clamp: f32) -> Mlp {
     let mut net = net.clone();
     if let Some(last) = net.layers.last_mut() {
         let from = last.outputs / 2;
@@ -187,6 +193,7 @@ fn float_layers(net: &Mlp) -> Vec<EncodedDense> {
             encoding: Encoding::F32Rows4,
             is_output: index == last,
             shift: 0,
+            gains: vec![1.0; layer.outputs],
             numbers: Numbers::Float { weights: layer.weights.clone(), bias: layer.bias.clone() },
         })
         .collect()

@@ -29,6 +29,8 @@ pub(super) struct EncodedDense {
     pub(super) encoding: Encoding,
     pub(super) is_output: bool,
     pub(super) shift: u8,
+    /// Accumulator units per unit of the real sum, per output; all ones for f32.
+    pub(super) gains: Vec<f64>,
     pub(super) numbers: Numbers,
 }
 

@@ -4,12 +4,14 @@
 //! loading the image that is being written.
 
 mod assemble;
+mod bound;
 mod calibrate;
 mod dense;
 mod file;
 mod import;
+mod observe;
 mod quantizer;
-mod ranges;
+mod rounding;
 
 pub use calibrate::{CalibrationError, Sketch};
 pub use file::{ImageFile, ImageFileError};
@@ -86,6 +88,29 @@ pub fn build(
         .map(|row| (&calibration.readings[row * columns..][..columns], scores[row].log_prob))
         .collect();
     assemble::image(&chain, metadata, numeric, &sketch, &self_test)
+}
+
+/// A certified bound on `|log_prob - exact|`, in nats, of the image that [`build`] makes for `numeric`,
+/// over the box of `readings`; `None` for f32, which has no fixed-point error.
+///
+/// Sound for every reading of the box and loose by nature; see the module that computes it.
+///
+/// # Errors
+/// [`ExportError::Flow`] if the flow has no fixed-point form.
+pub fn certified_bound(flow: &Flow, numeric: Numeric, readings: &[f32]) -> Result<Option<f64>, ExportError> {
+    if !matches!(numeric, Numeric::I16 | Numeric::I8) {
+        return Ok(None);
+    }
+    let mut lows = vec![f32::INFINITY; flow.features];
+    let mut highs = vec![f32::NEG_INFINITY; flow.features];
+    for row in readings.chunks_exact(flow.features) {
+        for ((low, high), &x) in lows.iter_mut().zip(&mut highs).zip(row) {
+            *low = low.min(x);
+            *high = high.max(x);
+        }
+    }
+    let encoded = assemble::Encoded::new(flow, numeric, readings)?;
+    Ok(Some(bound::certify(flow, encoded.nets(), &lows, &highs)))
 }
 
 /// Scores rows with the device's own code.

@@ -12,6 +12,8 @@
 //! Only the output layer multiplies, back into the trunk's Q15.16.
 
 use super::dense::{EncodedDense, Numbers};
+use super::observe::Observed;
+use super::rounding::Compensation;
 use super::ExportError;
 use crate::flow::{Dense, Mlp};
 use flowlet::arithmetic::dense::{Encoding, ACTIVATION_LIMIT};
@@ -37,13 +39,13 @@ pub(super) fn input_format(limit: f32) -> Result<(i32, u8), ExportError> {
     Err(ExportError::Flow(format!("a conditioner input limit of {limit} is above 16383")))
 }
 
-/// The integer form of `net`, whose inputs have `16 - input_shift` fractional bits. `ranges` holds the
-/// largest activation of each hidden unit.
+/// The integer form of `net`, whose inputs have `16 - input_shift` fractional bits and whose layers saw
+/// what `observed` says.
 pub(super) fn quantize(
     net: &Mlp,
     encoding: Encoding,
     input_shift: u8,
-    ranges: &[Vec<f32>],
+    observed: &[Observed],
 ) -> Result<Vec<EncodedDense>, ExportError> {
     let largest_weight = match encoding {
         Encoding::I8Rows4Pairs => 127.0,
@@ -51,17 +53,22 @@ pub(super) fn quantize(
         Encoding::F32Rows4 => unreachable!("f32 nets are not quantized"),
     };
     let mut scales = vec![f64::from(16 - input_shift).exp2(); net.layers[0].inputs];
+    let last = net.layers.len() - 1;
     let mut encoded = Vec::new();
-    for (index, layer) in net.layers.iter().enumerate() {
-        let rows = Rows::new(layer, &scales);
-        let gains: Vec<f64> = (0..layer.outputs).map(|row| rows.largest_gain(row, largest_weight)).collect();
-        let integers = match ranges.get(index) {
-            Some(ranges) => {
-                let (integers, next_scales) = hidden(&rows, &gains, ranges);
-                scales = next_scales;
-                integers
-            }
-            None => output(&rows, &gains)?,
+    for (index, (layer, seen)) in net.layers.iter().zip(observed).enumerate() {
+        // In i16 the rounding of activations weighs more than that of weights.
+        let compensation = match encoding {
+            Encoding::I8Rows4Pairs => Compensation::new(&seen.moments, &scales),
+            _ => None,
+        };
+        let rows = Rows::new(layer, &scales, largest_weight, compensation);
+        let gains: Vec<f64> = (0..layer.outputs).map(|row| rows.largest_gain(row)).collect();
+        let integers = if index == last {
+            output(&rows, &gains)?
+        } else {
+            let (integers, next_scales) = hidden(&rows, &gains, &seen.largest);
+            scales = next_scales;
+            integers
         };
         encoded.push(EncodedDense { encoding, ..integers });
     }
@@ -72,13 +79,20 @@ pub(super) fn quantize(
 struct Rows<'a> {
     layer: &'a Dense,
     weights: Vec<f64>,
+    largest_weight: f64,
+    compensation: Option<Compensation>,
 }
 
 impl<'a> Rows<'a> {
-    fn new(layer: &'a Dense, scales: &[f64]) -> Self {
+    fn new(
+        layer: &'a Dense,
+        scales: &[f64],
+        largest_weight: f64,
+        compensation: Option<Compensation>,
+    ) -> Self {
         let weights =
             layer.weights.iter().enumerate().map(|(i, &w)| f64::from(w) / scales[i % layer.inputs]).collect();
-        Rows { layer, weights }
+        Rows { layer, weights, largest_weight, compensation }
     }
 
     fn row(&self, row: usize) -> &[f64] {
@@ -86,23 +100,41 @@ impl<'a> Rows<'a> {
     }
 
     /// The largest factor by which a row may be multiplied: weights fit, accumulator cannot wrap.
-    fn largest_gain(&self, row: usize, largest_weight: f64) -> f64 {
+    fn largest_gain(&self, row: usize) -> f64 {
         let limit = ACTIVATION_LIMIT as f64;
         let largest = self.row(row).iter().fold(0.0f64, |a, w| a.max(w.abs()));
         // Each weight may round up by one half.
         let rounding = limit * 0.5 * self.layer.inputs as f64;
         let reach = f64::from(self.layer.bias[row].abs())
             + self.row(row).iter().map(|w| w.abs()).sum::<f64>() * limit;
-        let by_weight = if largest > 0.0 { largest_weight / largest } else { f64::INFINITY };
+        let by_weight = if largest > 0.0 { self.largest_weight / largest } else { f64::INFINITY };
         // 2^30 is left for the rounding constant of the shift.
         let by_reach = if reach > 0.0 { (ACCUMULATOR_LIMIT * 0.998 - rounding) / reach } else { 1.0 };
         by_weight.min(by_reach)
     }
 
-    fn integers(&self, gains: &[f64]) -> Vec<i32> {
-        let inputs = self.layer.inputs;
-        self.weights.iter().enumerate().map(|(i, w)| (w * gains[i / inputs]).round() as i32).collect()
+    /// Weights and biases times their rows' gains, rounded.
+    fn integers(&self, gains: &[f64]) -> (Vec<i32>, Vec<i32>) {
+        let (mut weights, mut biases) = (Vec::new(), Vec::new());
+        for (row, &gain) in gains.iter().enumerate() {
+            let scaled: Vec<f64> = self.row(row).iter().map(|w| w * gain).collect();
+            let bias = f64::from(self.layer.bias[row]) * gain;
+            let nearest = || (scaled.iter().map(|w| w.round() as i32).collect::<Vec<_>>(), bias);
+            let compensated = self.compensation.as_ref().map(|c| c.round(&scaled, bias, self.largest_weight));
+            // Compensation may push a row's reach up; such a row is rounded to nearest instead.
+            let (row_weights, bias) =
+                compensated.filter(|(w, b)| reach(w, *b) < ACCUMULATOR_LIMIT * 0.998).unwrap_or_else(nearest);
+            weights.extend(row_weights);
+            biases.push(bias.round() as i32);
+        }
+        (weights, biases)
     }
+}
+
+/// Largest magnitude that a row's accumulator can have.
+fn reach(weights: &[i32], bias: f64) -> f64 {
+    let sum: f64 = weights.iter().map(|w| f64::from(w.unsigned_abs())).sum();
+    sum * ACTIVATION_LIMIT as f64 + bias.abs()
 }
 
 /// A hidden layer and the scales of its activations.
@@ -116,15 +148,16 @@ fn hidden(rows: &Rows<'_>, gains: &[f64], ranges: &[f32]) -> (EncodedDense, Vec<
     let gains: Vec<f64> =
         gains.iter().zip(&ranges).map(|(g, r)| g.min(ACTIVATION_LIMIT as f64 * unit / r)).collect();
     let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
-    let bias =
-        layer.bias.iter().zip(&gains).map(|(&b, g)| (f64::from(b) * g).round() as i32 + half).collect();
-    let numbers = Numbers::Fixed { weights: rows.integers(&gains), bias, multipliers: Vec::new() };
+    let (weights, mut bias) = rows.integers(&gains);
+    bias.iter_mut().for_each(|b| *b += half);
+    let numbers = Numbers::Fixed { weights, bias, multipliers: Vec::new() };
     let encoded = EncodedDense {
         inputs: layer.inputs,
         outputs: layer.outputs,
         encoding: Encoding::I16Rows4Pairs,
         is_output: false,
         shift: shift as u8,
+        gains: gains.clone(),
         numbers,
     };
     (encoded, gains.iter().map(|g| g / unit).collect())
@@ -143,7 +176,7 @@ fn output(rows: &Rows<'_>, gains: &[f64]) -> Result<EncodedDense, ExportError> {
             "a conditioner's outputs are too large for fixed point: train with more weight decay".into(),
         ));
     }
-    let bias = layer.bias.iter().zip(&gains).map(|(&b, g)| (f64::from(b) * g).round() as i32).collect();
+    let (weights, bias) = rows.integers(&gains);
     let multipliers =
         factors.iter().map(|f| (f * shift.exp2()).round().min(2_147_483_647.0) as i32).collect();
     Ok(EncodedDense {
@@ -152,6 +185,7 @@ fn output(rows: &Rows<'_>, gains: &[f64]) -> Result<EncodedDense, ExportError> {
         encoding: Encoding::I16Rows4Pairs,
         is_output: true,
         shift: shift as u8,
-        numbers: Numbers::Fixed { weights: rows.integers(&gains), bias, multipliers },
+        numbers: Numbers::Fixed { weights, bias, multipliers },
+        gains,
     })
 }

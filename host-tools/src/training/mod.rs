@@ -11,6 +11,8 @@ mod optimizer;
 mod preprocess;
 mod progress;
 mod random;
+#[cfg(test)]
+mod tests;
 mod trainer;
 
 pub use config::TrainConfig;

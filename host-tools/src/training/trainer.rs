@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub struct Trained {
     /// Standardize, soft tail, then couplings with fixed permutations between them.
     pub flow: Flow,
-    /// Every epoch that was run, restarts included.
+    /// The epochs in order; those that diverged are left out.
     pub history: Vec<Epoch>,
     /// Number of the epoch whose weights were kept.
     pub best_epoch: usize,
@@ -221,7 +221,8 @@ impl<'a> Session<'a> {
                 duration: epoch_started.elapsed(),
             };
             let usable = healthy && smooth.iter().flat_map(|l| &l.0).all(|v| v.is_finite());
-            let wild = !self.held_out.is_empty() && !(val_nll_trimmed <= 1e3 + best.score.min(1e6));
+            let bound = 1e3 + best.score.min(1e6);
+            let wild = !self.held_out.is_empty() && (val_nll_trimmed.is_nan() || val_nll_trimmed > bound);
             if !usable || wild {
                 restarts += 1;
                 if restarts > MAX_RESTARTS {
@@ -248,7 +249,7 @@ impl<'a> Session<'a> {
         }
         let judged = if self.held_out.is_empty() { &self.fit } else { &self.held_out };
         let val_nll_standardized = mean(self.losses(&best.parameters, judged).into_iter());
-        if !val_nll_standardized.is_finite() {
+        if best.epoch == 0 || !val_nll_standardized.is_finite() {
             return Err(TrainError::Diverged { restarts, lr: config.lr * factor });
         }
         Ok(Trained {

@@ -23,7 +23,7 @@ pub(crate) fn run() -> anyhow::Result<bool> {
         after(needs("clippy"), &mut run::cargo(&arguments))
     });
     report.step("documentation, workspace", || {
-        let mut command = run::cargo(&["doc", "--workspace", "--no-deps", "--release"]);
+        let mut command = run::cargo(&["doc", "--workspace", "--lib", "--no-deps", "--release"]);
         run::shown(command.env("RUSTDOCFLAGS", "-D warnings"))
     });
     firmware_steps(&mut report);

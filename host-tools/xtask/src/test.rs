@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
-use flowlet_tools::device::{skips, Binary, Board, DeviceError, Install, Missing, Source, Toolchain};
+use flowlet_tools::device::{
+    is_f64, is_panic, skips, symbols, Binary, Board, DeviceError, Install, Missing, Source, Toolchain,
+};
 
 use crate::report::{Outcome, Report, Tests};
 use crate::{lint, run, setup};
@@ -90,9 +92,18 @@ fn runtime(target: &str, features: &str) -> Outcome {
 }
 
 fn firmware(board: Board, binary: &Binary) -> Outcome {
-    let built = Source::find().and_then(|source| source.build(board, binary, Install::Allowed));
+    let built = Source::find().and_then(|source| {
+        let firmware = source.build(board, binary, Install::Allowed)?;
+        // The transport of defmt has panics of its own.
+        let may_panic = matches!(binary, Binary::CompiledIn { .. });
+        let unwanted = symbols(&firmware.elf, |name| is_f64(name) || (is_panic(name) && !may_panic))?;
+        Ok((firmware.code_bytes, unwanted))
+    });
     match built {
-        Ok(firmware) => Outcome::Passed(format!("{} bytes of code and constants", firmware.code_bytes)),
+        Ok((_, unwanted)) if !unwanted.is_empty() => {
+            Outcome::Failed(format!("it can panic, or computes in f64: {}", unwanted.join(", ")))
+        }
+        Ok((code_bytes, _)) => Outcome::Passed(format!("{code_bytes} bytes of code and constants")),
         Err(DeviceError::Missing(missing)) => Outcome::Skipped(missing),
         Err(error) => Outcome::Failed(error.to_string()),
     }

@@ -7,6 +7,7 @@
 mod coupling;
 mod kernels;
 mod lanes;
+mod matrix;
 mod mlp;
 mod permutation;
 #[cfg(test)]
@@ -97,12 +98,14 @@ impl Engine {
     /// The chain with these parameters.
     pub(crate) fn export(&self, parameters: &[Line]) -> Vec<flow::Transform> {
         let mut rest = parameters;
-        let export = |t: &Box<dyn TileTransform>| {
-            let (own, tail) = rest.split_at(t.parameters());
-            rest = tail;
-            t.export(own)
-        };
-        self.transforms.iter().map(export).collect()
+        self.transforms
+            .iter()
+            .map(|t| {
+                let (own, tail) = rest.split_at(t.parameters());
+                rest = tail;
+                t.export(own)
+            })
+            .collect()
     }
 
     /// Memory for one tile.

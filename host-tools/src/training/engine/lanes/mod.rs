@@ -93,7 +93,7 @@ pub(crate) fn tanh<L: Lanes>(l: L, x: L::V) -> L::V {
     let a = l.max(x, l.sub(zero, x));
     let s = l.mul(x, x);
     let mut p = l.splat(-5.704_988_7e-3);
-    for c in [2.063_908_9e-2, -5.373_971_5e-2, 0.133_314_42, -0.333_332_8] {
+    for c in [2.063_909e-2, -5.373_971_5e-2, 0.133_314_42, -0.333_332_8] {
         p = l.mul_add(p, s, l.splat(c));
     }
     let near = l.mul_add(l.mul(p, s), x, x);
