@@ -91,8 +91,7 @@ fn a_workspace_one_word_short_is_an_error() {
         for found in [0, 1, words - 1] {
             let mut workspace = vec![0; found];
             let error = Scorer::new(&model, &mut workspace).unwrap_err();
-            let expected =
-                Error::WorkspaceTooSmall { needed_words: words as u32, found_words: found as u32 };
+            let expected = Error::WorkspaceTooSmall { needed_words: words as u32, found_words: found as u32 };
             assert_eq!(error, expected);
         }
         assert!(Scorer::new(&model, &mut vec![0; words]).is_ok());
@@ -103,8 +102,7 @@ fn a_workspace_one_word_short_is_an_error() {
 fn the_const_workspace_of_a_compiled_in_image_is_what_it_needs() {
     static F32: &[u8] = flowlet::include_image!("../golden/v1-f32.flow");
     static I8: &[u8] = flowlet::include_image!("../golden/v1-i8.flow");
-    const F32_WORDS: usize =
-        flowlet::workspace_words(include_bytes!("../golden/v1-f32.flow").as_slice());
+    const F32_WORDS: usize = flowlet::workspace_words(include_bytes!("../golden/v1-f32.flow").as_slice());
     let model = Model::from_bytes(F32).unwrap();
     assert_eq!(4 * F32_WORDS, model.workspace_bytes());
     let mut workspace = [0u32; F32_WORDS];
