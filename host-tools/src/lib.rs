@@ -1,4 +1,9 @@
 //! Host side of flowlet: training, export, quantization, scoring and simulation of normalizing flows.
 
+pub mod cli;
+pub mod device;
 pub mod export;
 pub mod flow;
+pub mod metrics;
+pub mod table;
+pub mod training;

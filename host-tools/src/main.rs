@@ -1,3 +1,7 @@
-//! The `flowlet` command.
+//! The `flowlet` command; all of it is in the library, so that tests and other tools can use it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    flowlet_tools::cli::main()
+}

@@ -1,5 +1,6 @@
 //! Shared helpers of the integration tests in `tests/tests`.
 
+pub mod command;
 pub mod evaluate;
 pub mod golden;
 pub mod oracle;

@@ -3,6 +3,10 @@
 //! Convention everywhere: the *density direction* maps a reading `x` to the base variable `z`, and
 //! `log p(x) = log N(z; 0, I) + sum of log_det`, in nats and in the units of `x`.
 
+mod reference;
+
+pub use reference::{Image, Reference};
+
 /// A trained flow over `features` inputs: transforms in density order, then a standard normal base.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flow {

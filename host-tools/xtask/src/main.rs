@@ -1,3 +1,58 @@
-//! `cargo xtask`: set-up, demo, tests and gates.
+//! `cargo xtask`: set-up, demo, tests and lints of the flowlet workspace.
 
-fn main() {}
+mod demo;
+mod lint;
+mod report;
+mod run;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Set-up, demo, tests and lints of flowlet.
+///
+/// Each command installs what it lacks (compiler targets, the emulator) if it may: with rustup, or
+/// as root on Debian with apt-get. Otherwise it prints the command to run, goes on with what it
+/// can, and counts what it skipped. Where the variable CI is set, a skip is a failure.
+///
+/// FLOWLET_TOOLCHAIN=current|debian forces the compiler for chips, FLOWLET_QEMU names an emulator.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", verbatim_doc_comment)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Installs what is missing: compiler targets for the chips, and QEMU
+    Setup,
+    /// Sets up, then goes the whole way on the bundled data: train, quantize, score on an emulated chip
+    Demo(demo::Demo),
+    /// Sets up, then runs every test and build; reports all failures, not the first
+    ///
+    /// Tests of the workspace (release profile); the runtime for thumbv6m and thumbv7em, with and
+    /// without its features; the firmware, with its lints.
+    Test,
+    /// Checks formatting, lints and documentation of both workspaces; warnings are errors
+    Lint,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Setup => setup::run(),
+        Command::Demo(demo) => demo.run(),
+        Command::Test => test::run(),
+        Command::Lint => lint::run(),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! From a table to images: training, calibration on held-out rows, and the choice of numbers.
+
+use super::output::Output;
+use super::progress::Training;
+use super::scoring::{self, Delta};
+use super::usage;
+use crate::export::{self, Calibration, ImageFile, Metadata, Numeric};
+use crate::table::Table;
+use crate::training::{train, Matrix, TrainConfig, TrainError, Trained};
+use anyhow::bail;
+use flowlet::image::descriptor::MAX_FEATURES;
+
+/// What 8-bit weights may cost by default: mean |delta log_prob| on held-out rows, in nats.
+pub(super) const I8_BUDGET: f64 = 0.1;
+/// Fewer held-out rows than this say nothing about a tail.
+const MIN_CALIBRATION_ROWS: usize = 8;
+
+/// A trained flow and what its images need.
+pub(super) struct Fit {
+    pub(super) trained: Trained,
+    pub(super) metadata: Metadata,
+    pub(super) false_alarm_rate: f32,
+    /// Normal rows for calibration, row-major.
+    pub(super) calibration: Vec<f32>,
+    /// The f32 image, by which the others are judged.
+    pub(super) reference: ImageFile,
+    reference_scores: Vec<flowlet::Score>,
+}
+
+/// An image in chosen numbers.
+pub(super) struct Chosen {
+    pub(super) numeric: Numeric,
+    pub(super) image: ImageFile,
+    /// Against the f32 image, on the calibration rows.
+    pub(super) delta: Delta,
+    pub(super) reason: String,
+}
+
+/// Settings out of range are wrong usage.
+pub(super) fn check(config: &TrainConfig) -> anyhow::Result<()> {
+    config.check().map_err(|error| match error {
+        TrainError::Setting { .. } => usage(format!("--{error}")),
+        other => other.into(),
+    })
+}
+
+impl Fit {
+    /// Trains on the normal rows of a table.
+    pub(super) fn new(
+        table: &Table,
+        config: &TrainConfig,
+        name: String,
+        false_alarm_rate: f32,
+        output: &Output,
+    ) -> anyhow::Result<Self> {
+        let columns = table.columns.len();
+        if columns > MAX_FEATURES {
+            bail!("{columns} features; an image holds at most {MAX_FEATURES}: pick some with --columns");
+        }
+        let values = table.normal_values();
+        let matrix = Matrix::new(values.len() / columns, columns, values)?;
+        let trained =
+            train(&matrix, config, &mut Training::new(output)).map_err(|error| name_column(error, table))?;
+        for &column in &trained.constant_columns {
+            output.note(&format!(
+                "column '{}' is constant: any other value will score as far from normal; leave it out with --ignore {0}",
+                table.columns[column]
+            ));
+        }
+
+        let held_out = &trained.holdout_rows;
+        let calibration = if held_out.len() >= MIN_CALIBRATION_ROWS {
+            held_out.iter().flat_map(|&row| matrix.row(row)).copied().collect()
+        } else {
+            output.warn(&format!(
+                "{} held-out rows are too few to calibrate on; the training rows are used, so p-values will be too large \
+                 for new rows",
+                held_out.len()
+            ));
+            matrix.values.clone()
+        };
+        let metadata = Metadata {
+            name,
+            provenance: provenance(table, config, matrix.rows),
+            features: table.columns.iter().map(|column| (column.clone(), String::new())).collect(),
+        };
+        let reference = export::build(
+            &trained.flow,
+            Numeric::F32,
+            &metadata,
+            Calibration { readings: &calibration, false_alarm_rate },
+        )?;
+        let reference_scores = scoring::score_rows(&reference, &calibration, |_| {})?;
+        Ok(Self { trained, metadata, false_alarm_rate, calibration, reference, reference_scores })
+    }
+
+    /// Rows that images are calibrated on.
+    pub(super) fn calibration_rows(&self) -> usize {
+        self.reference_scores.len()
+    }
+
+    /// The image in these numbers, with what they cost.
+    pub(super) fn image(&self, numeric: Numeric) -> anyhow::Result<(ImageFile, Delta)> {
+        if numeric == Numeric::F32 {
+            return Ok((self.reference.clone(), Delta { mean: 0.0, max: 0.0 }));
+        }
+        let calibration =
+            Calibration { readings: &self.calibration, false_alarm_rate: self.false_alarm_rate };
+        let image = export::build(&self.trained.flow, numeric, &self.metadata, calibration)?;
+        let scores = scoring::score_rows(&image, &self.calibration, |_| {})?;
+        let delta = Delta::between(&scores, &self.reference_scores);
+        Ok((image, delta))
+    }
+
+    /// The image in the numbers that were asked for, or else in the smallest that keep the budget.
+    pub(super) fn choose(&self, asked: Option<Numeric>) -> anyhow::Result<Chosen> {
+        if let Some(numeric) = asked {
+            let (image, delta) = self.image(numeric)?;
+            let reason = if numeric == Numeric::F32 {
+                "as asked".to_owned()
+            } else {
+                format!("as asked; {}", self.measured(delta))
+            };
+            return Ok(Chosen { numeric, image, delta, reason });
+        }
+        let i8_verdict = match self.image(Numeric::I8) {
+            Ok((image, delta)) if delta.mean <= I8_BUDGET => {
+                let reason = format!("{}, within the budget of {I8_BUDGET}", self.measured(delta));
+                return Ok(Chosen { numeric: Numeric::I8, image, delta, reason });
+            }
+            Ok((_, delta)) => format!("i8 is over the budget of {I8_BUDGET} ({})", self.measured(delta)),
+            Err(error) => format!("i8 is not possible ({error})"),
+        };
+        match self.image(Numeric::I16) {
+            Ok((image, delta)) => {
+                let reason = format!("{i8_verdict}; i16: {}", self.measured(delta));
+                Ok(Chosen { numeric: Numeric::I16, image, delta, reason })
+            }
+            Err(error) => {
+                let (image, delta) = self.image(Numeric::F32)?;
+                let reason = format!("{i8_verdict}; i16 is not possible ({error})");
+                Ok(Chosen { numeric: Numeric::F32, image, delta, reason })
+            }
+        }
+    }
+
+    fn measured(&self, delta: Delta) -> String {
+        format!(
+            "mean |delta log_prob| is {:.4} nats on {} held-out rows",
+            delta.mean,
+            self.calibration_rows()
+        )
+    }
+}
+
+/// Training knows columns by number only.
+fn name_column(error: TrainError, table: &Table) -> anyhow::Error {
+    match &error {
+        TrainError::NotFinite { column, .. } => {
+            let name = table.columns.get(*column).cloned().unwrap_or_default();
+            anyhow::Error::from(error).context(format!("column '{name}'"))
+        }
+        _ => error.into(),
+    }
+}
+
+/// The same for the same inputs: neither folders nor dates nor the number of threads.
+fn provenance(table: &Table, config: &TrainConfig, rows: usize) -> String {
+    let file = table.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let hidden: Vec<String> = config.hidden.iter().map(ToString::to_string).collect();
+    format!(
+        "flowlet {}: realnvp, {} layers of {}, seed {}, {rows} rows of {file}",
+        env!("CARGO_PKG_VERSION"),
+        config.layers,
+        hidden.join("x"),
+        config.seed
+    )
+}

@@ -1,0 +1,145 @@
+//! `flowlet inspect`
+
+use super::cost;
+use super::output::{grouped, Output};
+use super::scoring;
+use crate::export;
+use crate::flow::{Flow, Transform};
+use clap::Args;
+use flowlet::image::layout::VERSION;
+use serde_json::{json, Value};
+use std::path::PathBuf;
+
+/// Show all that is in an image
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  flowlet inspect pump.flow --json")]
+pub(super) struct InspectArgs {
+    /// The image
+    #[arg(value_name = "M.flow")]
+    model: PathBuf,
+}
+
+impl InspectArgs {
+    pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
+        let image = scoring::read_image(&self.model)?;
+        let model = image.model()?;
+        let head = model.head();
+        let (flow, metadata) = export::import(&model);
+        let numeric = scoring::name(model.numeric());
+        let instructions = cost::instructions(&flow, model.numeric());
+        let transforms: Vec<Value> = flow.transforms.iter().map(|t| describe(t, &flow)).collect();
+        let features: Vec<Value> =
+            metadata.features.iter().map(|(name, unit)| json!({ "name": name, "unit": unit })).collect();
+        let calibration = head.calibration;
+        let json = json!({
+            "format": VERSION,
+            "name": metadata.name,
+            "provenance": metadata.provenance,
+            "features": features,
+            "transforms": transforms,
+            "base": "standard_normal",
+            "experts": head.experts,
+            "numeric": numeric,
+            "parameters": flow.parameters(),
+            "macs": flow.macs(),
+            "image_bytes": image.bytes().len(),
+            "workspace_bytes": model.workspace_bytes(),
+            "instructions": instructions,
+            "calibration": {
+                "readings": calibration.readings,
+                "quantiles": calibration.quantiles,
+                "false_alarm_rate": shortest(calibration.false_alarm_rate),
+            },
+            "entropy": shortest(head.entropy),
+            "self_test_vectors": head.self_test.vectors,
+            "signed_by": null,
+        });
+
+        let names: Vec<String> = metadata
+            .features
+            .iter()
+            .map(|(name, unit)| if unit.is_empty() { name.clone() } else { format!("{name} [{unit}]") })
+            .collect();
+        let chain: Vec<String> = transforms.iter().map(line).collect();
+        let costs: Vec<String> = instructions
+            .iter()
+            .map(|(core, count)| {
+                format!("about {} on a {core}", grouped(count.as_u64().unwrap_or(0) as usize))
+            })
+            .collect();
+        let text = format!(
+            "{}: {} (format {VERSION})\n\
+             made by       {}\n\
+             features      {}: {}\n\
+             numbers       {numeric}\n\
+             transforms    {}\n\
+             base          standard normal\n\
+             parameters    {}, {} multiply-accumulates\n\
+             image         {} bytes; {} bytes of workspace\n\
+             instructions  {}\n\
+             calibration   {} readings; alarm above the {} most unlikely of normal ones\n\
+             self-test     {} vectors\n\
+             signed by     nobody",
+            self.model.display(),
+            if metadata.name.is_empty() { "unnamed" } else { &metadata.name },
+            metadata.provenance,
+            names.len(),
+            names.join(", "),
+            chain.join("\n              "),
+            grouped(flow.parameters()),
+            grouped(flow.macs()),
+            grouped(image.bytes().len()),
+            grouped(model.workspace_bytes()),
+            costs.join(", "),
+            grouped(calibration.readings as usize),
+            calibration.false_alarm_rate,
+            head.self_test.vectors,
+        );
+        output.finish(&text, &json)
+    }
+}
+
+fn describe(transform: &Transform, flow: &Flow) -> Value {
+    match transform {
+        Transform::Standardize(s) => json!({
+            "kind": "standardize",
+            "mean": s.mean.iter().copied().map(shortest).collect::<Vec<_>>(),
+            "std": s.std.iter().copied().map(shortest).collect::<Vec<_>>(),
+        }),
+        Transform::SoftTail(t) => json!({ "kind": "soft_tail", "knee": shortest(t.knee) }),
+        Transform::Permutation(p) => json!({ "kind": "permutation", "order": p.order }),
+        Transform::AffineCoupling(c) => {
+            let (conditions, transformed) = c.parts(flow.features);
+            let layers = &c.conditioner.layers;
+            let hidden: Vec<usize> =
+                layers.iter().take(layers.len().saturating_sub(1)).map(|l| l.outputs).collect();
+            json!({
+                "kind": "affine_coupling",
+                "conditions": conditions,
+                "transformed": transformed,
+                "condition_on_first": c.condition_on_first,
+                "hidden": hidden,
+                "clamp": shortest(c.clamp),
+                "input_limit": shortest(c.input_limit),
+            })
+        }
+    }
+}
+
+fn line(transform: &Value) -> String {
+    let kind = transform["kind"].as_str().unwrap_or_default();
+    match kind {
+        "soft_tail" => format!("soft_tail beyond {}", transform["knee"]),
+        "permutation" => format!("permutation {}", transform["order"]),
+        "affine_coupling" => format!(
+            "affine_coupling {} -> {}, hidden {}, clamp {}",
+            transform["conditions"], transform["transformed"], transform["hidden"], transform["clamp"]
+        ),
+        _ => kind.to_owned(),
+    }
+}
+
+/// An f32 as JSON in its own shortest digits, not in those of the f64 that equals it.
+fn shortest(value: f32) -> Value {
+    value.to_string().parse::<f64>().map_or(Value::Null, |v| json!(v))
+}

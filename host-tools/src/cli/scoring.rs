@@ -1,0 +1,116 @@
+//! Scores of whole tables, computed by the device's own code on all cores.
+
+use crate::export::{ImageFile, Numeric};
+use crate::table::Table;
+use anyhow::Context;
+use clap::ValueEnum;
+use flowlet::{Score, Scorer};
+use rayon::prelude::*;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Rows that one thread takes at a time.
+const BLOCK: usize = 1024;
+
+/// The numbers that an image computes with, as the command line names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum NumericArg {
+    /// 32-bit float
+    F32,
+    /// Fixed point with 16-bit weights
+    I16,
+    /// Fixed point with 8-bit weights
+    I8,
+}
+
+impl From<NumericArg> for Numeric {
+    fn from(arg: NumericArg) -> Self {
+        match arg {
+            NumericArg::F32 => Self::F32,
+            NumericArg::I16 => Self::I16,
+            NumericArg::I8 => Self::I8,
+        }
+    }
+}
+
+/// A numeric's name on the command line and in JSON.
+pub(super) fn name(numeric: Numeric) -> &'static str {
+    match numeric {
+        Numeric::F32 => "f32",
+        Numeric::I16 => "i16",
+        Numeric::I8 => "i8",
+        Numeric::F32FastMath => "f32-fast-math",
+    }
+}
+
+/// Names of an image's features, in its order.
+pub(super) fn feature_names(image: &ImageFile) -> anyhow::Result<Vec<String>> {
+    Ok(image.model()?.feature_names().map(|feature| feature.name.to_owned()).collect())
+}
+
+/// Scores rows, in their order; `done` hears of every block.
+pub(super) fn score_rows(
+    image: &ImageFile,
+    values: &[f32],
+    done: impl Fn(usize) + Sync,
+) -> anyhow::Result<Vec<Score>> {
+    let model = image.model()?;
+    let columns = model.features();
+    let blocks = values
+        .par_chunks(columns * BLOCK)
+        .map_init(
+            || vec![0; model.workspace_bytes() / 4],
+            |workspace, block| {
+                let mut scorer = Scorer::new(&model, workspace)?;
+                let scores =
+                    block.chunks_exact(columns).map(|row| scorer.score(row)).collect::<Result<Vec<_>, _>>();
+                done(block.len() / columns);
+                scores
+            },
+        )
+        .collect::<Result<Vec<Vec<Score>>, flowlet::Error>>()
+        .context("scoring")?;
+    Ok(blocks.concat())
+}
+
+/// Reads and checks an image.
+pub(super) fn read_image(path: &Path) -> anyhow::Result<ImageFile> {
+    Ok(ImageFile::read(path)?)
+}
+
+/// `scores.csv`: numbers in the shortest form that reads back as the same f32.
+pub(super) fn scores_csv(table: &Table, scores: &[Score]) -> String {
+    let mut text = String::with_capacity(scores.len() * 48 + 64);
+    text.push_str("row,log_prob,p_value,score,alarm");
+    text.push_str(if table.labels.is_some() { ",label\n" } else { "\n" });
+    for (index, Score { log_prob, p_value, score, alarm }) in scores.iter().enumerate() {
+        let (row, alarm) = (table.row_number(index), u8::from(*alarm));
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{row},{log_prob:?},{p_value:?},{score:?},{alarm}");
+        if let Some(labels) = &table.labels {
+            let _ = write!(text, ",{}", u8::from(labels[index]));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Mean and maximum of the absolute difference of two images' log-densities.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Delta {
+    pub(super) mean: f64,
+    pub(super) max: f64,
+}
+
+impl Delta {
+    pub(super) fn between(a: &[Score], b: &[Score]) -> Self {
+        let mut delta = Self { mean: 0.0, max: 0.0 };
+        for (a, b) in a.iter().zip(b) {
+            let difference = (f64::from(a.log_prob) - f64::from(b.log_prob)).abs();
+            delta.mean += difference;
+            delta.max = delta.max.max(difference);
+        }
+        delta.mean /= a.len().max(1) as f64;
+        delta
+    }
+}

@@ -1,0 +1,225 @@
+//! `flowlet train`
+
+use super::files;
+use super::fit::{self, Fit};
+use super::output::{grouped, Output};
+use super::scoring::{self, NumericArg};
+use super::tables::TableArgs;
+use super::usage;
+use crate::export::Numeric;
+use crate::training::TrainConfig;
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Train a flow on the normal rows of a table and write it as an image
+///
+/// All numeric columns are features, except the one named by --label, whose rows of label 1 are left out. Part of the
+/// rows is held out: it chooses the best epoch and calibrates p-values and the alarm. Without --numeric, 8-bit weights
+/// are used where their measured cost is small, else 16-bit ones.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  flowlet train pump.csv -o pump.flow
+  flowlet train day1.csv day2.csv --label fault --ignore time -o pump.flow
+  flowlet train pump.csv -o small.flow --layers 4 --hidden 16,16 --numeric i16 --seed 7")]
+pub(super) struct TrainArgs {
+    /// Tables with the same columns: .csv, .npy or .parquet
+    #[arg(required = true, value_name = "DATA")]
+    data: Vec<PathBuf>,
+    /// Where to write the image
+    #[arg(short, long, value_name = "M.flow")]
+    output: PathBuf,
+    #[command(flatten)]
+    table: TableArgs,
+    /// Kind of flow
+    #[arg(long, value_enum, default_value = "realnvp", help_heading = "Flow")]
+    flow: FlowArg,
+    /// Number of coupling layers [default: 6]
+    #[arg(long, value_name = "N", help_heading = "Flow")]
+    layers: Option<usize>,
+    /// Widths of the conditioners' hidden layers [default: 32,32]
+    #[arg(long, value_name = "H,H", value_delimiter = ',', help_heading = "Flow")]
+    hidden: Option<Vec<usize>>,
+    /// Bins of a spline; for --flow nsf only
+    #[arg(long, value_name = "K", help_heading = "Flow")]
+    bins: Option<usize>,
+    /// Numbers that the image computes with [default: i8 if that costs little, else i16]
+    #[arg(long, value_enum, help_heading = "Flow")]
+    numeric: Option<NumericArg>,
+    /// Share of normal readings that may raise the alarm
+    #[arg(long, value_name = "P", default_value = "0.01", value_parser = probability, help_heading = "Flow")]
+    false_alarm_rate: f32,
+    /// Name stored in the image [default: that of the first table]
+    #[arg(long, value_name = "NAME", help_heading = "Flow")]
+    name: Option<String>,
+    #[command(flatten)]
+    recipe: Recipe,
+}
+
+/// How training goes; what is not given follows the measured recipe.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Training")]
+struct Recipe {
+    /// Passes over the rows at most [default: by the number of rows]
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Stop after so many epochs without improvement [default: never]
+    #[arg(long, value_name = "N")]
+    patience: Option<usize>,
+    /// Rows per step
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Peak learning rate
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    lr: Option<f32>,
+    /// Noise added to the standardized inputs, as a standard deviation
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    noise: Option<f32>,
+    /// Seed of everything random
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Threads; the image does not depend on it [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Share of the normal rows that is held out
+    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
+    holdout: Option<f64>,
+}
+
+/// Kinds of flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FlowArg {
+    Realnvp,
+    Nice,
+    Nsf,
+    Glow,
+    Auto,
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(p) if p > 0.0 && p < 1.0 => Ok(p),
+        _ => Err("must be a number between 0 and 1, such as 0.01".to_owned()),
+    }
+}
+
+impl TrainArgs {
+    fn config(&self) -> anyhow::Result<TrainConfig> {
+        if self.flow != FlowArg::Realnvp {
+            let name = self.flow.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned());
+            return Err(usage(format!("--flow {name} does not exist yet; this version has realnvp")));
+        }
+        if self.bins.is_some() {
+            return Err(usage("--bins belongs to --flow nsf, which does not exist yet"));
+        }
+        let default = TrainConfig::default();
+        let recipe = &self.recipe;
+        if recipe.threads == Some(0) {
+            return Err(usage("--threads is 0: use at least 1"));
+        }
+        let config = TrainConfig {
+            layers: self.layers.unwrap_or(default.layers),
+            hidden: self.hidden.clone().unwrap_or_else(|| default.hidden.clone()),
+            epochs: recipe.epochs.or(default.epochs),
+            patience: recipe.patience.or(default.patience),
+            batch: recipe.batch.unwrap_or(default.batch),
+            lr: recipe.lr.unwrap_or(default.lr),
+            noise: recipe.noise.unwrap_or(default.noise),
+            seed: recipe.seed,
+            threads: recipe.threads.unwrap_or(default.threads),
+            holdout: recipe.holdout.unwrap_or(default.holdout),
+            ..default
+        };
+        fit::check(&config)?;
+        Ok(config)
+    }
+
+    pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
+        let config = self.config()?;
+        files::check_target(&self.output)?;
+        let table = self.table.read_all(&self.data, output)?;
+        let normal_rows = table.labels.as_ref().map_or(table.rows, |l| l.iter().filter(|a| !**a).count());
+        if normal_rows == 0 {
+            bail!("{}: no normal rows (label 0) to train on", table.path.display());
+        }
+        if normal_rows < table.rows {
+            output.note(&format!("{} rows labelled anomalous are left out", table.rows - normal_rows));
+        }
+        if self.table.label.is_none() {
+            warn_of_labels(&table, output);
+        }
+
+        // Not the output's name: the same training gives the same image wherever it is written.
+        let stem = table.path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
+        let name = self.name.clone().unwrap_or(stem);
+        let fit = Fit::new(&table, &config, name, self.false_alarm_rate, output)?;
+        let chosen = fit.choose(self.numeric.map(Numeric::from))?;
+        files::write_whole(&self.output, chosen.image.bytes())?;
+
+        let trained = &fit.trained;
+        let numeric = scoring::name(chosen.numeric);
+        let workspace_bytes = chosen.image.model()?.workspace_bytes();
+        let constant: Vec<&String> = trained.constant_columns.iter().map(|&c| &table.columns[c]).collect();
+        let json = json!({
+            "output": self.output,
+            "flow": "realnvp",
+            "features": table.columns,
+            "rows": normal_rows,
+            "held_out_rows": trained.holdout_rows.len(),
+            "anomalous_rows_left_out": table.rows - normal_rows,
+            "skipped_rows": table.skipped_rows,
+            "constant_columns": constant,
+            "epochs": trained.epochs,
+            "best_epoch": trained.best_epoch,
+            "restarts": trained.restarts,
+            "seconds": trained.seconds,
+            "samples_per_second": trained.samples_per_second,
+            "val_nll": trained.val_nll,
+            "val_nll_standardized": trained.val_nll_standardized,
+            "parameters": trained.flow.parameters(),
+            "macs": trained.flow.macs(),
+            "numeric": numeric,
+            "numeric_reason": chosen.reason,
+            "mean_abs_delta_log_prob": chosen.delta.mean,
+            "max_abs_delta_log_prob": chosen.delta.max,
+            "image_bytes": chosen.image.bytes().len(),
+            "workspace_bytes": workspace_bytes,
+            "notes": table.notes,
+        });
+        let text = format!(
+            "{}: realnvp over {} features, {} parameters\n\
+             trained    {} epochs (kept {}) in {:.2} s, {} samples/s\n\
+             held out   NLL {:.4} nats in the data's units, {:.4} standardized ({} rows)\n\
+             numbers    {numeric}: {}\n\
+             image      {} bytes; {workspace_bytes} bytes of workspace on the device",
+            self.output.display(),
+            table.columns.len(),
+            grouped(trained.flow.parameters()),
+            trained.epochs,
+            trained.best_epoch,
+            trained.seconds,
+            grouped(trained.samples_per_second.round() as usize),
+            trained.val_nll,
+            trained.val_nll_standardized,
+            trained.holdout_rows.len(),
+            chosen.reason,
+            grouped(chosen.image.bytes().len()),
+        );
+        output.finish(&text, &json)
+    }
+}
+
+/// A label trained on as a feature is the commonest slip.
+fn warn_of_labels(table: &crate::table::Table, output: &Output) {
+    const USUAL: [&str; 7] = ["label", "anomaly", "outlier", "is_anomaly", "fault", "class", "target"];
+    for (index, name) in table.columns.iter().enumerate() {
+        let binary = || table.iter_rows().all(|row| row[index] == 0.0 || row[index] == 1.0);
+        if USUAL.contains(&name.to_ascii_lowercase().as_str()) && binary() {
+            output.warn(&format!(
+                "column '{name}' looks like a label and is a feature; if it is one, say --label {name}"
+            ));
+        }
+    }
+}

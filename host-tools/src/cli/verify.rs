@@ -1,0 +1,64 @@
+//! `flowlet verify`
+
+use super::output::Output;
+use crate::export::{ImageFile, ImageFileError};
+use anyhow::bail;
+use clap::Args;
+use flowlet::Scorer;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Check an image: every byte, and that it scores its self-test vectors as it should
+///
+/// Exit code 1 if it does not.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  flowlet verify pump.flow && flowlet simulate pump.flow today.csv")]
+pub(super) struct VerifyArgs {
+    /// The image
+    #[arg(value_name = "M.flow")]
+    model: PathBuf,
+}
+
+impl VerifyArgs {
+    pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
+        let image = match ImageFile::read(&self.model) {
+            Ok(image) => image,
+            // What is no image is a result here, not only a failure.
+            Err(error @ ImageFileError::Image { .. }) => {
+                let problem = error.to_string();
+                let json = json!({ "ok": false, "self_test_max_error": null, "problem": problem, "signed_by": null });
+                output.finish("", &json)?;
+                bail!(problem);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let model = image.model()?;
+        let mut workspace = vec![0; model.workspace_bytes() / 4];
+        let error = Scorer::new(&model, &mut workspace)?.self_test()?;
+        let vectors = model.head().self_test.vectors;
+        // Host and device compute the same bits, so anything but zero is a fault.
+        let ok = error == 0.0;
+        let problem =
+            (!ok).then(|| format!("{}: the self-test is off by {error} nats", self.model.display()));
+        let json = json!({
+            "ok": ok,
+            "self_test_max_error": error,
+            "self_test_vectors": vectors,
+            "problem": problem,
+            "signed_by": null,
+        });
+        let text = if ok {
+            format!(
+                "{}: intact; {vectors} self-test vectors score to the bit; not signed",
+                self.model.display()
+            )
+        } else {
+            String::new()
+        };
+        output.finish(&text, &json)?;
+        match problem {
+            Some(problem) => bail!(problem),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Builds firmware from the source tree.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use object::{Object, ObjectSection, ObjectSymbol};
+
+use super::process;
+use super::toolchain::{Install, Toolchain};
+use super::{Board, DeviceError};
+
+/// A clean build takes half a minute on a slow machine; downloads may take longer.
+const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// A binary of the firmware.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Binary {
+    /// Takes image and rows at run time.
+    ScoreRows,
+    /// Has this image compiled in.
+    CompiledIn {
+        /// The image's file.
+        image: PathBuf,
+    },
+}
+
+impl Binary {
+    /// The name of the binary.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ScoreRows => "score_rows",
+            Self::CompiledIn { .. } => "compiled_in",
+        }
+    }
+}
+
+/// A firmware that was built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Firmware {
+    /// The ELF file.
+    pub elf: PathBuf,
+    /// Bytes of machine code and constants in it.
+    pub code_bytes: u64,
+}
+
+/// The firmware's source tree.
+#[derive(Clone, Debug)]
+pub struct Source {
+    firmware: PathBuf,
+}
+
+impl Source {
+    /// The tree in `FLOWLET_SOURCE`, or the one that this crate was built from.
+    ///
+    /// # Errors
+    /// [`DeviceError::NoSource`].
+    pub fn find() -> Result<Self, DeviceError> {
+        let built_from = || Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        Self::at(&env::var_os("FLOWLET_SOURCE").map_or_else(built_from, PathBuf::from))
+    }
+
+    /// The tree whose root (the folder that holds `firmware`) is given.
+    ///
+    /// # Errors
+    /// [`DeviceError::NoSource`].
+    pub fn at(root: &Path) -> Result<Self, DeviceError> {
+        let firmware = root.join("firmware");
+        let no_source = |_| DeviceError::NoSource(firmware.clone());
+        let found = firmware.canonicalize().map_err(no_source)?;
+        if found.join("Cargo.toml").is_file() {
+            Ok(Self { firmware: found })
+        } else {
+            Err(DeviceError::NoSource(found))
+        }
+    }
+
+    /// The folder `firmware`.
+    pub fn firmware(&self) -> &Path {
+        &self.firmware
+    }
+
+    /// Where a toolchain's builds of the firmware go.
+    pub fn target_dir(&self, toolchain: Toolchain) -> PathBuf {
+        let base = match env::var_os("CARGO_TARGET_DIR") {
+            Some(folder) => env::current_dir().unwrap_or_default().join(folder).join("firmware"),
+            None => self.firmware.join("target"),
+        };
+        match toolchain {
+            Toolchain::Current => base,
+            Toolchain::Debian => base.join(toolchain.name()),
+        }
+    }
+
+    /// A cargo command for the firmware of a board, in the firmware's folder.
+    pub fn cargo(&self, toolchain: Toolchain, subcommand: &str, board: Board, binary: &Binary) -> Command {
+        let mut command = toolchain.cargo(subcommand, board.target());
+        command
+            .current_dir(&self.firmware)
+            .args(["--locked", "--release", "--no-default-features", "--bin", binary.name()])
+            .arg("--target-dir")
+            .arg(self.target_dir(toolchain));
+        match binary {
+            Binary::ScoreRows => command.args(["--features", board.name()]),
+            Binary::CompiledIn { image } => {
+                let image = env::current_dir().unwrap_or_default().join(image);
+                command.env("FLOWLET_IMAGE", image).arg("--features");
+                command.arg(format!("{},compiled-in", board.name()))
+            }
+        };
+        command
+    }
+
+    /// Builds a binary; quick if nothing changed.
+    ///
+    /// # Errors
+    /// [`DeviceError::Missing`] without a compiler, [`DeviceError::Build`] with the compiler's words.
+    pub fn build(&self, board: Board, binary: &Binary, install: Install) -> Result<Firmware, DeviceError> {
+        let toolchain = Toolchain::for_target(board.target(), install)?;
+        let mut command = self.cargo(toolchain, "build", board, binary);
+        let text = format!("{command:?}");
+        let captured = process::run(&mut command, BUILD_LIMIT).map_err(DeviceError::io("running cargo"))?;
+        if !captured.status.is_some_and(|status| status.success()) {
+            let mut output = readable(&String::from_utf8_lossy(&captured.stderr));
+            if captured.status.is_none() {
+                output += "\nstopped after half an hour";
+            }
+            return Err(DeviceError::Build { command: text, output });
+        }
+        let folder = self.target_dir(toolchain).join(board.target()).join("release");
+        let elf = folder.join(binary.name());
+        let code_bytes = code_bytes(&elf)?;
+        Ok(Firmware { elf, code_bytes })
+    }
+}
+
+/// Cargo's words without its progress.
+fn readable(stderr: &str) -> String {
+    let progress = ["Compiling ", "Downloading ", "Downloaded ", "Updating ", "Locking ", "Blocking "];
+    let lines =
+        stderr.lines().filter(|line| !progress.iter().any(|word| line.trim_start().starts_with(word)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Bytes of machine code and constants (`.text` and `.rodata`) in an ELF file.
+///
+/// # Errors
+/// [`DeviceError::Io`], [`DeviceError::Elf`].
+pub fn code_bytes(elf: &Path) -> Result<u64, DeviceError> {
+    let bytes = fs::read(elf).map_err(DeviceError::io(format!("reading {}", elf.display())))?;
+    let unreadable = |reason: String| DeviceError::Elf { path: elf.into(), reason };
+    let file = object::File::parse(&*bytes).map_err(|error| unreadable(error.to_string()))?;
+    let size = |name| file.section_by_name(name).map(|section| section.size());
+    let text = size(".text").ok_or_else(|| unreadable("no .text section".into()))?;
+    Ok(text + size(".rodata").unwrap_or(0))
+}
+
+/// Symbols in an ELF file that `unwanted` picks by their mangled names.
+///
+/// # Errors
+/// [`DeviceError::Io`], [`DeviceError::Elf`].
+pub fn symbols(elf: &Path, unwanted: impl Fn(&str) -> bool) -> Result<Vec<String>, DeviceError> {
+    let bytes = fs::read(elf).map_err(DeviceError::io(format!("reading {}", elf.display())))?;
+    let file = object::File::parse(&*bytes)
+        .map_err(|error| DeviceError::Elf { path: elf.into(), reason: error.to_string() })?;
+    let names = file.symbols().filter_map(|symbol| symbol.name().ok().map(str::to_owned));
+    Ok(names.filter(|name| unwanted(name)).collect())
+}
+
+/// Whether a symbol is a way to a panic.
+pub fn is_panic(symbol: &str) -> bool {
+    symbol.contains("9panicking") || symbol.contains("rust_begin_unwind")
+}
+
+/// Whether a symbol is arithmetic in f64, which chips without the hardware pay dearly.
+pub fn is_f64(symbol: &str) -> bool {
+    symbol.starts_with("__aeabi_d") || ["__adddf3", "__muldf3", "__divdf3", "__subdf3"].contains(&symbol)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_is_found_and_a_wrong_place_is_named() {
+        assert!(Source::find().unwrap().firmware().join("build.rs").exists());
+        let error = Source::at(Path::new("/nowhere")).unwrap_err().to_string();
+        assert!(error.contains("/nowhere") && error.contains("FLOWLET_SOURCE"), "{error}");
+    }
+
+    #[test]
+    fn errors_are_kept_and_progress_is_dropped() {
+        let text = "   Compiling a v1\nerror[E0308]: no\n  --> src/x.rs:1:1\n Downloaded b\n";
+        assert_eq!(readable(text), "error[E0308]: no\n  --> src/x.rs:1:1");
+    }
+
+    #[test]
+    fn a_file_that_is_no_elf_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(matches!(code_bytes(file.path()), Err(DeviceError::Elf { .. })));
+        assert!(matches!(code_bytes(Path::new("/nowhere")), Err(DeviceError::Io { .. })));
+    }
+
+    #[test]
+    fn the_size_is_that_of_code_and_constants() {
+        let test = env::current_exe().unwrap();
+        if cfg!(target_os = "linux") {
+            assert!(code_bytes(&test).unwrap() > 10_000);
+            assert!(!symbols(&test, is_panic).unwrap().is_empty(), "a test can panic");
+        }
+    }
+}

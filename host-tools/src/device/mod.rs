@@ -1,0 +1,29 @@
+//! The device side, seen from the host: set-up, firmware builds, the emulator, simulation.
+//!
+//! ```no_run
+//! use flowlet_tools::device::{simulate, Board};
+//!
+//! let image = std::fs::read("model.flow")?;
+//! let rows = [0.1, 0.2, 0.3, 1.1, 1.2, 1.3];
+//! let simulation = simulate(&image, &rows, 3, Board::Mps2An386)?;
+//! println!("{} rows, {:?} instructions each", simulation.rows.len(), simulation.instructions_per_score);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod board;
+mod error;
+mod firmware;
+mod process;
+mod qemu;
+mod replies;
+mod simulate;
+pub mod skips;
+pub mod toolchain;
+
+pub use board::{Board, UnknownBoard};
+pub use error::DeviceError;
+pub use firmware::{code_bytes, is_f64, is_panic, symbols, Binary, Firmware, Source};
+pub use flowlet_protocol::{error_code, error_text, JobError, Refusal, ScoreBits};
+pub use qemu::{Finished, Qemu};
+pub use simulate::{simulate, Row, Simulation, Simulator};
+pub use toolchain::{Install, Missing, Toolchain};

@@ -1,0 +1,146 @@
+//! Settings of training, with a recipe that suits sensor tables as default.
+
+use super::TrainError;
+
+/// Settings of [`train`](super::train). `Default` is the recipe that is measured; every field may be changed.
+///
+/// ```
+/// use flowlet_tools::training::TrainConfig;
+/// let config = TrainConfig { layers: 4, hidden: vec![16, 16], ..TrainConfig::default() };
+/// assert!(config.check().is_ok());
+/// let wrong = TrainConfig { lr: -1.0, ..TrainConfig::default() };
+/// assert!(wrong.check().unwrap_err().to_string().contains("lr is -1"));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainConfig {
+    /// Number of couplings, 1..=64.
+    pub layers: usize,
+    /// Widths of the conditioners' hidden layers, each 1..=1024; empty for a linear conditioner.
+    pub hidden: Vec<usize>,
+    /// Passes over the training rows; `None` derives it from their number, see [`Self::epochs_for`].
+    pub epochs: Option<usize>,
+    /// Epochs without a better held-out likelihood until training stops; `None` never stops early (the
+    /// best epoch is restored all the same).
+    pub patience: Option<usize>,
+    /// Rows per step, at least 1.
+    pub batch: usize,
+    /// Peak learning rate, 0 < lr <= 1.
+    pub lr: f32,
+    /// Standard deviation of the noise added to the standardized inputs at the first step, 0..=1.
+    pub noise: f32,
+    /// What is left of `noise` at the last step, as a fraction, 0..=1; falls along a cosine.
+    pub noise_floor: f32,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Threads; 0 takes all cores. The result does not depend on it.
+    pub threads: usize,
+    /// Share of the rows held out to choose the epoch, 0..=0.5; 0 keeps the last epoch.
+    pub holdout: f64,
+    /// Bound of each coupling's |log_scale| in nats, 0 < clamp <= 8.
+    pub clamp: f32,
+    /// Where conditioner inputs saturate, in standard deviations, positive.
+    pub input_limit: f32,
+    /// Where the soft tail starts, in standard deviations, positive.
+    pub knee: f32,
+    /// Decoupled weight decay per unit of learning rate, 0..=10.
+    pub weight_decay: f32,
+    /// Bound of the gradient's norm, positive.
+    pub grad_norm: f32,
+    /// Horizon of the exponential average of the weights, in steps; 0 turns it off.
+    pub average: f32,
+    /// Whether fixed random permutations stand between pairs of couplings.
+    pub permute: bool,
+}
+
+/// The recipe, found on one-class tables of 700 to 20,000 rows and 6 to 36 features with three seeds each;
+/// "gain" is mean AUROC.
+///
+/// * Noise of 0.3 standard deviations that falls to 0.06: the large noise of the early steps keeps small sets from
+///   being memorized, the small one of the late steps keeps the likelihood (constant 0.1: 0.005 to 0.01 less
+///   and 0.2 nats worse on smooth data).
+/// * |log_scale| up to 0.6 and conditioner inputs that saturate at 2 standard deviations: no far-out reading can
+///   blow up the density (gain 0.005 over bounds of 2 and 4), and activations stay narrow for quantization.
+/// * A peak rate of 0.01 with one cycle: 0.003 is 0.003 behind in the same number of steps.
+/// * One hidden layer of 64 instead of two of 32: gain 0.001 with fewer multiply-accumulates for few features.
+/// * Weight decay above 0.1 per unit of rate costs 0.001 to 0.003.
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            layers: 6,
+            hidden: vec![64],
+            epochs: None,
+            patience: None,
+            batch: 256,
+            lr: 1e-2,
+            noise: 0.3,
+            noise_floor: 0.2,
+            seed: 0,
+            threads: 0,
+            holdout: 0.1,
+            clamp: 0.6,
+            input_limit: 2.0,
+            knee: 4.0,
+            weight_decay: 1e-2,
+            grad_norm: 5.0,
+            average: 50.0,
+            permute: true,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Epochs for `rows` training rows: the given number, or else enough for about [`STEPS`] steps.
+    #[must_use]
+    pub fn epochs_for(&self, rows: usize) -> usize {
+        let batches = rows.div_ceil(self.batch.max(1)).max(1);
+        self.epochs.unwrap_or_else(|| (STEPS / batches).clamp(20, 500))
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] names the first field out of range and what it should be.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let number = |name, value: f32, low: f32, high: f32, remedy| {
+            if value >= low && value <= high {
+                Ok(())
+            } else {
+                Err(TrainError::Setting { name, value: value.to_string(), remedy })
+            }
+        };
+        let count = |name, value: usize, low: usize, high: usize, remedy| {
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(TrainError::Setting { name, value: value.to_string(), remedy })
+            }
+        };
+        let tiny = f32::MIN_POSITIVE;
+        count("layers", self.layers, 1, 64, "use 1 to 64 couplings")?;
+        count("hidden", self.hidden.len(), 0, 8, "use at most 8 hidden layers")?;
+        for &width in &self.hidden {
+            count("hidden", width, 1, 1024, "use widths of 1 to 1024")?;
+        }
+        if let Some(epochs) = self.epochs {
+            count("epochs", epochs, 1, 1_000_000, "use at least 1")?;
+        }
+        if let Some(patience) = self.patience {
+            count("patience", patience, 1, usize::MAX, "use at least 1, or none")?;
+        }
+        count("batch", self.batch, 1, 1 << 20, "use 1 to 1048576 rows")?;
+        count("threads", self.threads, 0, 1024, "use at most 1024, or 0 for all cores")?;
+        number("lr", self.lr, tiny, 1.0, "use a positive rate up to 1, such as 0.01")?;
+        number("noise", self.noise, 0.0, 1.0, "use 0 to 1 standard deviations, such as 0.3")?;
+        number("noise_floor", self.noise_floor, 0.0, 1.0, "use a fraction from 0 to 1")?;
+        number("holdout", self.holdout as f32, 0.0, 0.5, "hold out a fraction from 0 to 0.5")?;
+        number("clamp", self.clamp, tiny, 8.0, "use a positive bound up to 8 nats, such as 0.6")?;
+        number("input_limit", self.input_limit, tiny, 1e6, "use a positive bound, such as 2")?;
+        number("knee", self.knee, tiny, 1e6, "use a positive number, such as 4")?;
+        number("weight_decay", self.weight_decay, 0.0, 10.0, "use 0 to 10, such as 0.01")?;
+        number("grad_norm", self.grad_norm, tiny, f32::MAX, "use a positive bound, such as 5")?;
+        number("average", self.average, 0.0, 1e9, "use a number of steps, or 0 for none")
+    }
+}
+
+/// Steps of training when the number of epochs is not given.
+const STEPS: usize = 2000;

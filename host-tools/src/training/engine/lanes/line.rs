@@ -1,0 +1,23 @@
+//! The unit of storage: one cache line of f32.
+
+/// Values in a [`Line`].
+pub(crate) const LINE: usize = 16;
+
+/// Sixteen f32 in one cache line: one feature of sixteen samples, or sixteen parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [f32; LINE]);
+
+impl Line {
+    /// All zeros.
+    pub(crate) const ZERO: Line = Line([0.0; LINE]);
+}
+
+/// The values of `lines`, in order.
+#[inline(always)]
+#[allow(unsafe_code)] // a slice cast that the standard library offers for plain arrays only
+pub(crate) fn floats(lines: &[Line]) -> &[f32] {
+    // SAFETY: `Line` is `repr(C)`, 64 bytes of 16 f32 without padding, so `lines.len()` lines are
+    // `16 * lines.len()` initialised f32 in one allocation, alive as long as the borrow.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast::<f32>(), lines.len() * LINE) }
+}

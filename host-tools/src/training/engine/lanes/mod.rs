@@ -1,0 +1,164 @@
+//! Vector registers behind one trait, chosen at run time.
+//!
+//! [`Lanes`] names the few operations that the tile engine needs; [`avx512`], [`avx2`] and [`portable`]
+//! provide them. Kernels are written once over `L: Lanes` (see `kernels`). A lane type is also the proof that
+//! the processor has its instructions: [`Avx2`] and [`Avx512`] can only be had from `detect`.
+//!
+//! All `unsafe` of the training engine is in this folder.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod line;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
+pub(crate) use line::{floats, Line, LINE};
+pub(crate) use portable::Portable;
+
+/// Arithmetic on vectors of `WIDTH` f32, and the shape of the matrix kernels that suits them.
+///
+/// `WIDTH` divides [`LINE`]. All methods are to be inlined into a function run by [`Lanes::vectorize`].
+pub(crate) trait Lanes: Copy + Send + Sync + 'static {
+    /// A vector register.
+    type V: Copy;
+    /// Name for reports.
+    const NAME: &'static str;
+    /// Elements in a vector.
+    const WIDTH: usize;
+
+    /// Runs `f` compiled with this lane type's instructions; `f` must be `#[inline(always)]`.
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
+
+    /// `a` in every element.
+    fn splat(self, a: f32) -> Self::V;
+    /// The first `WIDTH` values of `from`; panics if there are fewer.
+    fn load(self, from: &[f32]) -> Self::V;
+    /// Writes the first `WIDTH` values of `to`; panics if there are fewer.
+    fn store(self, a: Self::V, to: &mut [f32]);
+    /// `a + b`
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b`
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`, rounded once where the instructions exist.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// Square root.
+    fn sqrt(self, a: Self::V) -> Self::V;
+    /// Smaller of both.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Larger of both.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `yes` where `a > b`, else `no`.
+    fn select_gt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+    /// Nearest integer, ties to even; `|a| < 2^22`.
+    fn round(self, a: Self::V) -> Self::V;
+    /// `2^k` for integral `k` in -126..=127.
+    fn power_of_two(self, k: Self::V) -> Self::V;
+    /// `to[j][i] = from[i][j]`
+    fn transpose(self, from: &[Line; LINE], to: &mut [Line; LINE]);
+}
+
+/// e^x to 1.2e-7 relative for x in -87..=88, saturating outside.
+///
+/// Cody-Waite reduction and the polynomial of Cephes `expf` (Moshier, netlib.org/cephes).
+#[inline(always)]
+pub(crate) fn exp<L: Lanes>(l: L, x: L::V) -> L::V {
+    let x = l.min(l.max(x, l.splat(-87.0)), l.splat(88.0));
+    let k = l.round(l.mul(x, l.splat(std::f32::consts::LOG2_E)));
+    let r = l.mul_add(k, l.splat(-0.693_359_4), x);
+    let r = l.mul_add(k, l.splat(2.121_944_4e-4), r);
+    let mut p = l.splat(1.987_569_1e-4);
+    for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_66, 0.5] {
+        p = l.mul_add(p, r, l.splat(c));
+    }
+    let p = l.add(l.mul_add(p, l.mul(r, r), r), l.splat(1.0));
+    l.mul(p, l.power_of_two(k))
+}
+
+/// tanh(x) to 2e-7 relative, any finite x.
+///
+/// Odd polynomial of Cephes `tanhf` within 0.625, `1 - 2 / (e^2|x| + 1)` beyond it.
+#[inline(always)]
+pub(crate) fn tanh<L: Lanes>(l: L, x: L::V) -> L::V {
+    let zero = l.splat(0.0);
+    let one = l.splat(1.0);
+    let a = l.max(x, l.sub(zero, x));
+    let s = l.mul(x, x);
+    let mut p = l.splat(-5.704_988_7e-3);
+    for c in [2.063_909e-2, -5.373_971_5e-2, 0.133_314_42, -0.333_332_8] {
+        p = l.mul_add(p, s, l.splat(c));
+    }
+    let near = l.mul_add(l.mul(p, s), x, x);
+    // e^18 is past the point where 1 - 2/(e+1) rounds to 1.
+    let e = exp(l, l.min(l.add(a, a), l.splat(18.5)));
+    let far = l.sub(one, l.div(l.splat(2.0), l.add(e, one)));
+    let far = l.select_gt(x, zero, far, l.sub(zero, far));
+    l.select_gt(a, l.splat(0.625), far, near)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Largest relative error of `f` against `oracle` over `low..=high`.
+    fn worst<L: Lanes>(
+        l: L,
+        f: impl Fn(L, L::V) -> L::V,
+        oracle: fn(f64) -> f64,
+        low: f32,
+        high: f32,
+    ) -> f64 {
+        let mut worst = 0.0_f64;
+        for i in 0..=40_000_u16 {
+            let x = low + (high - low) * f32::from(i) / 40_000.0;
+            let mut out = [0.0_f32; LINE];
+            l.store(f(l, l.splat(x)), &mut out);
+            let want = oracle(f64::from(x));
+            let error = (f64::from(out[0]) - want).abs() / want.abs().max(1e-30);
+            worst = worst.max(error);
+        }
+        worst
+    }
+
+    fn accuracy<L: Lanes>(l: L) {
+        let e = worst(l, exp, f64::exp, -86.0, 87.0);
+        assert!(e < 2e-7, "{} exp errs by {e:e}", L::NAME);
+        let e = worst(l, exp, f64::exp, -2.0, 2.0);
+        assert!(e < 1.5e-7, "{} exp errs by {e:e} near 0", L::NAME);
+        let e = worst(l, tanh, f64::tanh, -12.0, 12.0);
+        assert!(e < 3e-7, "{} tanh errs by {e:e}", L::NAME);
+        let e = worst(l, tanh, f64::tanh, 1e-6, 0.7);
+        assert!(e < 3e-7, "{} tanh errs by {e:e} near 0", L::NAME);
+        let mut out = [0.0_f32; LINE];
+        for (x, want) in [(1e30, 1.0), (-1e30, -1.0), (0.0, 0.0)] {
+            l.store(tanh(l, l.splat(x)), &mut out);
+            assert_eq!(out[0], want, "{} tanh({x})", L::NAME);
+        }
+        l.store(exp(l, l.splat(1e30)), &mut out);
+        assert!(out[0].is_finite());
+    }
+
+    #[test]
+    fn exp_and_tanh_keep_their_budget_in_every_lane_type() {
+        accuracy(Portable);
+        #[cfg(target_arch = "x86_64")]
+        {
+            match Avx2::detect() {
+                Some(l) => accuracy(l),
+                None => println!("skipped: this processor has no AVX2 and FMA"),
+            }
+            match Avx512::detect() {
+                Some(l) => accuracy(l),
+                None => println!("skipped: this processor has no AVX-512F"),
+            }
+        }
+    }
+}

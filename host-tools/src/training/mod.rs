@@ -1,0 +1,22 @@
+//! Training of normalizing flows on the host, in seconds: maximum likelihood by AdamW on the tile engine.
+//!
+//! [`train`] takes normal readings as a [`Matrix`] and a [`TrainConfig`], and gives a
+//! [`Flow`](crate::flow::Flow).
+
+mod config;
+mod engine;
+mod error;
+mod matrix;
+mod optimizer;
+mod preprocess;
+mod progress;
+mod random;
+#[cfg(test)]
+mod tests;
+mod trainer;
+
+pub use config::TrainConfig;
+pub use error::TrainError;
+pub use matrix::Matrix;
+pub use progress::{Epoch, Plan, Progress};
+pub use trainer::{train, Trained};

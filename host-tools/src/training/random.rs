@@ -1,0 +1,28 @@
+//! Random numbers of training: one seeded generator, the same on every machine.
+
+use rand_core::{RngCore, SeedableRng};
+use rand_pcg::Pcg64;
+
+/// A seeded generator (PCG XSL RR 128/64, O'Neill 2014).
+pub(crate) struct Random(Pcg64);
+
+impl Random {
+    /// The generator for `seed` and a purpose, so that one purpose's draws do not move another's.
+    pub(crate) fn new(seed: u64, purpose: u64) -> Self {
+        Self(Pcg64::seed_from_u64(super::engine::split_mix(seed) ^ super::engine::split_mix(!purpose)))
+    }
+
+    /// Uniform on `0..1`, 24 bits.
+    pub(crate) fn uniform(&mut self) -> f32 {
+        (self.0.next_u32() >> 8) as f32 / 16_777_216.0
+    }
+
+    /// A random order, in place (Fisher and Yates).
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            // A 64-bit product's high half: uniform to 2^-32 for any slice that fits in memory.
+            let j = (u128::from(self.0.next_u64()) * (i as u128 + 1)) >> 64;
+            items.swap(i, usize::try_from(j).unwrap_or(0));
+        }
+    }
+}

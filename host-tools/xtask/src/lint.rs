@@ -1,0 +1,57 @@
+//! Formatting, lints, documentation.
+
+use std::process::Command;
+
+use flowlet_tools::device::{toolchain, Binary, Board, DeviceError, Install, Missing, Source, Toolchain};
+
+use crate::report::{Outcome, Report};
+use crate::run;
+use crate::test::compiled_in;
+
+pub(crate) fn run() -> anyhow::Result<bool> {
+    let mut report = Report::default();
+    let needs = |component| toolchain::component(component, Install::Allowed);
+    let workspaces = [("workspace", "Cargo.toml"), ("firmware", "firmware/Cargo.toml")];
+    for (name, manifest) in workspaces {
+        report.step(&format!("formatting, {name}"), || {
+            let mut command = run::cargo(&["fmt", "--all", "--check", "--manifest-path", manifest]);
+            after(needs("rustfmt"), &mut command)
+        });
+    }
+    report.step("lints, workspace", || {
+        let arguments = ["clippy", "--workspace", "--all-targets", "--release", "--", "-D", "warnings"];
+        after(needs("clippy"), &mut run::cargo(&arguments))
+    });
+    report.step("documentation, workspace", || {
+        let mut command = run::cargo(&["doc", "--workspace", "--lib", "--no-deps", "--release"]);
+        run::shown(command.env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    firmware_steps(&mut report);
+    Ok(report.finish())
+}
+
+/// Lints and documentation of the firmware.
+pub(crate) fn firmware_steps(report: &mut Report) {
+    for board in Board::ALL {
+        for (name, binary) in [("score_rows", Ok(Binary::ScoreRows)), ("compiled_in", compiled_in())] {
+            report.step(&format!("lints, {name}, {board}"), || match binary {
+                Ok(binary) => firmware(board, &binary).unwrap_or_else(|error| Outcome::from(Err(error))),
+                Err(missing) => Outcome::Skipped(missing),
+            });
+        }
+    }
+}
+
+fn firmware(board: Board, binary: &Binary) -> Result<Outcome, DeviceError> {
+    let toolchain = Toolchain::for_target(board.target(), Install::Allowed)?;
+    toolchain.clippy(Install::Allowed)?;
+    let mut command = Source::find()?.cargo(toolchain, "clippy", board, binary);
+    Ok(run::shown(command.args(["--lib", "--", "-D", "warnings"])))
+}
+
+fn after(needed: Result<(), Missing>, command: &mut Command) -> Outcome {
+    match needed {
+        Ok(()) => run::shown(command),
+        Err(missing) => Outcome::Skipped(missing),
+    }
+}
