@@ -102,8 +102,8 @@ impl Header {
             .and_then(|end| end.checked_next_multiple_of(WORDS_ALIGNMENT));
         if u16_at(field::FLAGS)? != 0
             || u32_at(field::RESERVED)? != 0
-            || length % 4 != 0
-            || header.workspace % 4 != 0
+            || !length.is_multiple_of(4)
+            || !header.workspace.is_multiple_of(4)
             || words_expected != Some(header.words)
             || header.words > image.len()
         {
