@@ -10,7 +10,18 @@
 //!
 //! Outputs are padded to a multiple of 4 with rows of zeros, so that a kernel always works on four
 //! rows that share each loaded activation; inputs of the integer encodings are padded to a multiple
-//! of 2. A kernel walks the weights with one pointer, front to back.
+//! of 4 with columns of zeros. A kernel walks the weights with one pointer, front to back:
+//!
+//! ```text
+//! F32Rows4   per input:    w[r0] w[r1] w[r2] w[r3]                          one word each
+//! I16Rows4   per 4 inputs: r0:c0c1 r1:c0c1 r2:c0c1 r3:c0c1                  two weights a word,
+//!                          r0:c2c3 r1:c2c3 r2:c2c3 r3:c2c3                  the first in the low half
+//! I8Rows4    per 4 inputs: r0:c0c2c1c3 r1:c0c2c1c3 r2:c0c2c1c3 r3:c0c2c1c3  four weights a word,
+//!                                                                           the first in the low byte
+//! ```
+//!
+//! The i8 order is the one in which sign-extending every other byte of a word (`SXTB16`) gives pairs
+//! that stand as the activations do.
 
 use crate::{Error, Part};
 
@@ -20,18 +31,18 @@ use crate::{Error, Part};
 pub enum Encoding {
     /// f32; blocks of 4 rows, within a block column by column: 4 weights of one input.
     F32Rows4 = 1,
-    /// i16; blocks of 4 rows, within a block by pairs of inputs: 4 times 2 weights.
-    I16Rows4Pairs = 2,
-    /// i8 in the order of [`Encoding::I16Rows4Pairs`].
-    I8Rows4Pairs = 3,
+    /// i16; blocks of 4 rows, within a block by 4 inputs: twice 4 rows of 2 weights.
+    I16Rows4 = 2,
+    /// i8; blocks of 4 rows, within a block by 4 inputs: 4 rows of 4 weights.
+    I8Rows4 = 3,
 }
 
 impl Encoding {
     fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             1 => Encoding::F32Rows4,
-            2 => Encoding::I16Rows4Pairs,
-            3 => Encoding::I8Rows4Pairs,
+            2 => Encoding::I16Rows4,
+            3 => Encoding::I8Rows4,
             _ => return None,
         })
     }
@@ -41,8 +52,8 @@ impl Encoding {
     pub fn bits(self) -> usize {
         match self {
             Encoding::F32Rows4 => 32,
-            Encoding::I16Rows4Pairs => 16,
-            Encoding::I8Rows4Pairs => 8,
+            Encoding::I16Rows4 => 16,
+            Encoding::I8Rows4 => 8,
         }
     }
 
@@ -51,7 +62,7 @@ impl Encoding {
     pub fn padded_inputs(self, inputs: usize) -> usize {
         match self {
             Encoding::F32Rows4 => inputs,
-            Encoding::I16Rows4Pairs | Encoding::I8Rows4Pairs => inputs.next_multiple_of(2),
+            Encoding::I16Rows4 | Encoding::I8Rows4 => inputs.next_multiple_of(4),
         }
     }
 }
@@ -149,45 +160,77 @@ pub(crate) fn f32_rows4(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) ->
     Some(())
 }
 
-/// Accumulators of all padded rows, four by four. Never wraps for a layer that
-/// [`check_accumulators`] has accepted.
+/// Low and high half of a word, as the signed numbers that they hold.
 #[inline(always)]
-fn rows4_pairs<W: Copy + Into<i32>>(
-    weights: &[W],
-    bias: &[i32],
-    input: &[i16],
-    mut emit: impl FnMut(usize, [i32; 4]) -> Option<()>,
-) -> Option<()> {
-    let mut weights = weights;
-    for (index, b) in bias.as_chunks::<4>().0.iter().enumerate() {
-        let (block, rest) = weights.split_at_checked(4 * input.len())?;
-        weights = rest;
-        let mut sums = *b;
-        for (w, x) in block.as_chunks::<8>().0.iter().zip(input.as_chunks::<2>().0) {
-            let (even, odd) = (i32::from(x[0]), i32::from(x[1]));
-            for row in 0..4 {
-                let (first, second): (i32, i32) = (w[2 * row].into(), w[2 * row + 1].into());
-                sums[row] = sums[row].wrapping_add(first.wrapping_mul(even));
-                sums[row] = sums[row].wrapping_add(second.wrapping_mul(odd));
-            }
-        }
-        emit(index, sums)?;
-    }
-    Some(())
+fn halves(word: u32) -> [i32; 2] {
+    [i32::from(word as i16), (word as i32) >> 16]
 }
 
+/// The four bytes of a word of i8 weights, in the order of the inputs.
+#[inline(always)]
+fn bytes(word: u32) -> [i32; 4] {
+    let [c0, c2, c1, c3] = word.to_le_bytes();
+    [i32::from(c0 as i8), i32::from(c1 as i8), i32::from(c2 as i8), i32::from(c3 as i8)]
+}
+
+/// `sum + w . x` of two 16-bit pairs. Never wraps for a layer that [`check_accumulators`] has accepted.
+#[inline(always)]
+fn multiply_add(sum: i32, w: [i32; 2], x: [i32; 2]) -> i32 {
+    sum.wrapping_add(w[0].wrapping_mul(x[0])).wrapping_add(w[1].wrapping_mul(x[1]))
+}
+
+/// Four rows of i16 weights; `input` has two activations a word.
+///
+/// Whole words are loaded and split, which the compiler turns into `SMLABB` and `SMLATT`; four inputs a
+/// step are as many as the registers of a Cortex-M hold.
+fn i16_block(block: &[u32], bias: &[u32; 4], input: &[u32]) -> [i32; 4] {
+    let mut sums = bias.map(|b| b as i32);
+    for (w, x) in block.as_chunks::<8>().0.iter().zip(input.as_chunks::<2>().0) {
+        let (first, second) = (halves(x[0]), halves(x[1]));
+        for (row, sum) in sums.iter_mut().enumerate() {
+            *sum = multiply_add(*sum, halves(w[row]), first);
+            *sum = multiply_add(*sum, halves(w[row + 4]), second);
+        }
+    }
+    sums
+}
+
+/// Four rows of i8 weights; `input` has two activations a word.
+fn i8_block(block: &[u32], bias: &[u32; 4], input: &[u32]) -> [i32; 4] {
+    let mut sums = bias.map(|b| b as i32);
+    for (w, x) in block.as_chunks::<4>().0.iter().zip(input.as_chunks::<2>().0) {
+        let (first, second) = (halves(x[0]), halves(x[1]));
+        for (sum, &w) in sums.iter_mut().zip(w) {
+            let [c0, c1, c2, c3] = bytes(w);
+            *sum = multiply_add(*sum, [c0, c1], first);
+            *sum = multiply_add(*sum, [c2, c3], second);
+        }
+    }
+    sums
+}
+
+/// Accumulators of all padded rows, four by four.
+#[inline(always)]
 fn accumulate(
     layer: &Dense<'_>,
     input: &[i16],
-    emit: impl FnMut(usize, [i32; 4]) -> Option<()>,
+    mut emit: impl FnMut(usize, [i32; 4]) -> Option<()>,
 ) -> Option<()> {
     let input = input.get(..layer.padded_inputs())?;
-    let bias = bytemuck::cast_slice(layer.bias);
-    match layer.encoding {
-        Encoding::I16Rows4Pairs => rows4_pairs::<i16>(bytemuck::cast_slice(layer.weights), bias, input, emit),
-        Encoding::I8Rows4Pairs => rows4_pairs::<i8>(bytemuck::cast_slice(layer.weights), bias, input, emit),
-        Encoding::F32Rows4 => None,
+    let input: &[u32] = bytemuck::try_cast_slice(input).ok()?;
+    let block_words = layer.padded_inputs() * layer.encoding.bits() / 8;
+    let kernel = match layer.encoding {
+        Encoding::I16Rows4 => i16_block,
+        Encoding::I8Rows4 => i8_block,
+        Encoding::F32Rows4 => return None,
+    };
+    let mut weights = layer.weights;
+    for (index, bias) in layer.bias.as_chunks::<4>().0.iter().enumerate() {
+        let (block, rest) = weights.split_at_checked(block_words)?;
+        weights = rest;
+        emit(index, kernel(block, bias, input))?;
     }
+    Some(())
 }
 
 /// A hidden layer: one shift does the requantization, ReLU and saturation end it. The rounding is in
@@ -219,26 +262,22 @@ pub(crate) fn fixed_output(layer: &Dense<'_>, input: &[i16], output: &mut [i32])
 /// Proves that no row of a fixed-point layer can overflow its i32 accumulator, whatever the
 /// activations: `|bias| + sum |w| * 32767 < 2^31`.
 pub(crate) fn check_accumulators(layer: &Dense<'_>) -> Result<(), Error> {
-    match layer.encoding {
-        Encoding::I16Rows4Pairs => check_rows::<i16>(layer, bytemuck::cast_slice(layer.weights)),
-        Encoding::I8Rows4Pairs => check_rows::<i8>(layer, bytemuck::cast_slice(layer.weights)),
-        Encoding::F32Rows4 => Err(Error::Malformed(Part::Conditioner)),
-    }
-}
-
-fn check_rows<W: Copy + Into<i32>>(layer: &Dense<'_>, weights: &[W]) -> Result<(), Error> {
-    let mut weights = weights;
-    let bias: &[i32] = bytemuck::cast_slice(layer.bias);
-    for b in bias.as_chunks::<4>().0 {
-        let (block, rest) =
-            weights.split_at_checked(4 * layer.padded_inputs()).ok_or(Error::Malformed(Part::Conditioner))?;
+    let malformed = Error::Malformed(Part::Conditioner);
+    let block_words = layer.padded_inputs() * layer.encoding.bits() / 8;
+    let mut weights = layer.weights;
+    for bias in layer.bias.as_chunks::<4>().0 {
+        let (block, rest) = weights.split_at_checked(block_words).ok_or(malformed)?;
         weights = rest;
         // At most MAX_WIDTH * 2^15 * 2^15: no overflow in i64.
-        let mut bounds = b.map(|b| i64::from(b.unsigned_abs()));
-        for w in block.as_chunks::<8>().0 {
-            for row in 0..4 {
-                let (first, second): (i32, i32) = (w[2 * row].into(), w[2 * row + 1].into());
-                bounds[row] += i64::from(first.unsigned_abs() + second.unsigned_abs()) * ACTIVATION_LIMIT;
+        let mut bounds = bias.map(|b| i64::from((b as i32).unsigned_abs()));
+        for words in block.as_chunks::<4>().0 {
+            for (bound, &word) in bounds.iter_mut().zip(words) {
+                let sum: u32 = match layer.encoding {
+                    Encoding::I16Rows4 => halves(word).iter().map(|w| w.unsigned_abs()).sum(),
+                    Encoding::I8Rows4 => bytes(word).iter().map(|w| w.unsigned_abs()).sum(),
+                    Encoding::F32Rows4 => return Err(malformed),
+                };
+                *bound += i64::from(sum) * ACTIVATION_LIMIT;
             }
         }
         if bounds.iter().any(|&bound| bound > i64::from(i32::MAX)) {

@@ -66,7 +66,7 @@ impl Output {
     fn say(&self, kind: &str, text: &str) {
         let mut err = io::stderr().lock();
         // With standard error gone there is nobody left to tell.
-        let _ = if err.is_terminal() {
+        let _ = if err.is_terminal() && std::env::var_os("NO_COLOR").is_none() {
             let colour = match kind {
                 "error" => "31",
                 "warning" => "33",

@@ -155,7 +155,7 @@ fn affine(
     let net = normalized(&c.conditioner, c.clamp);
     let (layers, limit, shift) = if is_fixed(numeric) {
         let (limit, shift) = quantizer::input_format(c.input_limit)?;
-        let encoding = if numeric == Numeric::I8 { Encoding::I8Rows4Pairs } else { Encoding::I16Rows4Pairs };
+        let encoding = if numeric == Numeric::I8 { Encoding::I8Rows4 } else { Encoding::I16Rows4 };
         (quantizer::quantize(&net, encoding, shift, observed)?, limit as u32, shift)
     } else {
         (float_layers(&net), c.input_limit.to_bits(), 0)

@@ -45,40 +45,32 @@ impl EncodedDense {
         match &self.numbers {
             Numbers::Float { weights, bias } => {
                 push_padded(words, bias.iter().map(|b| b.to_bits()), padded);
-                for block in (0..padded).step_by(4) {
-                    for column in 0..columns {
-                        for row in block..block + 4 {
-                            words.push(self.weight(weights, row, column).to_bits());
-                        }
+                let mut reals = vec![0.0f32; padded * columns];
+                for row in 0..self.outputs {
+                    for column in 0..self.inputs {
+                        let at = position(self.encoding, columns, row, column);
+                        reals[at] = weights[row * self.inputs + column];
                     }
                 }
+                words.extend(reals.iter().map(|w| w.to_bits()));
             }
             Numbers::Fixed { weights, bias, multipliers } => {
                 push_padded(words, bias.iter().map(|&b| b as u32), padded);
                 if self.is_output {
                     push_padded(words, multipliers.iter().map(|&m| m as u32), padded);
                 }
-                let mut bytes = Vec::new();
-                for block in (0..padded).step_by(4) {
-                    for pair in (0..columns).step_by(2) {
-                        for row in block..block + 4 {
-                            for column in pair..pair + 2 {
-                                let weight = self.weight(weights, row, column).to_le_bytes();
-                                bytes.extend_from_slice(&weight[..self.encoding.bits() / 8]);
-                            }
-                        }
+                let mut integers = vec![0; padded * columns];
+                for row in 0..self.outputs {
+                    for column in 0..self.inputs {
+                        let at = position(self.encoding, columns, row, column);
+                        integers[at] = weights[row * self.inputs + column];
                     }
                 }
+                let size = self.encoding.bits() / 8;
+                let bytes: Vec<u8> =
+                    integers.iter().flat_map(|w: &i32| w.to_le_bytes().into_iter().take(size)).collect();
                 words.extend(bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)));
             }
-        }
-    }
-
-    fn weight<T: Copy + Default>(&self, weights: &[T], row: usize, column: usize) -> T {
-        if row < self.outputs && column < self.inputs {
-            weights[row * self.inputs + column]
-        } else {
-            T::default()
         }
     }
 }
@@ -89,26 +81,32 @@ fn push_padded(words: &mut Vec<u32>, values: impl Iterator<Item = u32>, padded: 
     words.resize(end, 0);
 }
 
+/// Where a weight lies, counted in weights, among rows of `columns` padded columns.
+fn position(encoding: Encoding, columns: usize, row: usize, column: usize) -> usize {
+    let block = (row / 4) * 4 * columns;
+    let (row, place) = (row % 4, column % 4);
+    block
+        + match encoding {
+            Encoding::F32Rows4 => 4 * column + row,
+            // Four inputs are twice four words of two.
+            Encoding::I16Rows4 => 16 * (column / 4) + 8 * (place / 2) + 2 * row + place % 2,
+            // Four inputs are four words; within a word the two in the middle change places.
+            Encoding::I8Rows4 => 16 * (column / 4) + 4 * row + [0, 2, 1, 3][place],
+        }
+}
+
 /// The weights of a layer in an image, row-major and unpadded, as f64.
 pub(super) fn weights(layer: &flowlet::arithmetic::dense::Dense<'_>) -> Vec<f64> {
     let columns = layer.padded_inputs();
-    let group = match layer.encoding {
-        Encoding::F32Rows4 => 1,
-        Encoding::I16Rows4Pairs | Encoding::I8Rows4Pairs => 2,
-    };
-    let at = |row: usize, column: usize| {
-        // Blocks of 4 rows; within a block, groups of columns; within a group, row by row.
-        (row / 4) * 4 * columns + (column / group) * 4 * group + (row % 4) * group + column % group
-    };
     let read = |index: usize| match layer.encoding {
         Encoding::F32Rows4 => f64::from(f32::from_bits(layer.weights[index])),
-        Encoding::I16Rows4Pairs => f64::from(bytemuck::cast_slice::<u32, i16>(layer.weights)[index]),
-        Encoding::I8Rows4Pairs => f64::from(bytemuck::cast_slice::<u32, i8>(layer.weights)[index]),
+        Encoding::I16Rows4 => f64::from(bytemuck::cast_slice::<u32, i16>(layer.weights)[index]),
+        Encoding::I8Rows4 => f64::from(bytemuck::cast_slice::<u32, i8>(layer.weights)[index]),
     };
     let mut weights = Vec::with_capacity(layer.inputs * layer.outputs);
     for row in 0..layer.outputs {
         for column in 0..layer.inputs {
-            weights.push(read(at(row, column)));
+            weights.push(read(position(layer.encoding, columns, row, column)));
         }
     }
     weights

@@ -48,8 +48,8 @@ pub(super) fn quantize(
     observed: &[Observed],
 ) -> Result<Vec<EncodedDense>, ExportError> {
     let largest_weight = match encoding {
-        Encoding::I8Rows4Pairs => 127.0,
-        Encoding::I16Rows4Pairs => 32767.0,
+        Encoding::I8Rows4 => 127.0,
+        Encoding::I16Rows4 => 32767.0,
         Encoding::F32Rows4 => unreachable!("f32 nets are not quantized"),
     };
     let mut scales = vec![f64::from(16 - input_shift).exp2(); net.layers[0].inputs];
@@ -58,7 +58,7 @@ pub(super) fn quantize(
     for (index, (layer, seen)) in net.layers.iter().zip(observed).enumerate() {
         // In i16 the rounding of activations weighs more than that of weights.
         let compensation = match encoding {
-            Encoding::I8Rows4Pairs => Compensation::new(&seen.moments, &scales),
+            Encoding::I8Rows4 => Compensation::new(&seen.moments, &scales),
             _ => None,
         };
         let rows = Rows::new(layer, &scales, largest_weight, compensation);
@@ -154,7 +154,7 @@ fn hidden(rows: &Rows<'_>, gains: &[f64], ranges: &[f32]) -> (EncodedDense, Vec<
     let encoded = EncodedDense {
         inputs: layer.inputs,
         outputs: layer.outputs,
-        encoding: Encoding::I16Rows4Pairs,
+        encoding: Encoding::I16Rows4,
         is_output: false,
         shift: shift as u8,
         gains: gains.clone(),
@@ -182,7 +182,7 @@ fn output(rows: &Rows<'_>, gains: &[f64]) -> Result<EncodedDense, ExportError> {
     Ok(EncodedDense {
         inputs: layer.inputs,
         outputs: layer.outputs,
-        encoding: Encoding::I16Rows4Pairs,
+        encoding: Encoding::I16Rows4,
         is_output: true,
         shift: shift as u8,
         numbers: Numbers::Fixed { weights, bias, multipliers },

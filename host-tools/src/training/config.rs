@@ -89,7 +89,7 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// Epochs for `rows` training rows: the given number, or else enough for about [`STEPS`] steps.
+    /// Epochs for `rows` training rows: the given number, or else enough for about 2000 steps (20 to 500 epochs).
     #[must_use]
     pub fn epochs_for(&self, rows: usize) -> usize {
         let batches = rows.div_ceil(self.batch.max(1)).max(1);

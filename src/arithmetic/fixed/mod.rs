@@ -245,7 +245,7 @@ impl Arithmetic for Fixed {
 
     fn check_dense(layer: &Dense<'_>) -> Result<(), Error> {
         let malformed = Err(Error::Malformed(Part::Conditioner));
-        if !matches!(layer.encoding, Encoding::I16Rows4Pairs | Encoding::I8Rows4Pairs) {
+        if !matches!(layer.encoding, Encoding::I16Rows4 | Encoding::I8Rows4) {
             return malformed;
         }
         let shift_fits = if layer.is_output { (1..=62).contains(&layer.shift) } else { layer.shift <= 30 };

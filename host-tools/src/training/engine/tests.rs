@@ -29,8 +29,7 @@ fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engin
 /// Parameters with nothing left at zero (the last layers start there), padding excepted.
 fn parameters(engine: &Engine, random: &mut Random) -> Vec<Line> {
     let mut parameters = engine.initialize(random);
-    // Initialization marks what is padding: a second one differs only in live weights. Biases and last layers
-    // are filled through the export's shapes instead.
+    // The exported shapes tell what is padding, which must stay zero.
     let flow = engine.export(&parameters);
     let mut at = 0;
     for transform in &flow {
