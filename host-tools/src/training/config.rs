@@ -82,7 +82,7 @@ impl Default for TrainConfig {
             clamp: 0.6,
             input_limit: 2.0,
             knee: 4.0,
-            outer_knee: 4.0,
+            outer_knee: 2.5,
             weight_decay: 1e-2,
             grad_norm: 5.0,
             average: 50.0,
@@ -139,7 +139,7 @@ impl TrainConfig {
         number("clamp", self.clamp, tiny, 8.0, "use a positive bound up to 8 nats, such as 0.6")?;
         number("input_limit", self.input_limit, tiny, 1e6, "use a positive bound, such as 2")?;
         number("knee", self.knee, tiny, 1e6, "use a positive number, such as 4")?;
-        number("outer_knee", self.outer_knee, tiny, 1e6, "use a positive number, such as 4")?;
+        number("outer_knee", self.outer_knee, tiny, 1e6, "use a positive number, such as 2.5")?;
         number("weight_decay", self.weight_decay, 0.0, 10.0, "use 0 to 10, such as 0.01")?;
         number("grad_norm", self.grad_norm, tiny, f32::MAX, "use a positive bound, such as 5")?;
         number("average", self.average, 0.0, 1e9, "use a number of steps, or 0 for none")
