@@ -64,6 +64,9 @@ pub struct TrainConfig {
 ///   blow up the density (gain 0.005 over bounds of 2 and 4), and activations stay narrow for quantization.
 /// * A peak rate of 0.01 with one cycle: 0.003 is 0.003 behind in the same number of steps.
 /// * One hidden layer of 64 instead of two of 32: gain 0.001 with fewer multiply-accumulates for few features.
+/// * A soft tail behind the couplings: its knee, 2 to 5 or none, changes the mean AUROC by less than the seed does; 2.5
+///   improves the likelihood of sets with far-out rows and divides the log-density of wild rows by six (2800 to 470
+///   nats), and with it the rounding errors of f32 and of fixed point.
 /// * Weight decay above 0.1 per unit of rate costs 0.001 to 0.003.
 impl Default for TrainConfig {
     fn default() -> Self {
