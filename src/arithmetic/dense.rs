@@ -182,31 +182,41 @@ fn multiply_add(sum: i32, w: [i32; 2], x: [i32; 2]) -> i32 {
 /// Four rows of i16 weights; `input` has two activations a word.
 ///
 /// Whole words are loaded and split, which the compiler turns into `SMLABB` and `SMLATT`; four inputs a
-/// step are as many as the registers of a Cortex-M hold.
+/// step are as many as the registers of a Cortex-M hold. Sums are named one by one because an array of
+/// them goes through the stack.
 fn i16_block(block: &[u32], bias: &[u32; 4], input: &[u32]) -> [i32; 4] {
-    let mut sums = bias.map(|b| b as i32);
-    for (w, x) in block.as_chunks::<8>().0.iter().zip(input.as_chunks::<2>().0) {
-        let (first, second) = (halves(x[0]), halves(x[1]));
-        for (row, sum) in sums.iter_mut().enumerate() {
-            *sum = multiply_add(*sum, halves(w[row]), first);
-            *sum = multiply_add(*sum, halves(w[row + 4]), second);
-        }
+    let [mut s0, mut s1, mut s2, mut s3] = bias.map(|b| b as i32);
+    let steps = block.as_chunks::<8>().0.iter().zip(input.as_chunks::<2>().0);
+    for (&[w0, w1, w2, w3, w4, w5, w6, w7], &[x0, x1]) in steps {
+        let (first, second) = (halves(x0), halves(x1));
+        s0 = multiply_add(s0, halves(w0), first);
+        s1 = multiply_add(s1, halves(w1), first);
+        s2 = multiply_add(s2, halves(w2), first);
+        s3 = multiply_add(s3, halves(w3), first);
+        s0 = multiply_add(s0, halves(w4), second);
+        s1 = multiply_add(s1, halves(w5), second);
+        s2 = multiply_add(s2, halves(w6), second);
+        s3 = multiply_add(s3, halves(w7), second);
     }
-    sums
+    [s0, s1, s2, s3]
 }
 
 /// Four rows of i8 weights; `input` has two activations a word.
 fn i8_block(block: &[u32], bias: &[u32; 4], input: &[u32]) -> [i32; 4] {
-    let mut sums = bias.map(|b| b as i32);
-    for (w, x) in block.as_chunks::<4>().0.iter().zip(input.as_chunks::<2>().0) {
-        let (first, second) = (halves(x[0]), halves(x[1]));
-        for (sum, &w) in sums.iter_mut().zip(w) {
-            let [c0, c1, c2, c3] = bytes(w);
-            *sum = multiply_add(*sum, [c0, c1], first);
-            *sum = multiply_add(*sum, [c2, c3], second);
-        }
+    let [mut s0, mut s1, mut s2, mut s3] = bias.map(|b| b as i32);
+    let four = |sum: i32, word: u32, first: [i32; 2], second: [i32; 2]| {
+        let [c0, c1, c2, c3] = bytes(word);
+        multiply_add(multiply_add(sum, [c0, c1], first), [c2, c3], second)
+    };
+    let steps = block.as_chunks::<4>().0.iter().zip(input.as_chunks::<2>().0);
+    for (&[w0, w1, w2, w3], &[x0, x1]) in steps {
+        let (first, second) = (halves(x0), halves(x1));
+        s0 = four(s0, w0, first, second);
+        s1 = four(s1, w1, first, second);
+        s2 = four(s2, w2, first, second);
+        s3 = four(s3, w3, first, second);
     }
-    sums
+    [s0, s1, s2, s3]
 }
 
 /// Accumulators of all padded rows, four by four.

@@ -9,7 +9,7 @@ use crate::{Error, Part};
 
 impl Model<'_> {
     /// Checks every record, offset and number.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&mut self) -> Result<(), Error> {
         match self.head.numeric {
             Numeric::F32 => self.check_in::<Float>(),
             Numeric::I16 | Numeric::I8 => self.check_in::<Fixed>(),
@@ -20,8 +20,8 @@ impl Model<'_> {
         }
     }
 
-    fn check_in<A: Arithmetic>(&self) -> Result<(), Error> {
-        let head = &self.head;
+    fn check_in<A: Arithmetic>(&mut self) -> Result<(), Error> {
+        let head = self.head;
         let features = self.features();
         if features == 0 || features > MAX_FEATURES {
             return Err(Error::Malformed(Part::Descriptor));
@@ -57,8 +57,8 @@ impl Model<'_> {
         }
     }
 
-    /// Checks names and chains; gives the words of the larger scratch buffer.
-    fn check_experts<A: Arithmetic>(&self) -> Result<usize, Error> {
+    /// Checks names and chains, and keeps the experts; gives the words of the larger scratch buffer.
+    fn check_experts<A: Arithmetic>(&mut self) -> Result<usize, Error> {
         let malformed = Error::Malformed(Part::Descriptor);
         let mut records = self.records;
         for _ in 0..self.head.features {
@@ -71,6 +71,7 @@ impl Model<'_> {
             let words = self.words_from(record.chain, Part::Transform)?;
             let chain = Chain::new(words, usize::from(record.transforms));
             buffer_words = buffer_words.max(chain.check::<A>(self.features())?.1);
+            self.experts.push(record).map_err(|_| Error::Malformed(Part::Experts))?;
         }
         if records.is_empty() {
             Ok(buffer_words)

@@ -1,6 +1,6 @@
 //! The borrowed view of a checked image.
 
-use super::descriptor::{ExpertRecord, Feature, Head, Numeric};
+use super::descriptor::{ExpertRecord, Feature, Head, Numeric, MAX_EXPERTS};
 use super::layout::{Header, HEADER_BYTES};
 use crate::arithmetic::Arithmetic;
 use crate::base::Base;
@@ -12,12 +12,15 @@ use serde::Deserialize;
 /// A trained flow in an image, borrowed in place; what it holds has been checked and is used without
 /// further doubt.
 ///
-/// Costs some 130 bytes of RAM on a 32-bit core: the head of the descriptor and three slices.
-#[derive(Clone, Copy, Debug)]
+/// Costs some 200 bytes of RAM on a 32-bit core: the head of the descriptor, two slices, and the
+/// records of the experts, which lie behind the names and would cost a score some 60 instructions per
+/// feature to reach.
+#[derive(Clone, Debug)]
 pub struct Model<'a> {
     pub(super) head: Head<'a>,
     /// The records behind the head.
     pub(super) records: &'a [u8],
+    pub(super) experts: heapless::Vec<ExpertRecord, MAX_EXPERTS>,
     pub(super) words: &'a [u32],
     pub(super) workspace_bytes: u32,
 }
@@ -41,7 +44,7 @@ impl<'a> Model<'a> {
     /// # Errors
     /// Every malformed image gives a typed [`Error`]: see there.
     pub fn from_bytes(image: &'a [u8]) -> Result<Self, Error> {
-        let model = Self::open(image)?;
+        let mut model = Self::open(image)?;
         model.check()?;
         Ok(model)
     }
@@ -62,7 +65,7 @@ impl<'a> Model<'a> {
         }
         let (head, records) =
             take::<Head<'a>>(descriptor).ok_or(Error::Malformed(crate::Part::Descriptor))?;
-        Ok(Model { head, records, words, workspace_bytes: header.workspace })
+        Ok(Model { head, records, experts: heapless::Vec::new(), words, workspace_bytes: header.workspace })
     }
 
     /// What the descriptor says of the whole model.
@@ -99,30 +102,19 @@ impl<'a> Model<'a> {
         })
     }
 
-    /// Its flows. One that is malformed ends the list; the check finds that.
-    pub fn experts(&self) -> impl Iterator<Item = Expert<'a>> + use<'a> {
-        let words = self.words;
-        let mut records = self.expert_records();
-        (0..self.head.experts).map_while(move |_| {
-            let (record, rest) = take::<ExpertRecord>(records?)?;
-            records = Some(rest);
-            let chain = words.get(record.chain as usize..)?;
-            Some(Expert { chain: Chain::new(chain, usize::from(record.transforms)), base: record.base })
-        })
+    /// Its flows.
+    pub fn experts(&self) -> impl Iterator<Item = Expert<'a>> + use<'a, '_> {
+        self.experts.iter().filter_map(|record| self.expert(record))
     }
 
     /// The expert that `log_prob` speaks of.
     pub(crate) fn quoted(&self) -> Option<Expert<'a>> {
-        self.experts().nth(usize::from(self.head.quoted))
+        self.expert(self.experts.get(usize::from(self.head.quoted))?)
     }
 
-    /// The records of the experts, behind those of features and context inputs.
-    pub(super) fn expert_records(&self) -> Option<&'a [u8]> {
-        let mut records = self.records;
-        for _ in 0..u32::from(self.head.features) + u32::from(self.head.contexts) {
-            records = take::<Feature<'a>>(records)?.1;
-        }
-        Some(records)
+    fn expert(&self, record: &ExpertRecord) -> Option<Expert<'a>> {
+        let words = self.words.get(record.chain as usize..)?;
+        Some(Expert { chain: Chain::new(words, usize::from(record.transforms)), base: record.base })
     }
 
     /// The standardizer, in the arithmetic of the image.

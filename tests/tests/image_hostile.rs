@@ -124,7 +124,7 @@ const SPECIAL: [u32; 12] = [
     0xffff_fff0,
 ];
 
-fn mutate(random: &mut Random, bytes: &mut Vec<u8>) {
+fn mutate(random: &mut Random, bytes: &mut [u8]) {
     // Mostly behind the header, and half of that in the words.
     let words = word(bytes, 20) as usize;
     let from = match random.below(8) {

@@ -44,9 +44,9 @@ fn layer(p: &mut Parts<'_>, word: usize, change: impl Fn(u32) -> u32) {
 /// Changes a word of a fixed-point image's second, last layer of the first coupling.
 fn last_layer(p: &mut Parts<'_>, word: usize, change: impl Fn(u32) -> u32) {
     let first = p.first_layer(block::FIRST_COUPLING);
-    // Header, 8 padded biases, 8 rows of 2 padded inputs.
+    // Header, 8 padded biases, 8 rows of 4 padded inputs.
     let bytes = if p.head.numeric == I8 { 1 } else { 2 };
-    let at = first + 2 + 8 + 8 * 2 * bytes / 4 + word;
+    let at = first + 2 + 8 + 8 * 4 * bytes / 4 + word;
     p.words[at] = change(p.words[at]);
 }
 

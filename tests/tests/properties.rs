@@ -46,7 +46,7 @@ fn tamed(mut flow: Flow, factor: f32) -> Flow {
 #[test]
 fn every_step_inverts() {
     // Error relative to 1 + |x|, and of the log-determinants.
-    let budgets = [(1e-4, 1e-4), (1e-2, 1e-2), (1e-2, 1e-2)];
+    let budgets = [(1e-5, 1e-4), (1e-4, 1e-4), (1e-4, 1e-4)];
     for (numeric, (budget, log_budget)) in NUMERICS.into_iter().zip(budgets) {
         let mut random = Random(3);
         let (mut worst, mut worst_log) = ([0f64; 3], 0f64);
@@ -84,7 +84,7 @@ fn every_step_inverts() {
 #[test]
 fn whole_chains_invert() {
     // Largest |x' - x| over max(std, |x - mean|).
-    let budgets = [1e-3, 1e-1, 1e-1];
+    let budgets = [3e-4, 1e-1, 1e-1];
     for (numeric, budget) in NUMERICS.into_iter().zip(budgets) {
         let mut random = Random(4);
         let mut worst = [0f64; 4];
@@ -116,30 +116,29 @@ fn whole_chains_invert() {
 #[test]
 fn log_det_is_that_of_the_jacobian() {
     // By differences of a map in f64 that knows nothing of determinants.
-    let budgets = [1e-4, 1e-2, 1.0];
+    // Of normal readings; of some at 50 standard deviations.
+    let budgets = [[1e-5, 1e-5], [5e-3, 1e-1], [1e-1, 5e-1]];
     for (numeric, budget) in NUMERICS.into_iter().zip(budgets) {
         let mut random = Random(5);
-        let mut errors = Vec::new();
+        let mut worst = [0f64; 2];
         for flow in flows() {
             let image = image_of(&flow, numeric);
             let model = image.model().unwrap();
             let (_, std) = standardizer(&flow);
-            let mut rows: Vec<Vec<f32>> = normal_readings(&mut random, &flow, 20)
+            let mut rows: Vec<(usize, Vec<f32>)> = normal_readings(&mut random, &flow, 20)
                 .chunks_exact(flow.features)
-                .map(<[f32]>::to_vec)
+                .map(|row| (0, row.to_vec()))
                 .collect();
-            rows.push(far(&mut random, &flow, 50.0));
-            for reading in rows {
+            rows.extend((0..5).map(|_| (1, far(&mut random, &flow, 50.0))));
+            for (kind, reading) in rows {
                 let found = forward(&model, &reading).log_det;
                 let x: Vec<f64> = reading.iter().map(|&x| x.into()).collect();
                 let expected = oracle::log_det(|x| oracle::map(&flow, x), &x, &std, 1e-6);
-                errors.push((found - expected).abs() / expected.abs().max(1.0));
+                worst[kind] = worst[kind].max((found - expected).abs() / expected.abs().max(1.0));
             }
         }
-        let worst = errors.iter().copied().fold(0.0, f64::max);
-        let mean = errors.iter().sum::<f64>() / errors.len() as f64;
-        println!("{numeric:?}: log_det against a numerical Jacobian: worst {worst:.1e}, mean {mean:.1e}");
-        assert!(worst <= budget, "{numeric:?}: {worst}");
+        println!("{numeric:?}: log_det against a numerical Jacobian, normal and far: {}", list(&worst));
+        assert!(worst.iter().zip(budget).all(|(&w, b)| w <= b), "{numeric:?}: {worst:?}");
     }
 }
 
@@ -206,7 +205,8 @@ fn far_out_readings_score_worse_than_every_normal_one() {
             let (mean, _) = standardizer(&flow);
             let mut before = f32::MIN;
             for size in [20.0, 100.0, 1e3, 1e4, 1e6, 1e30] {
-                let all = far(&mut random, &flow, size);
+                // The same signs at every size.
+                let all = far(&mut Random(12), &flow, size);
                 let score = scores(&image, &all).unwrap()[0];
                 assert!(score.score.is_finite() && score.log_prob.is_finite());
                 assert!(score.score > worst_normal, "{numeric:?}, all at {size}: {score:?}");

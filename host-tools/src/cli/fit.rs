@@ -22,6 +22,8 @@ pub(super) struct Fit {
     pub(super) false_alarm_rate: f32,
     /// Normal rows for calibration, row-major.
     pub(super) calibration: Vec<f32>,
+    /// All normal rows, for the ranges of activations, row-major.
+    observed: Vec<f32>,
     /// The f32 image, by which the others are judged.
     pub(super) reference: ImageFile,
     reference_scores: Vec<flowlet::Score>,
@@ -91,7 +93,8 @@ impl Fit {
             Calibration { readings: &calibration, false_alarm_rate },
         )?;
         let reference_scores = scoring::score_rows(&reference, &calibration, |_| {})?;
-        Ok(Self { trained, metadata, false_alarm_rate, calibration, reference, reference_scores })
+        let observed = matrix.values;
+        Ok(Self { trained, metadata, false_alarm_rate, calibration, observed, reference, reference_scores })
     }
 
     /// Rows that images are calibrated on.
@@ -106,7 +109,13 @@ impl Fit {
         }
         let calibration =
             Calibration { readings: &self.calibration, false_alarm_rate: self.false_alarm_rate };
-        let image = export::build(&self.trained.flow, numeric, &self.metadata, calibration)?;
+        let image = export::build_observing(
+            &self.trained.flow,
+            numeric,
+            &self.metadata,
+            calibration,
+            &self.observed,
+        )?;
         let scores = scoring::score_rows(&image, &self.calibration, |_| {})?;
         let delta = Delta::between(&scores, &self.reference_scores);
         Ok((image, delta))

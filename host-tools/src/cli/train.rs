@@ -36,12 +36,13 @@ pub(super) struct TrainArgs {
     /// Kind of flow
     #[arg(long, value_enum, default_value = "realnvp", help_heading = "Flow")]
     flow: FlowArg,
-    /// Number of coupling layers [default: 6]
-    #[arg(long, value_name = "N", help_heading = "Flow")]
-    layers: Option<usize>,
-    /// Widths of the conditioners' hidden layers [default: 32,32]
-    #[arg(long, value_name = "H,H", value_delimiter = ',', help_heading = "Flow")]
-    hidden: Option<Vec<usize>>,
+    /// Number of coupling layers
+    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().layers, help_heading = "Flow")]
+    layers: usize,
+    /// Widths of the conditioners' hidden layers
+    #[arg(long, value_name = "H,H", value_delimiter = ',', default_values_t = TrainConfig::default().hidden,
+          help_heading = "Flow")]
+    hidden: Vec<usize>,
     /// Bins of a spline; for --flow nsf only
     #[arg(long, value_name = "K", help_heading = "Flow")]
     bins: Option<usize>,
@@ -69,14 +70,14 @@ struct Recipe {
     #[arg(long, value_name = "N")]
     patience: Option<usize>,
     /// Rows per step
-    #[arg(long, value_name = "N")]
-    batch: Option<usize>,
+    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().batch)]
+    batch: usize,
     /// Peak learning rate
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    lr: Option<f32>,
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = TrainConfig::default().lr)]
+    lr: f32,
     /// Noise added to the standardized inputs, as a standard deviation
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    noise: Option<f32>,
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = TrainConfig::default().noise)]
+    noise: f32,
     /// Seed of everything random
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -84,8 +85,8 @@ struct Recipe {
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Share of the normal rows that is held out
-    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
-    holdout: Option<f64>,
+    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true, default_value_t = TrainConfig::default().holdout)]
+    holdout: f64,
 }
 
 /// Kinds of flows.
@@ -120,16 +121,16 @@ impl TrainArgs {
             return Err(usage("--threads is 0: use at least 1"));
         }
         let config = TrainConfig {
-            layers: self.layers.unwrap_or(default.layers),
-            hidden: self.hidden.clone().unwrap_or_else(|| default.hidden.clone()),
+            layers: self.layers,
+            hidden: self.hidden.clone(),
             epochs: recipe.epochs.or(default.epochs),
             patience: recipe.patience.or(default.patience),
-            batch: recipe.batch.unwrap_or(default.batch),
-            lr: recipe.lr.unwrap_or(default.lr),
-            noise: recipe.noise.unwrap_or(default.noise),
+            batch: recipe.batch,
+            lr: recipe.lr,
+            noise: recipe.noise,
             seed: recipe.seed,
             threads: recipe.threads.unwrap_or(default.threads),
-            holdout: recipe.holdout.unwrap_or(default.holdout),
+            holdout: recipe.holdout,
             ..default
         };
         fit::check(&config)?;

@@ -60,7 +60,12 @@ impl ImageFile {
     pub fn write(&self, path: &Path) -> Result<(), ImageFileError> {
         let fail = |source| ImageFileError::Io { path: path.into(), source };
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut temporary = tempfile::Builder::new().prefix(".flowlet-").tempfile_in(folder).map_err(fail)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".flowlet-");
+        // A temporary file is its owner's alone; an image is a file like others, under the umask.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut temporary = builder.tempfile_in(folder).map_err(fail)?;
         temporary.write_all(self.bytes()).map_err(fail)?;
         temporary.as_file().sync_all().map_err(fail)?;
         temporary.persist(path).map_err(|e| fail(e.error))?;

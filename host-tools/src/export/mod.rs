@@ -69,6 +69,23 @@ pub fn build(
     metadata: &Metadata,
     calibration: Calibration<'_>,
 ) -> Result<ImageFile, ExportError> {
+    build_observing(flow, numeric, metadata, calibration, calibration.readings)
+}
+
+/// As [`build`], with the ranges of fixed-point activations from readings of their own.
+///
+/// p-values need readings that were not trained on; ranges and rounding do not, and more rows serve
+/// them better. `observed` is row-major like the calibration's readings.
+///
+/// # Errors
+/// See [`ExportError`].
+pub fn build_observing(
+    flow: &Flow,
+    numeric: Numeric,
+    metadata: &Metadata,
+    calibration: Calibration<'_>,
+    observed: &[f32],
+) -> Result<ImageFile, ExportError> {
     let columns = flow.features;
     if metadata.features.len() != columns {
         return Err(ExportError::Flow(format!(
@@ -77,7 +94,7 @@ pub fn build(
         )));
     }
     calibrate::check(calibration, columns)?;
-    let chain = assemble::Encoded::new(flow, numeric, calibration.readings)?;
+    let chain = assemble::Encoded::new(flow, numeric, observed)?;
 
     // Twice: the sketch and the self-test hold scores of the image itself.
     let draft = assemble::image(&chain, metadata, numeric, &Sketch::empty(calibration), &[])?;

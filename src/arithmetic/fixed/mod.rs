@@ -42,30 +42,32 @@ pub struct Fixed;
 
 /// Narrows to i32 with saturation.
 pub(crate) fn saturate(x: i64) -> i32 {
-    x.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+    let narrow = x as i32;
+    if i64::from(narrow) == x {
+        narrow
+    } else if x < 0 {
+        i32::MIN
+    } else {
+        i32::MAX
+    }
 }
 
-/// `x / 2^bits`, rounded to nearest (ties towards plus infinity); `1 <= bits < 63`.
+/// `x / 2^bits`, rounded to nearest (ties towards plus infinity); `1 <= bits <= 63`.
 pub(crate) fn round_shift(x: i64, bits: u32) -> i64 {
-    x.saturating_add(1i64.wrapping_shl(bits.wrapping_sub(1))) >> (bits & 63)
-}
-
-/// `a * b` of two Q15.16 numbers, rounded and saturated.
-fn multiply(a: i32, b: i32) -> i32 {
-    saturate(round_shift(i64::from(a) * i64::from(b), FRACTION_BITS))
+    // Halving last needs no room for the rounding constant; the sum cannot overflow.
+    ((x >> (bits.wrapping_sub(1) & 63)) + 1) >> 1
 }
 
 /// `x * 2^exponent * mantissa`, mantissa in Q30, as made by [`elementary::exp`].
 fn scale(x: i32, (mantissa, exponent): (u32, i32)) -> i32 {
-    let product = i64::from(x) * i64::from(mantissa);
+    // mantissa < 2^31, so that the product is exact in i64.
+    let product = i64::from(x) * i64::from(mantissa as i32);
     let right = 30 - exponent;
-    if right >= 63 {
-        0
-    } else if right >= 1 {
-        saturate(round_shift(product, right as u32))
-    } else {
+    match right {
+        1..=63 => saturate(round_shift(product, right as u32)),
+        64.. => 0,
         // Grown by 2^30 or more: all but zero saturate.
-        saturate(product.signum() * i64::MAX)
+        _ => saturate(product.signum() * i64::MAX),
     }
 }
 
@@ -146,7 +148,8 @@ impl Arithmetic for Fixed {
     }
 
     fn log_scale(raw: i32, clamp: i32) -> i32 {
-        multiply(elementary::tanh(raw), clamp)
+        // |tanh| <= 2^16: the product fits, and its rounded shift needs no saturation.
+        round_shift(i64::from(elementary::tanh(raw)) * i64::from(clamp), FRACTION_BITS) as i32
     }
 
     fn affine(x: i32, log_scale: i32, shift: i32) -> i32 {
