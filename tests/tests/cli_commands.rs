@@ -234,7 +234,7 @@ fn inspect_shows_what_is_inside() {
     assert_eq!(names, ["a", "b", "c"]);
     let kinds: Vec<&str> =
         json["transforms"].as_array().expect("a list").iter().filter_map(|t| t["kind"].as_str()).collect();
-    assert_eq!(kinds, ["standardize", "soft_tail", "affine_coupling", "affine_coupling"]);
+    assert_eq!(kinds, ["standardize", "soft_tail", "affine_coupling", "affine_coupling", "soft_tail"]);
     assert_eq!(json["numeric"], "f32");
     assert_eq!((number(&json, "parameters"), number(&json, "macs")), (94.0, 72.0));
     assert_eq!(number(&json, "image_bytes"), folder.read("m.flow").len() as f64);

@@ -12,7 +12,7 @@ pub(super) struct Compensation {
 }
 
 /// Added to the curvature's diagonal, as a share of its mean.
-const DAMPING: f64 = 0.01;
+const DAMPING: f64 = 0.05;
 
 impl Compensation {
     /// From the moments of a layer's inputs and a one (see `Observed`), with inputs in integer units:

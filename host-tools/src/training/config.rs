@@ -40,8 +40,10 @@ pub struct TrainConfig {
     pub clamp: f32,
     /// Where conditioner inputs saturate, in standard deviations, positive.
     pub input_limit: f32,
-    /// Where the soft tail starts, in standard deviations, positive.
+    /// Where the soft tail of the standardized inputs starts, in standard deviations, positive.
     pub knee: f32,
+    /// Where the soft tail behind the last coupling starts, in standard deviations of the base, positive.
+    pub outer_knee: f32,
     /// Decoupled weight decay per unit of learning rate, 0..=10.
     pub weight_decay: f32,
     /// Bound of the gradient's norm, positive.
@@ -62,6 +64,9 @@ pub struct TrainConfig {
 ///   blow up the density (gain 0.005 over bounds of 2 and 4), and activations stay narrow for quantization.
 /// * A peak rate of 0.01 with one cycle: 0.003 is 0.003 behind in the same number of steps.
 /// * One hidden layer of 64 instead of two of 32: gain 0.001 with fewer multiply-accumulates for few features.
+/// * A soft tail behind the couplings: its knee, 2 to 5 or none, changes the mean AUROC by less than the seed does; 2.5
+///   improves the likelihood of sets with far-out rows and divides the log-density of wild rows by six (2800 to 470
+///   nats), and with it the rounding errors of f32 and of fixed point.
 /// * Weight decay above 0.1 per unit of rate costs 0.001 to 0.003.
 impl Default for TrainConfig {
     fn default() -> Self {
@@ -80,6 +85,7 @@ impl Default for TrainConfig {
             clamp: 0.6,
             input_limit: 2.0,
             knee: 4.0,
+            outer_knee: 2.5,
             weight_decay: 1e-2,
             grad_norm: 5.0,
             average: 50.0,
@@ -136,6 +142,7 @@ impl TrainConfig {
         number("clamp", self.clamp, tiny, 8.0, "use a positive bound up to 8 nats, such as 0.6")?;
         number("input_limit", self.input_limit, tiny, 1e6, "use a positive bound, such as 2")?;
         number("knee", self.knee, tiny, 1e6, "use a positive number, such as 4")?;
+        number("outer_knee", self.outer_knee, tiny, 1e6, "use a positive number, such as 2.5")?;
         number("weight_decay", self.weight_decay, 0.0, 10.0, "use 0 to 10, such as 0.01")?;
         number("grad_norm", self.grad_norm, tiny, f32::MAX, "use a positive bound, such as 5")?;
         number("average", self.average, 0.0, 1e9, "use a number of steps, or 0 for none")

@@ -54,6 +54,7 @@ fn it_learns_and_reports_the_likelihood_that_the_oracle_computes() {
         assert!(got < gaussian - 0.7 * (columns - 1) as f64, "d={columns}: {got} against {gaussian}");
         assert!(matches!(trained.flow.transforms[0], Transform::Standardize(_)));
         assert!(matches!(trained.flow.transforms[1], Transform::SoftTail(_)));
+        assert!(matches!(trained.flow.transforms.last(), Some(Transform::SoftTail(_))));
     }
 }
 
@@ -101,6 +102,7 @@ fn what_cannot_be_trained_is_said() {
         (TrainConfig { clamp: 0.0, ..quick() }, "clamp"),
         (TrainConfig { input_limit: -1.0, ..quick() }, "input_limit"),
         (TrainConfig { knee: 0.0, ..quick() }, "knee"),
+        (TrainConfig { outer_knee: f32::INFINITY, ..quick() }, "outer_knee"),
         (TrainConfig { weight_decay: -1.0, ..quick() }, "weight_decay"),
         (TrainConfig { grad_norm: 0.0, ..quick() }, "grad_norm"),
         (TrainConfig { average: -1.0, ..quick() }, "average"),

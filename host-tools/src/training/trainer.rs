@@ -1,6 +1,8 @@
 //! The training loop.
 
-use super::engine::{split_mix, Batch, Engine, Line, Rows, TileAffine, TilePermutation, TileTransform, TILE};
+use super::engine::{
+    split_mix, Batch, Engine, Line, Rows, TileAffine, TilePermutation, TileSoftTail, TileTransform, TILE,
+};
 use super::optimizer::{cosine, one_cycle, Optimizer};
 use super::preprocess::{preprocess, Preprocessed};
 use super::random::Random;
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 /// A trained flow and how it came about.
 #[derive(Clone, Debug)]
 pub struct Trained {
-    /// Standardize, soft tail, then couplings with fixed permutations between them.
+    /// Standardize, soft tail, couplings with fixed permutations between them, soft tail.
     pub flow: Flow,
     /// The epochs in order; those that diverged are left out.
     pub history: Vec<Epoch>,
@@ -103,7 +105,8 @@ pub fn train(
     session.run(progress)
 }
 
-/// Couplings in turn on both halves, with a random order of the features before each further pair.
+/// Couplings in turn on both halves, with a random order of the features before each further pair; at the end
+/// a soft tail, behind which a wild reading's |z|^2 stays small enough for f32 and fixed point to resolve.
 fn structure(features: usize, config: &TrainConfig) -> Vec<Box<dyn TileTransform>> {
     let mut random = Random::new(config.seed, purpose::STRUCTURE);
     let mut chain: Vec<Box<dyn TileTransform>> = Vec::new();
@@ -118,6 +121,7 @@ fn structure(features: usize, config: &TrainConfig) -> Vec<Box<dyn TileTransform
         let first = layer % 2 == 0;
         chain.push(Box::new(TileAffine::new(features, features / 2, first, bounds, &config.hidden)));
     }
+    chain.push(Box::new(TileSoftTail::new(features, config.outer_knee)));
     chain
 }
 

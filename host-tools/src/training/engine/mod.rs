@@ -10,6 +10,7 @@ mod lanes;
 mod matrix;
 mod mlp;
 mod permutation;
+mod soft_tail;
 #[cfg(test)]
 mod tests;
 mod transform;
@@ -18,6 +19,7 @@ pub(crate) use coupling::TileAffine;
 pub(crate) use kernels::{split_mix, AdamStep, Kernels, TILE};
 pub(crate) use lanes::Line;
 pub(crate) use permutation::TilePermutation;
+pub(crate) use soft_tail::TileSoftTail;
 pub(crate) use transform::TileTransform;
 
 use crate::flow;

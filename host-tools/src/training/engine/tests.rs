@@ -4,7 +4,7 @@ use super::lanes::{Lanes, Portable};
 use super::*;
 use crate::flow::{Flow, Reference, Transform};
 
-/// Couplings and permutations of awkward shapes.
+/// Couplings, permutations and a soft tail, of awkward shapes.
 fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engine {
     let order = (0..features).map(|i| (i * 5 + 3) % features).collect::<Vec<_>>();
     let permutation = if order.iter().collect::<std::collections::HashSet<_>>().len() == features {
@@ -21,6 +21,7 @@ fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engin
             Box::new(TileAffine::new(features, split, false, bounds, hidden)),
             Box::new(TilePermutation::new(permutation)),
             Box::new(TileAffine::new(features, split, true, (0.4, 0.9), hidden)),
+            Box::new(TileSoftTail::new(features, 1.1)),
         ],
         kernels,
     )
@@ -53,7 +54,9 @@ fn parameters(engine: &Engine, random: &mut Random) -> Vec<Line> {
 }
 
 fn data(rows: usize, features: usize, random: &mut Random) -> Vec<f32> {
-    (0..rows * features).map(|_| 6.0 * random.uniform() - 3.0).collect()
+    // Every eleventh value is wild, so that rows reach far beyond the knee of the soft tail.
+    let size = |i: usize| if i % 11 == 10 { 4000.0 } else { 6.0 };
+    (0..rows * features).map(|i| size(i) * (random.uniform() - 0.5)).collect()
 }
 
 const SHAPES: [(usize, &[usize], usize); 6] =

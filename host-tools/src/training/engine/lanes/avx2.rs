@@ -111,6 +111,14 @@ impl Lanes for Avx2 {
         }
     }
     #[inline(always)]
+    fn exponent(self, a: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let biased = _mm256_srli_epi32::<23>(_mm256_castps_si256(a));
+            _mm256_cvtepi32_ps(_mm256_sub_epi32(biased, _mm256_set1_epi32(127)))
+        }
+    }
+    #[inline(always)]
     fn transpose(self, from: &[Line; LINE], to: &mut [Line; LINE]) {
         for rows in [0, 8] {
             for columns in [0, 8] {

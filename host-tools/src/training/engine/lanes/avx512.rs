@@ -105,6 +105,14 @@ impl Lanes for Avx512 {
         }
     }
     #[inline(always)]
+    fn exponent(self, a: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512F.
+        unsafe {
+            let biased = _mm512_srli_epi32::<23>(_mm512_castps_si512(a));
+            _mm512_cvtepi32_ps(_mm512_sub_epi32(biased, _mm512_set1_epi32(127)))
+        }
+    }
+    #[inline(always)]
     fn transpose(self, from: &[Line; LINE], to: &mut [Line; LINE]) {
         Avx2::of_avx512(self).transpose(from, to);
     }

@@ -62,6 +62,8 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     fn round(self, a: Self::V) -> Self::V;
     /// `2^k` for integral `k` in -126..=127.
     fn power_of_two(self, k: Self::V) -> Self::V;
+    /// `floor(log2(a))` for positive normal `a`.
+    fn exponent(self, a: Self::V) -> Self::V;
     /// `to[j][i] = from[i][j]`
     fn transpose(self, from: &[Line; LINE], to: &mut [Line; LINE]);
 }
@@ -104,6 +106,42 @@ pub(crate) fn tanh<L: Lanes>(l: L, x: L::V) -> L::V {
     l.select_gt(a, l.splat(0.625), far, near)
 }
 
+/// ln(1 + x) to 2e-7 relative for x in 0..=1e37, saturating beyond.
+///
+/// The polynomial of Cephes `logf`; what the sum 1 + x rounds away goes back into its argument.
+#[inline(always)]
+pub(crate) fn ln_1p<L: Lanes>(l: L, x: L::V) -> L::V {
+    let one = l.splat(1.0);
+    let x = l.min(x, l.splat(1e37));
+    let u = l.add(one, x);
+    let lost = l.sub(x, l.sub(u, one));
+    let k = l.exponent(u);
+    // The mantissa within 1/sqrt 2 ..= sqrt 2.
+    let unit = l.power_of_two(l.sub(l.splat(0.0), k));
+    let high = l.splat(std::f32::consts::SQRT_2);
+    let mantissa = l.mul(u, unit);
+    let unit = l.select_gt(mantissa, high, l.mul(unit, l.splat(0.5)), unit);
+    let k = l.select_gt(mantissa, high, l.add(k, one), k);
+    let r = l.mul_add(lost, unit, l.sub(l.mul(u, unit), one));
+    let mut p = l.splat(7.037_683_6e-2);
+    for c in [
+        -0.115_146_1,
+        0.116_769_99,
+        -0.124_201_41,
+        0.142_493_23,
+        -0.166_680_58,
+        0.200_007_15,
+        -0.249_999_94,
+        0.333_333_3,
+    ] {
+        p = l.mul_add(p, r, l.splat(c));
+    }
+    let square = l.mul(r, r);
+    let low = l.mul_add(k, l.splat(-2.121_944_4e-4), l.mul(l.mul(p, r), square));
+    let low = l.mul_add(square, l.splat(-0.5), low);
+    l.mul_add(k, l.splat(0.693_359_4), l.add(r, low))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,7 +175,13 @@ mod tests {
         assert!(e < 3e-7, "{} tanh errs by {e:e}", L::NAME);
         let e = worst(l, tanh, f64::tanh, 1e-6, 0.7);
         assert!(e < 3e-7, "{} tanh errs by {e:e} near 0", L::NAME);
+        for (low, high) in [(1e-6, 1e-3), (1e-3, 0.5), (0.4, 3.0), (1.0, 1e3), (1e3, 1e6), (1e6, 9e36)] {
+            let e = worst(l, ln_1p, f64::ln_1p, low, high);
+            assert!(e < 2e-7, "{} ln_1p errs by {e:e} in {low}..={high}", L::NAME);
+        }
         let mut out = [0.0_f32; LINE];
+        l.store(ln_1p(l, l.splat(f32::MAX)), &mut out);
+        assert!(out[0].is_finite());
         for (x, want) in [(1e30, 1.0), (-1e30, -1.0), (0.0, 0.0)] {
             l.store(tanh(l, l.splat(x)), &mut out);
             assert_eq!(out[0], want, "{} tanh({x})", L::NAME);
@@ -147,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn exp_and_tanh_keep_their_budget_in_every_lane_type() {
+    fn functions_keep_their_budget_in_every_lane_type() {
         accuracy(Portable);
         #[cfg(target_arch = "x86_64")]
         {

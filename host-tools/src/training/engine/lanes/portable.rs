@@ -91,6 +91,10 @@ impl Lanes for Portable {
         k.map(|k| f32::from_bits(((k as i32 + 127) as u32) << 23))
     }
     #[inline(always)]
+    fn exponent(self, a: V) -> V {
+        a.map(|a| ((a.to_bits() >> 23) as i32 - 127) as f32)
+    }
+    #[inline(always)]
     fn transpose(self, from: &[Line; LINE], to: &mut [Line; LINE]) {
         for (j, to) in to.iter_mut().enumerate() {
             for (to, from) in to.0.iter_mut().zip(from) {
