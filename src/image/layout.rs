@@ -156,8 +156,14 @@ pub struct Aligned<T: ?Sized>(pub T);
 
 /// Includes an image file in the program, aligned as [`crate::Model::from_bytes`] needs it.
 ///
-/// ```ignore
-/// static IMAGE: &[u8] = flowlet::include_image!("model.flow");
+/// ```
+/// # fn main() -> Result<(), flowlet::Error> {
+/// static IMAGE: &[u8] =
+///     flowlet::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1-i8.flow"));
+/// let model = flowlet::Model::from_bytes(IMAGE)?;
+/// # assert_eq!(model.features(), 3);
+/// # Ok(())
+/// # }
 /// ```
 #[macro_export]
 macro_rules! include_image {

@@ -249,6 +249,9 @@ fn verify_knows_a_good_image() {
     let json = folder.flowlet("verify m.flow --json").json();
     assert_eq!((&json["ok"], number(&json, "self_test_max_error")), (&Value::Bool(true), 0.0));
     assert!(number(&json, "self_test_vectors") >= 1.0);
+
+    // An image that must be signed and is not does not pass.
+    folder.flowlet("verify m.flow --key k.pub").fails(1, &["not signed", "k.pub"]);
 }
 
 #[test]

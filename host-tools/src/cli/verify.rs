@@ -17,6 +17,9 @@ pub(super) struct VerifyArgs {
     /// The image
     #[arg(value_name = "M.flow")]
     model: PathBuf,
+    /// Public key that must have signed the image; format version 1 has no signatures, so that no image passes yet
+    #[arg(long, value_name = "PUB")]
+    key: Option<PathBuf>,
 }
 
 impl VerifyArgs {
@@ -37,9 +40,19 @@ impl VerifyArgs {
         let error = Scorer::new(&model, &mut workspace)?.self_test()?;
         let vectors = model.head().self_test.vectors;
         // Host and device compute the same bits, so anything but zero is a fault.
-        let ok = error == 0.0;
-        let problem =
-            (!ok).then(|| format!("{}: the self-test is off by {error} nats", self.model.display()));
+        let problem = if error != 0.0 {
+            Some(format!("{}: the self-test is off by {error} nats", self.model.display()))
+        } else {
+            // What is asked to be signed and is not must not pass.
+            self.key.as_ref().map(|key| {
+                format!(
+                    "{}: not signed, so not by {}; leave --key out to check the rest",
+                    self.model.display(),
+                    key.display()
+                )
+            })
+        };
+        let ok = problem.is_none();
         let json = json!({
             "ok": ok,
             "self_test_max_error": error,
