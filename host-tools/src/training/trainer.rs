@@ -94,15 +94,15 @@ pub fn train(
     // More threads than tiles in a batch would only wait.
     let threads = threads.min(config.batch.min(data.rows).div_ceil(TILE)).max(1);
     if threads == 1 {
-        return Session::new(data, config, threads)?.run(progress);
+        return Trainer::new(data, config, threads)?.run(progress);
     }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
         .map_err(|e| TrainError::Threads { threads, reason: e.to_string() })?;
-    let mut session = Session::new(data, config, threads)?;
-    session.pool = Some(pool);
-    session.run(progress)
+    let mut trainer = Trainer::new(data, config, threads)?;
+    trainer.pool = Some(pool);
+    trainer.run(progress)
 }
 
 /// Couplings in turn on both halves, with a random order of the features before each further pair; at the end
@@ -126,7 +126,7 @@ fn structure(features: usize, config: &TrainConfig) -> Vec<Box<dyn TileTransform
 }
 
 /// All that the loop holds.
-struct Session<'a> {
+struct Trainer<'a> {
     config: &'a TrainConfig,
     threads: usize,
     pool: Option<rayon::ThreadPool>,
@@ -143,7 +143,7 @@ struct Best {
     parameters: Vec<Line>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> Trainer<'a> {
     fn new(data: &Matrix, config: &'a TrainConfig, threads: usize) -> Result<Self, TrainError> {
         let mut fit: Vec<usize> = (0..data.rows).collect();
         Random::new(config.seed, purpose::SPLIT).shuffle(&mut fit);
