@@ -12,8 +12,6 @@ use flowlet::image::descriptor::MAX_FEATURES;
 
 /// What 8-bit weights may cost by default: mean |delta log_prob| on held-out rows, in nats.
 pub(super) const I8_BUDGET: f64 = 0.1;
-/// Fewer held-out rows than this say nothing about a tail.
-const MIN_CALIBRATION_ROWS: usize = 8;
 
 /// A trained flow and what its images need.
 pub(super) struct Fit {
@@ -71,7 +69,7 @@ impl Fit {
         }
 
         let held_out = &trained.holdout_rows;
-        let calibration = if held_out.len() >= MIN_CALIBRATION_ROWS {
+        let calibration = if held_out.len() >= export::MIN_READINGS {
             held_out.iter().flat_map(|&row| matrix.row(row)).copied().collect()
         } else {
             output.warn(&format!(

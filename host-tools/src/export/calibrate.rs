@@ -9,7 +9,7 @@ use flowlet::calibration::{MAX_QUANTILES, STEPS_PER_OCTAVE};
 use thiserror::Error;
 
 /// Fewest readings that say anything about a tail.
-pub(super) const MIN_READINGS: usize = 8;
+pub(crate) const MIN_READINGS: usize = 8;
 /// How far past the data the tail is continued, in halvings of the tail probability.
 const EXTRAPOLATED_OCTAVES: usize = 10;
 

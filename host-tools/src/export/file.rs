@@ -1,7 +1,6 @@
 //! An image in memory with the alignment that the device's loader asks for, and on disk.
 
 use flowlet::Model;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -51,25 +50,6 @@ impl ImageFile {
         let file = Self::from_bytes(&bytes);
         file.model().map_err(|source| ImageFileError::Image { path: path.into(), source })?;
         Ok(file)
-    }
-
-    /// Writes the image whole or not at all: to a temporary file beside `path`, then renamed.
-    ///
-    /// # Errors
-    /// [`ImageFileError::Io`], naming the file.
-    pub fn write(&self, path: &Path) -> Result<(), ImageFileError> {
-        let fail = |source| ImageFileError::Io { path: path.into(), source };
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".flowlet-");
-        // A temporary file is its owner's alone; an image is a file like others, under the umask.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut temporary = builder.tempfile_in(folder).map_err(fail)?;
-        temporary.write_all(self.bytes()).map_err(fail)?;
-        temporary.as_file().sync_all().map_err(fail)?;
-        temporary.persist(path).map_err(|e| fail(e.error))?;
-        Ok(())
     }
 
     /// The image.

@@ -13,6 +13,7 @@ mod observe;
 mod quantizer;
 mod rounding;
 
+pub(crate) use calibrate::MIN_READINGS;
 pub use calibrate::{CalibrationError, Sketch};
 pub use file::{ImageFile, ImageFileError};
 pub use flowlet::image::descriptor::Numeric;
