@@ -31,7 +31,7 @@ pub struct Expert<'a> {
     /// Its transforms.
     pub chain: Chain<'a>,
     /// Its base distribution.
-    pub base: Base,
+    pub base: Base<'a>,
 }
 
 impl<'a> Model<'a> {
@@ -114,7 +114,8 @@ impl<'a> Model<'a> {
 
     fn expert(&self, record: &ExpertRecord) -> Option<Expert<'a>> {
         let words = self.words.get(record.chain as usize..)?;
-        Some(Expert { chain: Chain::new(words, usize::from(record.transforms)), base: record.base })
+        let chain = Chain::new(words, usize::from(record.transforms));
+        Some(Expert { chain, base: Base::parse(record.base, self.words, self.features())? })
     }
 
     /// The standardizer, in the arithmetic of the image.

@@ -6,7 +6,7 @@ use super::{quantizer, ExportError, ImageFile, Metadata, Numeric, Sketch};
 use crate::flow::{AffineCoupling, Flow, Mlp, Permutation, Standardize, Transform};
 use flowlet::arithmetic::dense::Encoding;
 use flowlet::arithmetic::fixed::QUANTILE_BITS;
-use flowlet::base::Base;
+use flowlet::base::BaseRecord;
 use flowlet::image::descriptor::{
     CalibrationRecord, Combine, ExpertRecord, Feature, Head, SelfTestRecord, Statistic,
 };
@@ -246,7 +246,7 @@ pub(super) fn image(
     let expert = ExpertRecord {
         chain: flow.chain as u32,
         transforms: flow.transforms as u16,
-        base: Base::StandardNormal,
+        base: BaseRecord::StandardNormal,
     };
     let mut descriptor = encode(&head)?;
     for (name, unit) in &metadata.features {

@@ -11,6 +11,7 @@
 //! No float instruction and no soft-float call is used: readings enter, and scores leave, through
 //! the bits of their f32.
 
+pub mod base;
 pub mod convert;
 pub mod elementary;
 mod table;
@@ -88,6 +89,7 @@ impl Arithmetic for Fixed {
     type Log = i64;
     type Activation = i16;
 
+    const ZERO: i32 = 0;
     const ZERO_LOG: i64 = 0;
     const STANDARDIZER_WORDS: usize = STANDARDIZER_WORDS;
 
@@ -101,6 +103,10 @@ impl Arithmetic for Fixed {
 
     fn is_positive(value: i32) -> bool {
         value > 0
+    }
+
+    fn to_f32(value: i32) -> f32 {
+        convert::fixed_to_f32(i64::from(value), FRACTION_BITS as i32)
     }
 
     fn standardize(reading: f32, parameters: &[u32]) -> Option<i32> {

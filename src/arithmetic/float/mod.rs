@@ -1,10 +1,12 @@
 //! The f32 arithmetic: exp, tanh and log from the `libm` crate on every target, no fused
 //! multiply-add, a fixed order of summation, and therefore the same bits on host and device.
 
-use super::dense::{Dense, Encoding};
-use super::{Arithmetic, READING_LIMIT};
+use crate::arithmetic::dense::{Dense, Encoding};
+use crate::arithmetic::{dense, Arithmetic, READING_LIMIT};
 use crate::{Error, Part};
 use core::marker::PhantomData;
+
+mod base;
 
 /// The transcendental functions that a flow's score needs, in f32.
 pub trait Elementary: Copy + 'static {
@@ -72,6 +74,7 @@ impl<E: Elementary> Arithmetic for Float<E> {
     type Log = f32;
     type Activation = f32;
 
+    const ZERO: f32 = 0.0;
     const ZERO_LOG: f32 = 0.0;
     /// mean, 1 / std, std.
     const STANDARDIZER_WORDS: usize = 3;
@@ -86,6 +89,10 @@ impl<E: Elementary> Arithmetic for Float<E> {
 
     fn is_positive(value: f32) -> bool {
         value > 0.0
+    }
+
+    fn to_f32(value: f32) -> f32 {
+        value
     }
 
     fn standardize(reading: f32, parameters: &[u32]) -> Option<f32> {
@@ -208,7 +215,7 @@ impl<E: Elementary> Arithmetic for Float<E> {
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
-        super::dense::f32_rows4(layer, input, output)?;
+        dense::f32_rows4(layer, input, output)?;
         for y in output.get_mut(..layer.padded_outputs())? {
             // NaN-free by the checks, so that plain comparison is ReLU.
             if *y < 0.0 {
@@ -219,7 +226,7 @@ impl<E: Elementary> Arithmetic for Float<E> {
     }
 
     fn dense_output(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
-        super::dense::f32_rows4(layer, input, output)
+        dense::f32_rows4(layer, input, output)
     }
 
     fn check_dense(layer: &Dense<'_>) -> Result<(), Error> {
