@@ -95,6 +95,22 @@ impl<E: Elementary> Arithmetic for Float<E> {
         value
     }
 
+    fn from_f32(x: f32) -> f32 {
+        if x.is_nan() {
+            0.0
+        } else {
+            x.clamp(-READING_LIMIT, READING_LIMIT)
+        }
+    }
+
+    fn add_values(a: f32, b: f32) -> f32 {
+        a + b
+    }
+
+    fn subtract(a: f32, b: f32) -> f32 {
+        a - b
+    }
+
     fn standardize(reading: f32, parameters: &[u32]) -> Option<f32> {
         let &[mean, inverse_std, _] = parameters else { return None };
         let z = (reading - f32::from_bits(mean)) * f32::from_bits(inverse_std);
@@ -212,6 +228,10 @@ impl<E: Elementary> Arithmetic for Float<E> {
 
     fn input_format_is_valid(limit: f32, shift: u8) -> bool {
         limit > 0.0 && limit <= READING_LIMIT && shift == 0
+    }
+
+    fn relu_is_live(activation: f32) -> bool {
+        activation > 0.0
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
