@@ -19,6 +19,6 @@ mod trainer;
 pub use config::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig};
 pub use error::TrainError;
 pub use matrix::Matrix;
-pub(crate) use random::Random;
 pub use progress::{Epoch, Plan, Progress};
+pub(crate) use random::Random;
 pub use trainer::{train, Trained};

@@ -9,15 +9,13 @@ use flowlet::base::{BaseRecord, MAX_COMPONENTS};
 use std::f64::consts::PI;
 
 /// Appends the base's parameters; gives its record.
-pub(super) fn encode(
-    base: &Base,
-    numeric: Numeric,
-    words: &mut Vec<u32>,
-) -> Result<BaseRecord, ExportError> {
+pub(super) fn encode(base: &Base, numeric: Numeric, words: &mut Vec<u32>) -> Result<BaseRecord, ExportError> {
     let offset = words.len() as u32;
     match base {
         Base::StandardNormal => Ok(BaseRecord::StandardNormal),
-        Base::DiagonalNormal(_) => Err(ExportError::Flow("a diagonal normal is not in canonical form".into())),
+        Base::DiagonalNormal(_) => {
+            Err(ExportError::Flow("a diagonal normal is not in canonical form".into()))
+        }
         Base::StudentT(base) => {
             student(base, numeric, words)?;
             Ok(BaseRecord::StudentT { offset })

@@ -23,7 +23,8 @@ fn digamma(mut x: f64) -> f64 {
     let square = 1.0 / (x * x);
     let series = square
         * (1.0 / 12.0
-            - square * (1.0 / 120.0 - square * (1.0 / 252.0 - square * (1.0 / 240.0 - square * 5.0 / 660.0))));
+            - square
+                * (1.0 / 120.0 - square * (1.0 / 252.0 - square * (1.0 / 240.0 - square * 5.0 / 660.0))));
     sum + x.ln() - 0.5 / x - series
 }
 

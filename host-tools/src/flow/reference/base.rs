@@ -76,7 +76,10 @@ fn normal(z: f64, mean: f64, log_std: f64) -> f64 {
 fn student(z: f64, degrees: f64, location: f64, log_scale: f64) -> f64 {
     let q = (z - location) * (-log_scale).exp();
     let half = 0.5 * (degrees + 1.0);
-    ln_gamma(half) - ln_gamma(0.5 * degrees) - 0.5 * (PI * degrees).ln() - log_scale
+    ln_gamma(half)
+        - ln_gamma(0.5 * degrees)
+        - 0.5 * (PI * degrees).ln()
+        - log_scale
         - half * (q * q / degrees).ln_1p()
 }
 
