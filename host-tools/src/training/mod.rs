@@ -7,6 +7,7 @@ mod config;
 mod engine;
 mod error;
 mod matrix;
+mod mixture;
 mod optimizer;
 mod preprocess;
 mod progress;

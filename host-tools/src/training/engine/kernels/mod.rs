@@ -13,7 +13,7 @@ mod base;
 mod soft_tail;
 
 pub(crate) use affine::AffineKernels;
-pub(crate) use base::BaseKernels;
+pub(crate) use base::{BaseKernels, MixtureShape, BLOCK};
 pub(crate) use soft_tail::SoftTailKernels;
 
 use super::lanes::{Lanes, Line, LINE};
