@@ -1,6 +1,8 @@
 //! The f32 arithmetic: exp, tanh and log from the `libm` crate on every target, no fused
 //! multiply-add, a fixed order of summation, and therefore the same bits on host and device.
 
+pub(crate) mod spline;
+
 use super::dense::{Dense, Encoding};
 use super::{Arithmetic, READING_LIMIT};
 use crate::{Error, Part};

@@ -5,6 +5,7 @@
 pub mod dense;
 pub mod fixed;
 pub mod float;
+pub mod spline;
 
 use bytemuck::Pod;
 use dense::Dense;

@@ -13,6 +13,8 @@
 
 pub mod convert;
 pub mod elementary;
+pub mod ratio;
+pub(crate) mod spline;
 mod table;
 
 use super::dense::{Dense, Encoding};
