@@ -33,8 +33,9 @@ use super::{Elementary, Libm};
 pub const MOST_BINS: usize = 32;
 /// Fewest bins of a spline.
 pub const FEWEST_BINS: usize = 2;
-/// Least share of the box that a bin takes, and least derivative, whatever smaller minimum is asked for:
-/// 2^-20, so that no bin is empty and no slope zero even for the most extreme raw parameters.
+/// Least share of the box that a bin takes, and least derivative, of [`SplineParameters::Softplus`], whatever
+/// smaller minimum is asked for: 2^-20, so that no bin is empty and no slope zero even for the most extreme raw
+/// parameters. (Soft-clipped ones cannot be extreme.)
 pub const LEAST: f32 = 1.0 / 1_048_576.0;
 /// Largest bound `B` of a spline's box.
 pub const LARGEST_BOUND: f32 = 256.0;
@@ -47,6 +48,7 @@ pub enum SplineParameters {
     /// nflows and normflows: softmax with a floor of `min_bin`, derivative `min_derivative + softplus(raw)`.
     Softplus,
     /// zuko: `raw / (1 + |2 raw / ln 0.001|)`, then softmax; derivative `exp(raw / (1 + |raw / ln 0.001|))`.
+    /// Both minima are 0.
     SoftClipped,
 }
 
@@ -142,7 +144,7 @@ pub fn slope(x: f32, slope_z: f32, slope_log: f32, shape: &SplineShape<f32>, raw
             *raw /= total;
         }
     }
-    let floor = if shape.min_bin > LEAST { shape.min_bin } else { LEAST };
+    let floor = if clipped { 0.0 } else { least(shape.min_bin) };
     let rest = 1.0 - bins as f32 * floor;
     let side = bound + bound;
 

@@ -64,7 +64,8 @@ impl Axis {
         let shift = 31 - bins.wrapping_sub(1).leading_zeros();
         let mut masses = [0u32; MOST_BINS];
         // Below their largest, in Q20, of which exp_negative wants up to 21.
-        if shape.parameters == SplineParameters::SoftClipped {
+        let clipped = shape.parameters == SplineParameters::SoftClipped;
+        if clipped {
             let mut top = i32::MIN;
             for (mass, &raw) in masses.iter_mut().zip(raws) {
                 let clipped = soft_clip(raw, CLIP_BINS_Q32, CLIP_LIMIT_Q20);
@@ -88,9 +89,9 @@ impl Axis {
             *mass = exp_negative(*mass) >> shift;
             sum = sum.wrapping_add(*mass);
         }
-        let floor = (shape.min_bin as u32).max(LEAST_Q30);
+        let floor = if clipped { 0 } else { (shape.min_bin as u32).max(LEAST_Q30) };
         let rest = u64::from(ONE_Q30.saturating_sub(bins.wrapping_mul(floor)));
-        // Never zero: the sum is at least 2^26.
+        // None is zero: the sum is at least 2^26, and a soft-clipped bin has a thousandth of the largest one's.
         let floor = u64::from(floor).wrapping_mul(u64::from(sum)).wrapping_add(1 << 29);
         let mut total = 0u32;
         for mass in masses.iter_mut().take(raws.len()) {

@@ -37,7 +37,7 @@ impl Axis {
             *mass = E::exp(*mass - top);
             sum += *mass;
         }
-        let floor = least(shape.min_bin);
+        let floor = if clipped { 0.0 } else { least(shape.min_bin) };
         let rest = 1.0 - raws.len() as f32 * floor;
         let floor = floor * sum;
         // Summed in the order in which the edges are, so that the last one is the total exactly.

@@ -32,7 +32,8 @@ fn knots(raw: &[f64], shape: &SplineShape<f64>) -> (Vec<f64>, Vec<f64>, Vec<f64>
         };
         let top = raw.iter().fold(f64::MIN, |a, &b| a.max(b));
         let total: f64 = raw.iter().map(|w| (w - top).exp()).sum();
-        let floor = shape.min_bin.max(least);
+        let clipped = shape.parameters == SplineParameters::SoftClipped;
+        let floor = if clipped { 0.0 } else { shape.min_bin.max(least) };
         let mut at = -shape.bound;
         let mut edges = std::vec![at];
         for w in raw {

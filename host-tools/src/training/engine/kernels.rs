@@ -8,6 +8,8 @@
 //! activations) is `PANELS * n` lines, panel by panel. Weights are `outputs` rows of `stride` lines, padded
 //! with zeros.
 
+pub(crate) mod spline;
+
 use super::lanes::{exp, ln_1p, tanh, Lanes, Line, LINE};
 use super::matrix::{dense_block, for_row_blocks, input_block, weight_block};
 pub(crate) use super::matrix::{DenseRef, Shape};
