@@ -14,6 +14,7 @@ pub use fixed::Fixed;
 #[cfg(feature = "fast-math")]
 pub use float::FastMath;
 pub use float::{Elementary, Float, Libm};
+pub use spline::SplineArithmetic;
 
 /// Readings saturate at this many standard deviations, in every arithmetic.
 ///
@@ -25,7 +26,9 @@ pub const READING_LIMIT: f32 = 32767.0;
 /// `Value` flows through the chain, `Log` sums log-determinants and log-densities, `Activation` is
 /// what conditioner nets pass from layer to layer. All functions are total: they saturate, and
 /// neither panic nor wrap.
-pub trait Arithmetic: Copy + 'static {
+pub trait Arithmetic:
+    SplineArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log> + Copy + 'static
+{
     /// The trunk: f32, or Q15.16 in i32.
     type Value: Pod + PartialOrd + core::fmt::Debug;
     /// Log-densities in nats: f32, or Q47.16 in i64.
@@ -33,6 +36,8 @@ pub trait Arithmetic: Copy + 'static {
     /// Activations of conditioners: f32 or i16.
     type Activation: Pod;
 
+    /// Zero.
+    const ZERO: Self::Value;
     /// The sum's neutral element.
     const ZERO_LOG: Self::Log;
     /// 32-bit words that one feature of the standardizer takes in the image.
@@ -44,6 +49,14 @@ pub trait Arithmetic: Copy + 'static {
     fn log(words: [u32; 2]) -> Option<Self::Log>;
     /// Whether `value > 0`.
     fn is_positive(value: Self::Value) -> bool;
+    /// A value as f32, for slopes and explanations.
+    fn to_f32(value: Self::Value) -> f32;
+    /// The nearest value to a number; saturates, and gives zero for NaN.
+    fn from_f32(x: f32) -> Self::Value;
+    /// `a + b`.
+    fn add_values(a: Self::Value, b: Self::Value) -> Self::Value;
+    /// `a - b`.
+    fn subtract(a: Self::Value, b: Self::Value) -> Self::Value;
 
     /// `(reading - mean) / std`, saturated at [`READING_LIMIT`]; `parameters` has
     /// [`Self::STANDARDIZER_WORDS`] words. The reading must be finite.
@@ -61,6 +74,17 @@ pub trait Arithmetic: Copy + 'static {
 
     /// `clamp * tanh(raw)`.
     fn log_scale(raw: Self::Value, clamp: Self::Value) -> Self::Value;
+    /// `raw` saturated at `limit > 0` on both sides.
+    fn saturate(raw: Self::Value, limit: Self::Value) -> Self::Value {
+        let low = Self::subtract(Self::ZERO, limit);
+        if raw > limit {
+            limit
+        } else if raw < low {
+            low
+        } else {
+            raw
+        }
+    }
     /// `x * exp(log_scale) + shift`.
     fn affine(x: Self::Value, log_scale: Self::Value, shift: Self::Value) -> Self::Value;
     /// `(z - shift) * exp(-log_scale)`.
@@ -90,6 +114,9 @@ pub trait Arithmetic: Copy + 'static {
     fn load_inputs(inputs: &[Self::Value], limit: Self::Value, shift: u8, out: &mut [Self::Activation]);
     /// Whether `limit` and `shift` of [`Self::load_inputs`] fit the activations.
     fn input_format_is_valid(limit: Self::Value, shift: u8) -> bool;
+
+    /// Whether a ReLU's output has a slope: neither cut off nor saturated.
+    fn relu_is_live(activation: Self::Activation) -> bool;
 
     /// A hidden layer with its activation function; `None` only if the buffers do not fit.
     fn dense_hidden(

@@ -69,6 +69,24 @@ pub struct SplineShape<V> {
     pub parameters: SplineParameters,
 }
 
+/// What a set of numbers needs for splines: `V` is its trunk, `L` its log-densities.
+///
+/// All are total: they saturate or clamp, whatever the raw parameters are. `None` stands only for a `raw` of
+/// another length than [`SplineShape::raw_parameters`].
+pub trait SplineArithmetic<V, L> {
+    /// Reads a number below 1 from its image word, f32 or Q1.30; `None` if it is negative, 1 or more, or not
+    /// finite.
+    fn fraction(word: u32) -> Option<V>;
+    /// Such a number as f32.
+    fn fraction_to_f32(fraction: V) -> f32;
+    /// The image of `x` and the log-derivative there.
+    ///
+    /// Cost: `2 K` exponentials, two derivatives' softplus, three quotients, one logarithm.
+    fn spline(x: V, raw: &[V], shape: &SplineShape<V>) -> Option<(V, L)>;
+    /// What `z` is the image of, and the log-derivative of [`Self::spline`] there.
+    fn spline_inverse(z: V, raw: &[V], shape: &SplineShape<V>) -> Option<(V, L)>;
+}
+
 impl<V> SplineShape<V> {
     /// Raw parameters of one feature: `3 K - 1`.
     #[must_use]

@@ -184,11 +184,11 @@ def alternating(n, parity):
 
 
 cases = [
-    nflows_case("one coupling, 4 bins", 3, [([True, False, False], 4, 3.0, [7], 1.0, False)]),
-    nflows_case("one coupling, 8 bins, steep", 4, [(half(4, True), 8, 5.0, [16], 1.3, False)]),
+    nflows_case("one coupling, 4 bins", 3, [([True, False, False], 4, 3.0, [7], 0.6, False)]),
+    nflows_case("one coupling, 8 bins, steep", 4, [(half(4, True), 8, 5.0, [16], 0.7, False)]),
     nflows_case("one coupling, 16 bins, divided", 5, [(alternating(5, 0), 16, 4.0, [9, 6], 1.3, True)]),
     nflows_case(
-        "flow of 4", 6, [(half(6, i % 2 == 0), 8, 5.0, [16, 16], 1.0, i % 2 == 1) for i in range(4)], rows=60
+        "flow of 4", 6, [(half(6, i % 2 == 0), 8, 5.0, [16, 16], 0.7, i % 2 == 1) for i in range(4)], rows=60
     ),
     zuko_case("one coupling, 8 bins", 4, [(alternating(4, 1), 8, [12], 1.0)]),
     zuko_case("one coupling, 5 bins, steep", 2, [([True, False], 5, [8], 3.0)]),

@@ -11,11 +11,11 @@
 //! Q15.16 itself: where the slope is `s`, half a unit of z is `2^-17 / s` in x.
 
 use super::ratio::{exp_negative, ratio, softplus, Scaled, UNIT};
-use super::{elementary, round_shift, FRACTION_BITS};
-use crate::arithmetic::spline::{SplineParameters, SplineShape, MOST_BINS};
+use super::{convert, elementary, round_shift, Fixed, FRACTION_BITS};
+use crate::arithmetic::spline::{SplineArithmetic, SplineParameters, SplineShape, MOST_BINS};
 
 /// One in Q30, the format of the minima.
-pub(crate) const ONE_Q30: u32 = 1 << 30;
+const ONE_Q30: u32 = 1 << 30;
 /// The least of them: 2^-20.
 const LEAST_Q30: u32 = 1 << 10;
 /// ln(2) in Q31.
@@ -24,6 +24,24 @@ const LN_2_Q31: i64 = 1_488_522_236;
 /// derivatives is half as strong and twice as wide.
 const CLIP_BINS_Q32: u64 = 1_243_520_398;
 const CLIP_LIMIT_Q20: u64 = 3_621_653;
+
+impl SplineArithmetic<i32, i64> for Fixed {
+    fn fraction(word: u32) -> Option<i32> {
+        (word < ONE_Q30).then_some(word as i32)
+    }
+
+    fn fraction_to_f32(fraction: i32) -> f32 {
+        convert::fixed_to_f32(i64::from(fraction), 30)
+    }
+
+    fn spline(x: i32, raw: &[i32], shape: &SplineShape<i32>) -> Option<(i32, i64)> {
+        forward(x, raw, shape)
+    }
+
+    fn spline_inverse(z: i32, raw: &[i32], shape: &SplineShape<i32>) -> Option<(i32, i64)> {
+        inverse(z, raw, shape)
+    }
+}
 
 /// One axis: the bins' sizes in a common unit.
 struct Axis {

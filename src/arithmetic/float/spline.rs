@@ -3,7 +3,26 @@
 use crate::arithmetic::spline::{
     least, limited, softplus, unit, SplineParameters, SplineShape, CLIP_BINS, CLIP_DERIVATIVES, MOST_BINS,
 };
-use crate::arithmetic::Elementary;
+use crate::arithmetic::{Elementary, Float, SplineArithmetic};
+
+impl<E: Elementary> SplineArithmetic<f32, f32> for Float<E> {
+    fn fraction(word: u32) -> Option<f32> {
+        let fraction = f32::from_bits(word);
+        (0.0..1.0).contains(&fraction).then_some(fraction)
+    }
+
+    fn fraction_to_f32(fraction: f32) -> f32 {
+        fraction
+    }
+
+    fn spline(x: f32, raw: &[f32], shape: &SplineShape<f32>) -> Option<(f32, f32)> {
+        forward::<E>(x, raw, shape)
+    }
+
+    fn spline_inverse(z: f32, raw: &[f32], shape: &SplineShape<f32>) -> Option<(f32, f32)> {
+        inverse::<E>(z, raw, shape)
+    }
+}
 
 /// One axis: the bins' sizes before they are scaled to the box.
 struct Axis {

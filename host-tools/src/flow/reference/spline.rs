@@ -64,7 +64,7 @@ impl Knots {
 }
 
 /// The image of `x` and the log-derivative; `raw` is `[K widths, K heights, K - 1 derivatives]`.
-pub(super) fn forward(spline: &Spline, x: f64, raw: &[f64]) -> (f64, f64) {
+pub(super) fn forward(spline: &Spline, raw: &[f64], x: f64) -> (f64, f64) {
     if x.abs() > f64::from(spline.bound) {
         return (x, 0.0);
     }
@@ -73,10 +73,10 @@ pub(super) fn forward(spline: &Spline, x: f64, raw: &[f64]) -> (f64, f64) {
     knots.at(k, (x - knots.x[k]) / (knots.x[k + 1] - knots.x[k]))
 }
 
-/// What `z` is the image of, and the log-derivative of the forward map there.
-pub(super) fn inverse(spline: &Spline, z: f64, raw: &[f64]) -> (f64, f64) {
+/// What `z` is the image of.
+pub(super) fn inverse(spline: &Spline, raw: &[f64], z: f64) -> f64 {
     if z.abs() > f64::from(spline.bound) {
-        return (z, 0.0);
+        return z;
     }
     let knots = Knots::new(spline, raw);
     let k = Knots::bin(&knots.z, z);
@@ -85,5 +85,5 @@ pub(super) fn inverse(spline: &Spline, z: f64, raw: &[f64]) -> (f64, f64) {
     let (y, curve) = (z - knots.z[k], d0 + d1 - 2.0 * s);
     let (a, b, c) = (h * (s - d0) + y * curve, h * d0 - y * curve, -s * y);
     let t = (2.0 * c / (-b - (b * b - 4.0 * a * c).max(0.0).sqrt())).clamp(0.0, 1.0);
-    (knots.x[k] + t * w, knots.at(k, t).1)
+    knots.x[k] + t * w
 }
