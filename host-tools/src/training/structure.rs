@@ -78,8 +78,8 @@ impl Structure<'_> {
     /// The mask of coupling `layer`.
     fn mask(&self, layer: usize) -> Mask {
         match self.config.mask {
-            MaskKind::Half => Mask::half(self.features, layer % 2 == 0),
-            MaskKind::Alternating => Mask::alternating(self.features, layer % 2 == 0),
+            MaskKind::Half => Mask::half(self.features, layer.is_multiple_of(2)),
+            MaskKind::Alternating => Mask::alternating(self.features, layer.is_multiple_of(2)),
         }
     }
 
