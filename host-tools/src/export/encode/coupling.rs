@@ -31,7 +31,7 @@ pub(super) fn encode(
         },
         CouplingMap::Spline(_) => return Err(unsupported("a spline coupling")),
     };
-    let net = net::encode(&c.conditioner, &c.map, numeric, shift, observed)?;
+    let net = net::encode(&c.conditioner, &c.map, contexts, numeric, shift, observed)?;
     words.push(split as u32 | u32::from(first) << 16 | u32::from(shift) << 24);
     words.extend([bound, limit]);
     words.push(u32::from(net.kind) | u32::from(net.layers_byte) << 8 | (contexts as u32) << 16);

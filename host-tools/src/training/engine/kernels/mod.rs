@@ -8,10 +8,12 @@
 //! activations) is `PANELS * n` lines, panel by panel. Weights are `outputs` rows of `stride` lines, padded
 //! with zeros.
 
+mod activation;
 mod affine;
 mod base;
 mod soft_tail;
 
+pub(crate) use activation::ActivationKernels;
 pub(crate) use affine::AffineKernels;
 pub(crate) use base::BaseKernels;
 pub(crate) use soft_tail::SoftTailKernels;
@@ -43,7 +45,7 @@ pub(crate) struct AdamStep {
 }
 
 /// The kernels of one lane type; those of a topic stand in a file and a trait of their own.
-pub(crate) trait Kernels: AffineKernels + SoftTailKernels + BaseKernels {
+pub(crate) trait Kernels: ActivationKernels + AffineKernels + SoftTailKernels + BaseKernels {
     /// Name of the lane type.
     fn name(&self) -> &'static str;
 
