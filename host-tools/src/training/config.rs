@@ -223,6 +223,23 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// What the flow is made of, in a line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let hidden: Vec<String> = self.hidden.iter().map(ToString::to_string).collect();
+        let mut text = format!("{}, {} layers of {}", self.flow.name(), self.layers, hidden.join("x"));
+        if self.whiten {
+            text.push_str(", whitened");
+        }
+        if self.marginal != MarginalFront::None {
+            text.push_str(&format!(", {} marginals", self.marginal.name()));
+        }
+        if self.base != BaseKind::Normal {
+            text.push_str(&format!(", {} base", self.base.name()));
+        }
+        text
+    }
+
     /// Epochs for `rows` training rows: the given number, or else enough for about 2000 steps (20 to 500 epochs).
     #[must_use]
     pub fn epochs_for(&self, rows: usize) -> usize {
