@@ -1,7 +1,7 @@
 //! Settings of training, with a recipe that suits sensor tables as default.
 
 use super::TrainError;
-use crate::flow::Activation;
+use crate::flow::{Activation, Padding};
 use clap::ValueEnum;
 
 /// An option's name on the command line, in messages and in JSON.
@@ -121,11 +121,16 @@ pub struct TrainConfig {
     pub activation: Activation,
     /// Channels per time step of a convolution: features are time-major.
     pub channels: usize,
+    /// Time steps under a convolution's kernel, 1..=64; odd for [`Padding::Same`].
+    pub kernel: usize,
+    /// Where a convolution's kernel stands.
+    pub padding: Padding,
     /// Number of context inputs: the last columns of the data, which condition and are not scored.
     pub contexts: usize,
     /// Number of couplings, 1..=64.
     pub layers: usize,
-    /// Widths of the conditioners' hidden layers, each 1..=1024; empty for a linear conditioner.
+    /// Widths of the conditioners' hidden layers, each 1..=1024; empty for a linear conditioner. Of a residual
+    /// net one entry per block, all the same; of a convolution the hidden channels.
     pub hidden: Vec<usize>,
     /// Passes over the training rows; `None` derives it from their number, see [`Self::epochs_for`].
     pub epochs: Option<usize>,
@@ -194,6 +199,8 @@ impl Default for TrainConfig {
             conditioner: ConditionerKind::Mlp,
             activation: Activation::Relu,
             channels: 1,
+            kernel: 3,
+            padding: Padding::Same,
             contexts: 0,
             layers: 6,
             hidden: vec![64],
@@ -270,6 +277,23 @@ impl TrainConfig {
         count("hidden", self.hidden.len(), 0, 8, "use at most 8 hidden layers")?;
         for &width in &self.hidden {
             count("hidden", width, 1, 1024, "use widths of 1 to 1024")?;
+        }
+        let odd = self.kernel % 2 == 1 || self.padding == Padding::Causal;
+        count(
+            "kernel",
+            if odd { self.kernel } else { 0 },
+            1,
+            64,
+            "use 1 to 64 time steps, an odd number for same padding",
+        )?;
+        if self.conditioner == ConditionerKind::Residual {
+            let blocks = if self.hidden.windows(2).all(|w| w[0] == w[1]) { self.hidden.len() } else { 0 };
+            count("hidden", blocks, 1, 7, "use one width per residual block, all the same and at most 7")?;
+        }
+        if self.conditioner == ConditionerKind::Conv1d && (self.flow == FlowKind::Glow || self.whiten) {
+            let value = self.conditioner.name().to_owned();
+            let remedy = "a linear map would mix time steps: leave out glow and whitening";
+            return Err(TrainError::Setting { name: "conditioner", value, remedy });
         }
         if let Some(epochs) = self.epochs {
             count("epochs", epochs, 1, 1_000_000, "use at least 1")?;

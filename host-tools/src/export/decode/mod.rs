@@ -5,6 +5,7 @@
 //! so that no scale is lost.
 
 mod coupling;
+mod net;
 
 use super::{dense, Metadata};
 use crate::flow::{Base, Flow, Permutation, SoftTail, Split, Standardize, Transform};

@@ -34,7 +34,7 @@ pub(super) fn encode(
             (value(s.bound, numeric, "bound of a spline")?, spline(s)?, minima(s, numeric))
         }
     };
-    let net = net::encode(&c.conditioner, &c.map, numeric, shift, observed)?;
+    let net = net::encode(&c.conditioner, &c.map, contexts, numeric, shift, observed)?;
     words.push(split as u32 | u32::from(first) << 16 | u32::from(shift) << 24);
     words.extend([bound, limit]);
     words.push(u32::from(net.kind) | u32::from(net.layers_byte) << 8 | (contexts as u32) << 16);

@@ -7,13 +7,18 @@
 mod affine;
 mod bases;
 mod conditioner;
+mod conv1d;
 mod coupling;
 mod kernels;
 mod lanes;
+mod layer;
 mod map;
 mod matrix;
 mod mlp;
+#[cfg(test)]
+mod net_tests;
 mod permutation;
+mod residual;
 mod soft_tail;
 mod spline;
 #[cfg(test)]
@@ -23,12 +28,14 @@ mod transform;
 pub(crate) use affine::TileAffine;
 pub(crate) use bases::{TileBase, TileStandardNormal};
 pub(crate) use conditioner::TileConditioner;
+pub(crate) use conv1d::{ConvShape, TileConv1d};
 pub(crate) use coupling::TileCoupling;
 pub(crate) use kernels::{split_mix, AdamStep, Kernels, TILE};
 pub(crate) use lanes::Line;
 pub(crate) use map::TileMap;
 pub(crate) use mlp::TileMlp;
 pub(crate) use permutation::TilePermutation;
+pub(crate) use residual::TileResidual;
 pub(crate) use soft_tail::TileSoftTail;
 pub(crate) use spline::TileSpline;
 pub(crate) use transform::TileTransform;

@@ -4,7 +4,7 @@ mod spline;
 
 use super::lanes::{Lanes, Portable};
 use super::*;
-use crate::flow::{Flow, Mask, Reference, Transform};
+use crate::flow::{Activation, Flow, Mask, Reference, Transform};
 
 /// Couplings, permutations and a soft tail, of awkward shapes.
 fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engine {
@@ -16,7 +16,7 @@ fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engin
     };
     let split = features.div_ceil(3);
     let coupling = |mask: Mask, (clamp, limit): (f32, f32)| -> Box<dyn TileTransform> {
-        let net = TileMlp::new(mask.given().len(), hidden, 2 * mask.moved().len());
+        let net = TileMlp::new(Activation::Relu, mask.given().len(), hidden, 2 * mask.moved().len());
         Box::new(TileCoupling::new((features, 0), mask, limit, Box::new(TileAffine { clamp }), Box::new(net)))
     };
     Engine::with_kernels(
@@ -69,7 +69,7 @@ const SHAPES: [(usize, &[usize], usize); 6] =
     [(2, &[5], 3), (3, &[4, 7], 17), (5, &[], 64), (7, &[18, 3], 70), (19, &[33], 130), (34, &[9, 9], 41)];
 
 /// Every lane type of this processor; says which ones are skipped.
-fn all_kernels() -> Vec<Box<dyn Kernels>> {
+pub(super) fn all_kernels() -> Vec<Box<dyn Kernels>> {
     let mut all: Vec<Box<dyn Kernels>> = vec![Box::new(Portable)];
     #[cfg(target_arch = "x86_64")]
     {
@@ -103,7 +103,7 @@ fn loss_and_gradient(
     (loss, gradient)
 }
 
-fn flow(engine: &Engine, parameters: &[Line]) -> Flow {
+pub(super) fn flow(engine: &Engine, parameters: &[Line]) -> Flow {
     Flow {
         features: engine.features,
         contexts: engine.contexts,

@@ -11,7 +11,12 @@ fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engin
     };
     let coupling = |mask: Mask, spline: Spline| -> Box<dyn TileTransform> {
         let map = Box::new(TileSpline { spline });
-        let net = TileMlp::new(mask.given().len(), hidden, map.outputs(mask.moved().len()));
+        let net = TileMlp::new(
+            crate::flow::Activation::Relu,
+            mask.given().len(),
+            hidden,
+            map.outputs(mask.moved().len()),
+        );
         Box::new(TileCoupling::new((features, 0), mask, 1.8, map, Box::new(net)))
     };
     let reversed = (0..features).rev().collect();
