@@ -1,5 +1,8 @@
 //! Log-odds of a number between 0 and 1, continued linearly beyond a margin.
 
+#[cfg(test)]
+mod tests;
+
 /// Smallest margin: 2^-12.
 pub const SMALLEST_MARGIN: f32 = 1.0 / 4096.0;
 /// Largest margin.

@@ -14,6 +14,9 @@
 //! where all terms are positive, so that nothing cancels. The inverse finds the bin by `y` and halves it 24
 //! (f32) or 31 times (fixed point); the inverse of a line is one division.
 
+#[cfg(test)]
+mod tests;
+
 /// What joins the knots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarginalForm {
@@ -29,6 +32,8 @@ pub const FEWEST_KNOTS: usize = 2;
 pub const MOST_KNOTS: usize = 33;
 /// All slopes lie between `2^-SLOPE_BITS` and `2^SLOPE_BITS`.
 pub const SLOPE_BITS: u32 = 10;
+/// Fractional bits of a slope in fixed point.
+pub const SLOPE_FRACTION_BITS: u32 = 21;
 /// Most fractional bits that knots of fixed point have beyond Q15.16.
 pub const MOST_KNOT_SHIFT: u8 = 13;
 

@@ -105,7 +105,7 @@ impl LogitArithmetic<i32, i64> for Fixed {
             (saturate(with_sign(far, y).saturating_add(i64::from(ONE >> 1))), edge.log_slope)
         } else {
             // As in f32: 1 / p of the larger of p and 1 - p.
-            let whole = (1u64 << 30).wrapping_add(u64::from(exp_negative(size)));
+            let whole = (1u64 << 30).wrapping_add(u64::from(exp_negative(size.min(22 << 16) << 4)));
             let large = ((ratio(1 << 30, whole) >> 14).wrapping_add(1) >> 1) as i32;
             let log = ln_of_log2(Scaled::new(whole, -30).log2().wrapping_mul(2));
             let p = if y < 0 { ONE.wrapping_sub(large) } else { large };

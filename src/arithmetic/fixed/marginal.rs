@@ -9,11 +9,9 @@ use super::ratio::{ratio, Scaled, UNIT};
 use super::logit::{ln_of_log2, product};
 use super::{convert, round_shift, saturate, Fixed};
 use crate::arithmetic::marginal::{
-    Knots, MarginalArithmetic, MarginalForm, Piece, MOST_KNOT_SHIFT, SLOPE_BITS,
+    Knots, MarginalArithmetic, MarginalForm, Piece, MOST_KNOT_SHIFT, SLOPE_BITS, SLOPE_FRACTION_BITS,
 };
 
-/// Fractional bits of a slope.
-pub const SLOPE_FRACTION_BITS: u32 = 21;
 /// Halvings of a bin: the format of the position.
 const HALVINGS: u32 = 31;
 

@@ -6,8 +6,8 @@ use crate::arithmetic::logit::{LogitArithmetic, LARGEST_MARGIN, SMALLEST_MARGIN}
 /// See [`LogitArithmetic::Edge`].
 #[derive(Clone, Copy, Debug)]
 pub struct Edge {
-    /// Half the width of the middle part: `0.5 - margin`.
-    half: f32,
+    low: f32,
+    high: f32,
     top: f32,
     slope: f32,
     log_slope: f32,
@@ -20,15 +20,17 @@ impl<E: Elementary> LogitArithmetic<f32, f32> for Float<E> {
         if !(SMALLEST_MARGIN..=LARGEST_MARGIN).contains(&margin) {
             return None;
         }
-        let rest = 1.0 - margin;
-        let slope = 1.0 / (margin * rest);
-        Some(Edge { half: 0.5 - margin, top: E::ln(rest / margin), slope, log_slope: E::ln(slope) })
+        let high = 1.0 - margin;
+        let slope = 1.0 / (margin * high);
+        Some(Edge { low: margin, high, top: E::ln(high / margin), slope, log_slope: E::ln(slope) })
     }
 
+    // Each side from its own edge: differences from one half would round off the digits of a small p.
     fn logit(edge: Edge, p: f32) -> (f32, f32) {
-        let beyond = (p - 0.5).abs() - edge.half;
-        if beyond > 0.0 {
-            ((edge.top + edge.slope * beyond).copysign(p - 0.5), edge.log_slope)
+        if p > edge.high {
+            (edge.top + edge.slope * (p - edge.high), edge.log_slope)
+        } else if p < edge.low {
+            (edge.slope * (p - edge.low) - edge.top, edge.log_slope)
         } else {
             let rest = 1.0 - p;
             (E::ln(p / rest), -E::ln(p * rest))
@@ -36,14 +38,15 @@ impl<E: Elementary> LogitArithmetic<f32, f32> for Float<E> {
     }
 
     fn logit_inverse(edge: Edge, y: f32) -> (f32, f32) {
-        let beyond = y.abs() - edge.top;
-        if beyond > 0.0 {
-            (0.5 + (edge.half + beyond / edge.slope).copysign(y), edge.log_slope)
+        if y > edge.top {
+            (edge.high + (y - edge.top) / edge.slope, edge.log_slope)
+        } else if y < -edge.top {
+            (edge.low + (y + edge.top) / edge.slope, edge.log_slope)
         } else {
-            // 1 / p of the larger of p and 1 - p; ln p + ln(1 - p) = -|y| - 2 ln(1 + e^-|y|).
-            let whole = 1.0 + E::exp(-y.abs());
-            let large = 1.0 / whole;
-            (if y < 0.0 { 1.0 - large } else { large }, y.abs() + 2.0 * E::ln(whole))
+            // ln p + ln(1 - p) = -|y| - 2 ln(1 + e^-|y|).
+            let small = E::exp(-y.abs());
+            let whole = 1.0 + small;
+            (if y < 0.0 { small / whole } else { 1.0 / whole }, y.abs() + 2.0 * E::ln(whole))
         }
     }
 }

@@ -19,6 +19,8 @@ enum Place {
 
 struct Bin {
     x: f32,
+    /// The right end.
+    end: f32,
     y: f32,
     w: f32,
     h: f32,
@@ -41,24 +43,28 @@ fn find(knots: &Knots<'_>, along: &[u32], value: f32) -> Option<Place> {
             MarginalForm::Linear => None,
             MarginalForm::RationalQuadratic => Some((number(knots.slopes, index)?, number(knots.slopes, below)?)),
         };
-        let (w, h) = (number(knots.x, below)? - x, number(knots.y, below)? - y);
-        return Some(Place::Bin(Bin { x, y, w, h, ends }));
+        let end = number(knots.x, below)?;
+        let (w, h) = (end - x, number(knots.y, below)? - y);
+        return Some(Place::Bin(Bin { x, end, y, w, h, ends }));
     };
     Some(Place::Tail { x: number(knots.x, index)?, y: number(knots.y, index)?, slope })
 }
 
 impl Bin {
-    /// `p` and `q` at the position `u`, with `a = w d0` and `b = w d1`.
-    fn share(&self, (a, b): (f32, f32), u: f32) -> (f32, f32) {
-        let v = 1.0 - u;
+    /// `u` and `v` of `x`: each from its own end, as `1 - u` has not the digits of a small `v`.
+    fn position(&self, x: f32) -> (f32, f32) {
+        ((x - self.x) / self.w, (self.end - x) / self.w)
+    }
+
+    /// `p` and `q` at a position, with `a = w d0` and `b = w d1`.
+    fn share(&self, (a, b): (f32, f32), (u, v): (f32, f32)) -> (f32, f32) {
         let uv = u * v;
         let p = self.h * u * u + a * uv;
         (p, p + self.h * v * v + b * uv)
     }
 
-    /// Logarithm of the slope at `u`, where `q` is known.
-    fn log_slope<E: Elementary>(&self, (a, b): (f32, f32), u: f32, q: f32) -> f32 {
-        let v = 1.0 - u;
+    /// Logarithm of the slope at a position, where `q` is known.
+    fn log_slope<E: Elementary>(&self, (a, b): (f32, f32), (u, v): (f32, f32), q: f32) -> f32 {
         let n = b * u * u + 2.0 * self.h * u * v + a * v * v;
         let ratio = self.h / q;
         E::ln(ratio * ratio * n / self.w)
@@ -92,9 +98,9 @@ impl<E: Elementary> MarginalArithmetic<f32, f32> for Float<E> {
                 }
                 Some((d0, d1)) => {
                     let ends = (bin.w * d0, bin.w * d1);
-                    let u = (x - bin.x) / bin.w;
-                    let (p, q) = bin.share(ends, u);
-                    (bin.y + bin.h * (p / q), bin.log_slope::<E>(ends, u, q))
+                    let position = bin.position(x);
+                    let (p, q) = bin.share(ends, position);
+                    (bin.y + bin.h * (p / q), bin.log_slope::<E>(ends, position, q))
                 }
             },
         })
@@ -110,14 +116,17 @@ impl<E: Elementary> MarginalArithmetic<f32, f32> for Float<E> {
                     let share = (z - bin.y) / bin.h;
                     let (mut u, mut step) = (0.0f32, 0.5f32);
                     for _ in 0..HALVINGS {
-                        let (p, q) = bin.share(ends, u + step);
+                        let next = u + step;
+                        let (p, q) = bin.share(ends, (next, 1.0 - next));
                         if p <= share * q {
-                            u += step;
+                            u = next;
                         }
                         step *= 0.5;
                     }
-                    let (_, q) = bin.share(ends, u);
-                    (bin.x + bin.w * u, bin.log_slope::<E>(ends, u, q))
+                    let x = bin.x + bin.w * u;
+                    let position = bin.position(x);
+                    let (_, q) = bin.share(ends, position);
+                    (x, bin.log_slope::<E>(ends, position, q))
                 }
             },
         })
