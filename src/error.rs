@@ -59,16 +59,16 @@ pub enum Error {
         /// Words given.
         found_words: u32,
     },
-    /// A reading with another number of features than the model has.
+    /// A reading with another number of inputs (features, then context) than the model has.
     FeatureCount {
-        /// Features of the model.
+        /// Inputs of the model.
         expected: u16,
-        /// Features given.
+        /// Inputs given.
         found: u16,
     },
     /// A feature that is NaN or infinite: a sensor fault, not an anomaly.
     NotFinite {
-        /// Index of the feature.
+        /// Index of the input: features first, then context.
         feature: u16,
     },
     /// Cannot happen after the image was checked; reported instead of a panic.

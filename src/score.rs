@@ -43,13 +43,14 @@ impl<'m, 'w> Scorer<'m, 'w> {
         let needed = model.workspace_bytes() / 4;
         let too_small = Error::WorkspaceTooSmall { needed_words: needed as u32, found_words };
         let (used, _) = workspace.split_at_mut_checked(needed).ok_or(too_small)?;
-        let (values, buffers) = used.split_at_mut_checked(model.features()).ok_or(Error::LogicBug)?;
+        let (values, buffers) = used.split_at_mut_checked(model.inputs()).ok_or(Error::LogicBug)?;
         let half = buffers.len() / 2;
         let (front, back) = buffers.split_at_mut_checked(half).ok_or(Error::LogicBug)?;
         Ok(Scorer { model, values, scratch: Scratch { front, back } })
     }
 
-    /// Scores one reading, in the order and the units of the model's features.
+    /// Scores one reading, in the order and the units of the model's features; of a model with context
+    /// inputs, their values stand behind the features.
     ///
     /// Deterministic to the bit on every target. A finite reading always gets a score: wild values
     /// saturate, and score worse than tame ones.
@@ -90,9 +91,9 @@ impl<'m, 'w> Scorer<'m, 'w> {
     }
 
     fn check_reading(&self, reading: &[f32]) -> Result<(), Error> {
-        if reading.len() != self.model.features() {
+        if reading.len() != self.model.inputs() {
             return Err(Error::FeatureCount {
-                expected: self.model.head().features,
+                expected: self.model.inputs() as u16,
                 found: u16::try_from(reading.len()).unwrap_or(u16::MAX),
             });
         }
@@ -108,7 +109,8 @@ impl<'m, 'w> Scorer<'m, 'w> {
         let expert = self.model.quoted()?;
         let values: &mut [A::Value] = bytemuck::cast_slice_mut(self.values);
         let mut log_prob = self.model.standardizer::<A>()?.forward::<A>(reading, values)?;
-        log_prob = A::add(log_prob, expert.chain.forward::<A>(values, &mut self.scratch)?);
+        let (values, context) = values.split_at_mut_checked(self.model.features())?;
+        log_prob = A::add(log_prob, expert.chain.forward::<A>(values, context, &mut self.scratch)?);
         log_prob = A::settle(A::add(log_prob, expert.base.log_prob::<A>(values)));
 
         let calibration = self.model.calibration()?;

@@ -57,6 +57,21 @@ impl Encoding {
         }
     }
 
+    /// Where a weight lies, counted in weights, in a layer of `columns` padded inputs.
+    #[must_use]
+    pub fn position(self, columns: usize, row: usize, column: usize) -> usize {
+        let block = (row / 4) * 4 * columns;
+        let (row, group, place) = (row % 4, column / 4, column % 4);
+        block
+            + match self {
+                Encoding::F32Rows4 => 4 * column + row,
+                // Four inputs are twice four words of two.
+                Encoding::I16Rows4 => 16 * group + 8 * (place / 2) + 2 * row + place % 2,
+                // Four inputs are four words; within a word the two in the middle change places.
+                Encoding::I8Rows4 => 16 * group + 4 * row + 2 * (place % 2) + place / 2,
+            }
+    }
+
     /// Inputs with their padding.
     #[must_use]
     pub fn padded_inputs(self, inputs: usize) -> usize {
@@ -136,6 +151,50 @@ impl<'a> Dense<'a> {
     pub fn padded_inputs(&self) -> usize {
         self.encoding.padded_inputs(self.inputs)
     }
+
+    /// The stored number of a weight; `None` outside the layer.
+    #[must_use]
+    pub fn weight(&self, row: usize, column: usize) -> Option<f32> {
+        let at = self.encoding.position(self.padded_inputs(), row, column);
+        Some(match self.encoding {
+            Encoding::F32Rows4 => f32::from_bits(*self.weights.get(at)?),
+            Encoding::I16Rows4 => f32::from(*bytemuck::cast_slice::<u32, i16>(self.weights).get(at)?),
+            Encoding::I8Rows4 => f32::from(*bytemuck::cast_slice::<u32, i8>(self.weights).get(at)?),
+        })
+    }
+
+    /// What a row's accumulator is multiplied with to give its output: a real number for an output layer,
+    /// units of the next layer's activations for a hidden one.
+    #[must_use]
+    pub fn unit(&self, row: usize) -> f32 {
+        if self.encoding == Encoding::F32Rows4 {
+            return 1.0;
+        }
+        let shifted = power_of_two(-i32::from(self.shift));
+        match self.multipliers.get(row) {
+            Some(&multiplier) => multiplier as i32 as f32 * shifted * power_of_two(-16),
+            None => shifted,
+        }
+    }
+
+    /// Slopes back through the layer: `to[j] = sum over i of delta[i] unit[i] w[i][j]`, for as many inputs
+    /// as `to` has.
+    pub fn backward(&self, delta: &[f32], to: &mut [f32]) -> Option<()> {
+        for (column, to) in to.iter_mut().enumerate() {
+            let mut sum = 0.0;
+            for (row, &delta) in delta.iter().enumerate().take(self.outputs) {
+                sum += delta * self.unit(row) * self.weight(row, column)?;
+            }
+            *to = sum;
+        }
+        Some(())
+    }
+}
+
+/// `2^exponent`, for exponents of normal numbers.
+#[must_use]
+pub fn power_of_two(exponent: i32) -> f32 {
+    f32::from_bits(((127 + exponent.clamp(-126, 127)) as u32) << 23)
 }
 
 /// `output = W input + b` in f32, for all padded rows. Products are added in the order of the inputs,

@@ -32,6 +32,8 @@ pub trait Arithmetic: Copy + 'static {
     /// Activations of conditioners: f32 or i16.
     type Activation: Pod;
 
+    /// Zero.
+    const ZERO: Self::Value;
     /// The sum's neutral element.
     const ZERO_LOG: Self::Log;
     /// 32-bit words that one feature of the standardizer takes in the image.
@@ -43,6 +45,14 @@ pub trait Arithmetic: Copy + 'static {
     fn log(words: [u32; 2]) -> Option<Self::Log>;
     /// Whether `value > 0`.
     fn is_positive(value: Self::Value) -> bool;
+    /// A value as f32, for slopes and explanations.
+    fn to_f32(value: Self::Value) -> f32;
+    /// The nearest value to a number; saturates, and gives zero for NaN.
+    fn from_f32(x: f32) -> Self::Value;
+    /// `a + b`.
+    fn add_values(a: Self::Value, b: Self::Value) -> Self::Value;
+    /// `a - b`.
+    fn subtract(a: Self::Value, b: Self::Value) -> Self::Value;
 
     /// `(reading - mean) / std`, saturated at [`READING_LIMIT`]; `parameters` has
     /// [`Self::STANDARDIZER_WORDS`] words. The reading must be finite.
@@ -60,6 +70,17 @@ pub trait Arithmetic: Copy + 'static {
 
     /// `clamp * tanh(raw)`.
     fn log_scale(raw: Self::Value, clamp: Self::Value) -> Self::Value;
+    /// `raw` saturated at `limit > 0` on both sides.
+    fn saturate(raw: Self::Value, limit: Self::Value) -> Self::Value {
+        let low = Self::subtract(Self::ZERO, limit);
+        if raw > limit {
+            limit
+        } else if raw < low {
+            low
+        } else {
+            raw
+        }
+    }
     /// `x * exp(log_scale) + shift`.
     fn affine(x: Self::Value, log_scale: Self::Value, shift: Self::Value) -> Self::Value;
     /// `(z - shift) * exp(-log_scale)`.
@@ -89,6 +110,9 @@ pub trait Arithmetic: Copy + 'static {
     fn load_inputs(inputs: &[Self::Value], limit: Self::Value, shift: u8, out: &mut [Self::Activation]);
     /// Whether `limit` and `shift` of [`Self::load_inputs`] fit the activations.
     fn input_format_is_valid(limit: Self::Value, shift: u8) -> bool;
+
+    /// Whether a ReLU's output has a slope: neither cut off nor saturated.
+    fn relu_is_live(activation: Self::Activation) -> bool;
 
     /// A hidden layer with its activation function; `None` only if the buffers do not fit.
     fn dense_hidden(

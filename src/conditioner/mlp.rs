@@ -1,7 +1,8 @@
 //! Multi-layer perceptron: dense layers with ReLU between them, linear at the end.
 
-use super::Scratch;
-use crate::arithmetic::{dense::Dense, Arithmetic};
+use super::{GradientScratch, Inputs, Needs, Scratch};
+use crate::arithmetic::dense::{power_of_two, Dense};
+use crate::arithmetic::Arithmetic;
 use crate::{Error, Part};
 use core::mem::size_of;
 
@@ -32,19 +33,19 @@ impl<'a> Mlp<'a> {
         })
     }
 
-    /// Checks shapes and numbers once; gives the words that each [`Scratch`] buffer needs.
+    /// Checks shapes and numbers once.
     ///
     /// # Errors
     /// [`Error::Malformed`] if the layers do not fit each other, `inputs` or `outputs`, or leave words
     /// over; what [`Arithmetic::check_dense`] finds.
-    pub fn check<A: Arithmetic>(&self, inputs: usize, outputs: usize) -> Result<usize, Error> {
+    pub fn check<A: Arithmetic>(&self, inputs: usize, outputs: usize) -> Result<Needs, Error> {
         let malformed = Error::Malformed(Part::Conditioner);
         if self.layers == 0 || self.layers > MAX_LAYERS {
             return Err(malformed);
         }
         let mut words = self.words;
         let mut width = inputs;
-        let mut buffer_words = 0;
+        let (mut buffer_words, mut kept_words, mut widest) = (0, 0, inputs);
         for index in 0..self.layers {
             let (layer, rest) = Dense::parse(words).ok_or(malformed)?;
             words = rest;
@@ -57,24 +58,26 @@ impl<'a> Mlp<'a> {
             let unit = if is_last { size_of::<A::Value>() } else { size_of::<A::Activation>() };
             let written = layer.padded_outputs() * unit;
             buffer_words = buffer_words.max(read.div_ceil(4)).max(written.div_ceil(4));
+            if !is_last {
+                kept_words += written.div_ceil(4);
+            }
             width = layer.outputs;
+            widest = widest.max(width);
         }
         if words.is_empty() {
-            Ok(buffer_words)
+            Ok(Needs { scratch: buffer_words, gradient: kept_words + 2 * widest })
         } else {
             Err(malformed)
         }
     }
 
-    /// Evaluates the net on `inputs`, saturated at `limit`; gives the last layer's values, with padding
-    /// behind them. `None` only if the scratch is smaller than [`Self::check`] said.
+    /// Evaluates the net; gives the last layer's values, with padding behind them. `None` only if the
+    /// scratch is smaller than [`Self::check`] said.
     ///
     /// Cost: one multiply-accumulate per weight.
     pub fn evaluate<'w, A: Arithmetic>(
         &self,
-        inputs: &[A::Value],
-        limit: A::Value,
-        input_shift: u8,
+        inputs: &Inputs<'_, A::Value>,
         scratch: &'w mut Scratch<'_>,
     ) -> Option<&'w [A::Value]> {
         let mut front: &mut [u32] = scratch.front;
@@ -83,7 +86,7 @@ impl<'a> Mlp<'a> {
         for layer in self.layers() {
             if is_first {
                 let activations: &mut [A::Activation] = bytemuck::cast_slice_mut(front);
-                A::load_inputs(inputs, limit, input_shift, activations.get_mut(..layer.padded_inputs())?);
+                inputs.load::<A>(activations.get_mut(..layer.padded_inputs())?)?;
                 is_first = false;
             }
             let input: &[A::Activation] = bytemuck::cast_slice(front);
@@ -96,5 +99,81 @@ impl<'a> Mlp<'a> {
             core::mem::swap(&mut front, &mut back);
         }
         None
+    }
+
+    /// See [`super::Net::backward`]: the hidden activations are computed again and kept, then slopes go from
+    /// the last layer to the first.
+    ///
+    /// Cost: one forward evaluation, and some ten instructions per weight with an FPU.
+    pub fn backward<A: Arithmetic>(
+        &self,
+        inputs: &Inputs<'_, A::Value>,
+        slope_outputs: &[f32],
+        slope_given: &mut [f32],
+        scratch: &mut GradientScratch<'_>,
+    ) -> Option<()> {
+        let GradientScratch { scratch: Scratch { front, .. }, kept } = scratch;
+        let mut widest = inputs.len();
+        let mut kept_words = 0;
+        for layer in self.layers() {
+            widest = widest.max(layer.outputs);
+            if !layer.is_output {
+                kept_words += (layer.padded_outputs() * size_of::<A::Activation>()).div_ceil(4);
+            }
+        }
+        let (activations, deltas) = kept.split_at_mut_checked(kept_words)?;
+        let deltas: &mut [f32] = bytemuck::cast_slice_mut(deltas);
+        let (mut delta, rest) = deltas.split_at_mut_checked(widest)?;
+        let (mut next, _) = rest.split_at_mut_checked(widest)?;
+
+        // Forward, each hidden layer's outputs behind those of the one before.
+        let mut read: &[A::Activation] = {
+            let first = self.layers().next()?;
+            let loaded: &mut [A::Activation] = bytemuck::cast_slice_mut(front);
+            let loaded = loaded.get_mut(..first.padded_inputs())?;
+            inputs.load::<A>(loaded)?;
+            loaded
+        };
+        let mut rest: &mut [u32] = &mut *activations;
+        for layer in self.layers().take_while(|layer| !layer.is_output) {
+            let words = (layer.padded_outputs() * size_of::<A::Activation>()).div_ceil(4);
+            let (own, behind) = rest.split_at_mut_checked(words)?;
+            rest = behind;
+            A::dense_hidden(&layer, read, bytemuck::cast_slice_mut(own))?;
+            read = bytemuck::cast_slice(own);
+        }
+
+        // Backward; the layers lie in the image front to back, so that each is walked to.
+        for (delta, &slope) in delta.iter_mut().zip(slope_outputs) {
+            *delta = slope;
+        }
+        let activations: &[u32] = activations;
+        let mut end = kept_words;
+        for index in (0..self.layers).rev() {
+            let layer = self.layers().nth(index)?;
+            layer.backward(delta.get(..layer.outputs)?, next.get_mut(..layer.inputs)?)?;
+            core::mem::swap(&mut delta, &mut next);
+            if index == 0 {
+                break;
+            }
+            let before = self.layers().nth(index - 1)?;
+            let words = (before.padded_outputs() * size_of::<A::Activation>()).div_ceil(4);
+            let start = end.checked_sub(words)?;
+            let seen: &[A::Activation] = bytemuck::cast_slice(activations.get(start..end)?);
+            end = start;
+            for (delta, &seen) in delta.iter_mut().zip(seen).take(before.outputs) {
+                if !A::relu_is_live(seen) {
+                    *delta = 0.0;
+                }
+            }
+        }
+        // An integer activation is the value times 2^(16 - shift).
+        let unit = if inputs.shift == 0 { 1.0 } else { power_of_two(16 - i32::from(inputs.shift)) };
+        for (index, (slope, &delta)) in slope_given.iter_mut().zip(delta.iter()).enumerate() {
+            if inputs.is_live::<A>(index) {
+                *slope += delta * unit;
+            }
+        }
+        Some(())
     }
 }

@@ -1,13 +1,26 @@
-//! The small nets inside couplings: any function of the untouched part, evaluated in one direction
-//! only, so that they need not be invertible.
+//! The small nets inside couplings: any function of the untouched part and of the context, evaluated in
+//! one direction only, so that they need not be invertible.
 
 pub mod mlp;
 
 pub use mlp::Mlp;
 
+use crate::arithmetic::Arithmetic;
+use crate::{Error, Part};
+
+/// Kind bytes of a coupling's conditioner.
+pub mod kind {
+    /// [`super::Mlp`].
+    pub const MLP: u8 = 1;
+    /// Residual blocks between a first and a last layer.
+    pub const RESIDUAL: u8 = 2;
+    /// 1-D convolutions.
+    pub const CONV1D: u8 = 3;
+}
+
 /// The two buffers that a net's layers read from and write to in turn.
 ///
-/// Their size is in the image (`buffer_words` each); the words hold activations or values as the
+/// Their size is in the image ([`Needs::scratch`] each); the words hold activations or values as the
 /// layer needs.
 #[derive(Debug)]
 pub struct Scratch<'w> {
@@ -15,4 +28,146 @@ pub struct Scratch<'w> {
     pub front: &'w mut [u32],
     /// Where the next layer writes.
     pub back: &'w mut [u32],
+}
+
+/// What the way back needs: the buffers of the way there, and room for what one net keeps.
+#[derive(Debug)]
+pub struct GradientScratch<'w> {
+    /// As for scoring.
+    pub scratch: Scratch<'w>,
+    /// [`Needs::gradient`] words.
+    pub kept: &'w mut [u32],
+}
+
+/// Memory that a part of a flow needs, in 32-bit words; parts run one after the other, so that needs are
+/// combined by maximum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Words of each of the two buffers of [`Scratch`].
+    pub scratch: usize,
+    /// Words of [`GradientScratch::kept`].
+    pub gradient: usize,
+}
+
+impl Needs {
+    /// What either of two parts needs.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Needs { scratch: self.scratch.max(other.scratch), gradient: self.gradient.max(other.gradient) }
+    }
+}
+
+/// What a net sees.
+#[derive(Debug)]
+pub struct Inputs<'x, V> {
+    /// The conditioning part of the vector.
+    pub given: &'x [V],
+    /// The context, behind it.
+    pub context: &'x [V],
+    /// All of them saturate here.
+    pub limit: V,
+    /// Right shift from a value to an integer activation (fixed point).
+    pub shift: u8,
+}
+
+impl<V: Copy + PartialOrd> Inputs<'_, V> {
+    /// Number of inputs.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.given.len() + self.context.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes the saturated inputs as activations, and zeros behind them; `None` if `out` is too short.
+    pub fn load<A: Arithmetic<Value = V>>(&self, out: &mut [A::Activation]) -> Option<()> {
+        let (given, rest) = out.split_at_mut_checked(self.given.len())?;
+        if rest.len() < self.context.len() {
+            return None;
+        }
+        A::load_inputs(self.given, self.limit, self.shift, given);
+        A::load_inputs(self.context, self.limit, self.shift, rest);
+        Some(())
+    }
+
+    /// Whether input `index` of the given part lies within the limit, where it has a slope.
+    pub(crate) fn is_live<A: Arithmetic<Value = V>>(&self, index: usize) -> bool {
+        match self.given.get(index) {
+            Some(&x) => x < self.limit && x > A::subtract(A::ZERO, self.limit),
+            None => false,
+        }
+    }
+}
+
+/// A conditioner, borrowed from the image.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Net<'a> {
+    /// See [`Mlp`].
+    Mlp(Mlp<'a>),
+}
+
+impl<'a> Net<'a> {
+    /// The net of `kind` with `layers` layers in `words`; `None` for a kind that this build does not have.
+    #[must_use]
+    pub fn parse(kind: u8, layers: u8, words: &'a [u32]) -> Option<Self> {
+        match kind {
+            kind::MLP => Some(Net::Mlp(Mlp::new(usize::from(layers), words))),
+            _ => None,
+        }
+    }
+
+    /// Its standard name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Net::Mlp(_) => "mlp",
+        }
+    }
+
+    /// Checks shapes and numbers once.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] with [`Part::Conditioner`], and what the layers report.
+    pub fn check<A: Arithmetic>(&self, inputs: usize, outputs: usize) -> Result<Needs, Error> {
+        if inputs == 0 || outputs == 0 {
+            return Err(Error::Malformed(Part::Conditioner));
+        }
+        match self {
+            Net::Mlp(net) => net.check::<A>(inputs, outputs),
+        }
+    }
+
+    /// Evaluates the net; gives its outputs, with padding behind them.
+    ///
+    /// Outputs stand as the coupling wants them: `[shift (m)]`, `[shift (m), raw (m)]`, or, of a spline,
+    /// the parameters of one transformed feature after those of the other.
+    pub fn evaluate<'w, A: Arithmetic>(
+        &self,
+        inputs: &Inputs<'_, A::Value>,
+        scratch: &'w mut Scratch<'_>,
+    ) -> Option<&'w [A::Value]> {
+        match self {
+            Net::Mlp(net) => net.evaluate::<A>(inputs, scratch),
+        }
+    }
+
+    /// From the slopes of the outputs to those of the given inputs, which are added to `slope_given`.
+    ///
+    /// Recomputes the activations of this one net, so that memory does not grow with the flow.
+    pub fn backward<A: Arithmetic>(
+        &self,
+        inputs: &Inputs<'_, A::Value>,
+        slope_outputs: &[f32],
+        slope_given: &mut [f32],
+        scratch: &mut GradientScratch<'_>,
+    ) -> Option<()> {
+        match self {
+            Net::Mlp(net) => net.backward::<A>(inputs, slope_outputs, slope_given, scratch),
+        }
+    }
 }

@@ -3,6 +3,8 @@
 use super::descriptor::{Combine, ExpertRecord, Feature, Numeric, Statistic, MAX_EXPERTS, MAX_FEATURES};
 use super::model::{take, Model};
 use crate::arithmetic::{Arithmetic, Fixed, Float};
+use crate::base::Base;
+use crate::conditioner::Needs;
 use crate::score::is_finite;
 use crate::transform::{Chain, Standardizer};
 use crate::{Error, Part};
@@ -26,8 +28,8 @@ impl Model<'_> {
         if features == 0 || features > MAX_FEATURES {
             return Err(Error::Malformed(Part::Descriptor));
         }
-        if head.contexts != 0 {
-            return Err(Error::Unsupported(Part::Context));
+        if self.inputs() > MAX_FEATURES {
+            return Err(Error::Malformed(Part::Context));
         }
         if head.experts == 0 || usize::from(head.experts) > MAX_EXPERTS || head.quoted >= head.experts {
             return Err(Error::Malformed(Part::Experts));
@@ -42,14 +44,14 @@ impl Model<'_> {
             return Err(Error::NotFiniteParameter(Part::Statistic));
         }
         let (standardizer, _) =
-            Standardizer::parse::<A>(self.words_from(head.standardizer, Part::Standardizer)?, features)
+            Standardizer::parse::<A>(self.words_from(head.standardizer, Part::Standardizer)?, self.inputs())
                 .ok_or(Error::Malformed(Part::Standardizer))?;
         standardizer.check::<A>()?;
-        let buffer_words = self.check_experts::<A>()?;
+        let needs = self.check_experts::<A>()?;
         self.check_calibration::<A>()?;
         self.check_self_test()?;
 
-        let needed = 4 * (features + 2 * buffer_words) as u32;
+        let needed = 4 * (self.inputs() + 2 * needs.scratch) as u32;
         if self.workspace_bytes == needed {
             Ok(())
         } else {
@@ -57,24 +59,27 @@ impl Model<'_> {
         }
     }
 
-    /// Checks names and chains, and keeps the experts; gives the words of the larger scratch buffer.
-    fn check_experts<A: Arithmetic>(&mut self) -> Result<usize, Error> {
+    /// Checks names and chains, and keeps the experts; gives the memory that scoring needs.
+    fn check_experts<A: Arithmetic>(&mut self) -> Result<Needs, Error> {
         let malformed = Error::Malformed(Part::Descriptor);
         let mut records = self.records;
-        for _ in 0..self.head.features {
+        for _ in 0..self.inputs() {
             records = take::<Feature<'_>>(records).ok_or(malformed)?.1;
         }
-        let mut buffer_words = 0;
+        let mut needs = Needs::default();
         for _ in 0..self.head.experts {
             let (record, rest) = take::<ExpertRecord>(records).ok_or(malformed)?;
             records = rest;
             let words = self.words_from(record.chain, Part::Transform)?;
             let chain = Chain::new(words, usize::from(record.transforms));
-            buffer_words = buffer_words.max(chain.check::<A>(self.features())?.1);
+            needs = needs.max(chain.check::<A>(self.features(), self.contexts())?.1);
+            Base::parse(record.base, self.words, self.features())
+                .ok_or(Error::Malformed(Part::Base))?
+                .check::<A>()?;
             self.experts.push(record).map_err(|_| Error::Malformed(Part::Experts))?;
         }
         if records.is_empty() {
-            Ok(buffer_words)
+            Ok(needs)
         } else {
             Err(malformed)
         }

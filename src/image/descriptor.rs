@@ -5,7 +5,7 @@
 //! context inputs, and as many [`ExpertRecord`] as it has experts. Offsets count words from the start
 //! of the word section. Strings are borrowed from flash.
 
-use crate::base::Base;
+use crate::base::BaseRecord;
 use serde::{Deserialize, Serialize};
 
 /// Most features of a reading.
@@ -121,5 +121,5 @@ pub struct ExpertRecord {
     /// Number of its transforms.
     pub transforms: u16,
     /// What it maps to.
-    pub base: Base,
+    pub base: BaseRecord,
 }

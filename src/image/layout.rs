@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  0  4  magic "FLOW"
-//!  4  2  format version, 1
+//!  4  2  format version, 2; version 1 is read too
 //!  6  2  flags, 0
 //!  8  4  length of the image in bytes, a multiple of 4
 //! 12  4  CRC-32/ISO-HDLC of bytes 16 .. length
@@ -16,8 +16,10 @@ use crate::{Error, Part};
 
 /// First four bytes of every image.
 pub const MAGIC: [u8; 4] = *b"FLOW";
-/// The format version that this build writes and reads.
-pub const VERSION: u16 = 1;
+/// The format version that this build writes.
+pub const VERSION: u16 = 2;
+/// The oldest format version that this build reads.
+pub const OLDEST_VERSION: u16 = 1;
 /// Bytes of the fixed header; the descriptor follows.
 pub const HEADER_BYTES: usize = 32;
 /// The words start at a multiple of this many bytes.
@@ -54,6 +56,8 @@ pub fn checksum(content: &[u8]) -> u32 {
 /// The header's fields, read but not yet believed.
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
+    /// Format version.
+    pub version: u16,
     /// Length of the descriptor in bytes.
     pub descriptor_length: usize,
     /// Offset of the words in bytes.
@@ -77,11 +81,12 @@ impl Header {
             return Err(Error::NotAnImage);
         }
         let version = u16_at(field::VERSION)?;
-        if version != VERSION {
+        if !(OLDEST_VERSION..=VERSION).contains(&version) {
             return Err(Error::Version(version));
         }
         let length = u32_at(field::LENGTH)?;
         let header = Header {
+            version,
             descriptor_length: u32_at(field::DESCRIPTOR_LENGTH)? as usize,
             words: u32_at(field::WORDS)? as usize,
             workspace: u32_at(field::WORKSPACE)?,

@@ -23,6 +23,7 @@ pub struct Model<'a> {
     pub(super) experts: heapless::Vec<ExpertRecord, MAX_EXPERTS>,
     pub(super) words: &'a [u32],
     pub(super) workspace_bytes: u32,
+    pub(super) version: u16,
 }
 
 /// One flow of a model.
@@ -31,7 +32,7 @@ pub struct Expert<'a> {
     /// Its transforms.
     pub chain: Chain<'a>,
     /// Its base distribution.
-    pub base: Base,
+    pub base: Base<'a>,
 }
 
 impl<'a> Model<'a> {
@@ -65,7 +66,14 @@ impl<'a> Model<'a> {
         }
         let (head, records) =
             take::<Head<'a>>(descriptor).ok_or(Error::Malformed(crate::Part::Descriptor))?;
-        Ok(Model { head, records, experts: heapless::Vec::new(), words, workspace_bytes: header.workspace })
+        Ok(Model {
+            head,
+            records,
+            experts: heapless::Vec::new(),
+            words,
+            workspace_bytes: header.workspace,
+            version: header.version,
+        })
     }
 
     /// What the descriptor says of the whole model.
@@ -78,6 +86,24 @@ impl<'a> Model<'a> {
     #[must_use]
     pub fn features(&self) -> usize {
         usize::from(self.head.features)
+    }
+
+    /// Number of context inputs: they condition and are not scored.
+    #[must_use]
+    pub fn contexts(&self) -> usize {
+        usize::from(self.head.contexts)
+    }
+
+    /// Features and context inputs together: what a scorer is given.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.features() + self.contexts()
+    }
+
+    /// The format version that the image is written in.
+    #[must_use]
+    pub fn format_version(&self) -> u16 {
+        self.version
     }
 
     /// The arithmetic that it is made for.
@@ -94,8 +120,18 @@ impl<'a> Model<'a> {
 
     /// Name and unit of each feature, in the order of a reading.
     pub fn feature_names(&self) -> impl Iterator<Item = Feature<'a>> + use<'a> {
+        self.input_names().take(self.features())
+    }
+
+    /// Name and unit of each context input, in order.
+    pub fn context_names(&self) -> impl Iterator<Item = Feature<'a>> + use<'a> {
+        self.input_names().skip(self.features())
+    }
+
+    /// Name and unit of each input: the features, then the context.
+    fn input_names(&self) -> impl Iterator<Item = Feature<'a>> + use<'a> {
         let mut records = self.records;
-        (0..self.head.features).map_while(move |_| {
+        (0..self.inputs()).map_while(move |_| {
             let (feature, rest) = take(records)?;
             records = rest;
             Some(feature)
@@ -114,14 +150,15 @@ impl<'a> Model<'a> {
 
     fn expert(&self, record: &ExpertRecord) -> Option<Expert<'a>> {
         let words = self.words.get(record.chain as usize..)?;
-        Some(Expert { chain: Chain::new(words, usize::from(record.transforms)), base: record.base })
+        let chain = Chain::new(words, usize::from(record.transforms));
+        Some(Expert { chain, base: Base::parse(record.base, self.words, self.features())? })
     }
 
     /// The standardizer, in the arithmetic of the image.
     #[must_use]
     pub fn standardizer<A: Arithmetic>(&self) -> Option<Standardizer<'a>> {
         let words = self.words.get(self.head.standardizer as usize..)?;
-        Some(Standardizer::parse::<A>(words, self.features())?.0)
+        Some(Standardizer::parse::<A>(words, self.inputs())?.0)
     }
 
     /// The calibration.
@@ -132,14 +169,14 @@ impl<'a> Model<'a> {
         Calibration::parse(words, usize::from(record.quantiles))
     }
 
-    /// The self-test: per vector the features and the log_prob that the host computed, all as the bits
+    /// The self-test: per vector the inputs and the log_prob that the host computed, all as the bits
     /// of an f32.
     pub fn self_test_vectors(&self) -> impl Iterator<Item = (&'a [f32], f32)> + use<'a> {
-        let features = self.features();
+        let inputs = self.inputs();
         let record = self.head.self_test;
         let mut words = self.words.get(record.offset as usize..).unwrap_or_default();
         (0..record.vectors).map_while(move |_| {
-            let (vector, rest) = words.split_at_checked(features)?;
+            let (vector, rest) = words.split_at_checked(inputs)?;
             let (&log_prob, rest) = rest.split_first()?;
             words = rest;
             Some((bytemuck::cast_slice(vector), f32::from_bits(log_prob)))

@@ -10,37 +10,52 @@
 //!
 //! so that walking a chain costs a few instructions per transform and no RAM.
 
-pub mod affine_coupling;
+pub mod coupling;
 mod permutation;
 mod soft_tail;
+mod split;
 pub mod standardize;
 
-pub use affine_coupling::AffineCoupling;
+pub use coupling::Coupling;
 pub use permutation::Permutation;
 pub use soft_tail::SoftTail;
+pub use split::Split;
 pub use standardize::Standardizer;
 
 use crate::arithmetic::Arithmetic;
-use crate::conditioner::Scratch;
+use crate::conditioner::{GradientScratch, Needs, Scratch};
 use crate::{Error, Part};
 
 /// An invertible map of the chain, in one arithmetic.
 ///
-/// Both directions work in place on as many values as the model has features, and both give the
-/// log-determinant of the *density* direction. `None` stands for what cannot happen once
-/// [`Self::check`] has accepted the transform and the scratch is as large as it said.
+/// All directions work in place on the active features, and both ways give the log-determinant of the
+/// *density* direction. `context` holds the standardized context values. `None` stands for what cannot
+/// happen once [`Self::check`] has accepted the transform and the scratch is as large as it said.
 pub trait Transform<A: Arithmetic> {
-    /// Checks the parameters once; gives the words that each [`Scratch`] buffer needs.
+    /// Checks the parameters once.
     ///
     /// # Errors
     /// What is malformed, unsupported, not finite, or could overflow.
-    fn check(&self, features: usize) -> Result<usize, Error>;
+    fn check(&self, features: usize, contexts: usize) -> Result<Needs, Error>;
 
     /// Density direction: reading to base variable.
-    fn forward(&self, x: &mut [A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log>;
+    fn forward(&self, x: &mut [A::Value], context: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log>;
 
     /// Sampling direction: base variable to reading.
-    fn inverse(&self, z: &mut [A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log>;
+    fn inverse(&self, z: &mut [A::Value], context: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log>;
+
+    /// From the output back: `z` becomes `x` as by [`Self::inverse`], and `slope` goes from `dL/dz` to
+    /// `dL/dx`, where `L = -log_prob` holds `-log_det`.
+    ///
+    /// Slopes are f32 in every arithmetic: those of the real function that the image's numbers stand for,
+    /// at the values that the image's arithmetic gives.
+    fn backward(
+        &self,
+        z: &mut [A::Value],
+        slope: &mut [f32],
+        context: &[A::Value],
+        scratch: &mut GradientScratch<'_>,
+    ) -> Option<()>;
 }
 
 /// A transform as it stands in a chain.
@@ -51,8 +66,10 @@ pub enum Step<'a> {
     SoftTail(SoftTail),
     /// See [`Permutation`].
     Permutation(Permutation<'a>),
-    /// See [`AffineCoupling`].
-    AffineCoupling(AffineCoupling<'a>),
+    /// See [`Coupling`].
+    Coupling(Coupling<'a>),
+    /// See [`Split`].
+    Split(Split),
 }
 
 /// Kind bytes of the chain's blocks.
@@ -61,8 +78,20 @@ pub mod kind {
     pub const SOFT_TAIL: u8 = 1;
     /// [`super::Permutation`].
     pub const PERMUTATION: u8 = 2;
-    /// [`super::AffineCoupling`].
+    /// [`super::Coupling`] as version 1 of the format has it: affine, with a tanh clamp.
     pub const AFFINE_COUPLING: u8 = 3;
+    /// [`super::Coupling`] with any map.
+    pub const COUPLING: u8 = 4;
+    /// Scale and shift of each feature.
+    pub const ELEMENTWISE_AFFINE: u8 = 5;
+    /// Dense linear map as triangular factors.
+    pub const LINEAR: u8 = 6;
+    /// Monotone map of each feature.
+    pub const MARGINAL: u8 = 7;
+    /// Log-odds of bounded features.
+    pub const LOGIT: u8 = 8;
+    /// [`super::Split`].
+    pub const SPLIT: u8 = 9;
 }
 
 impl<'a> Step<'a> {
@@ -70,7 +99,9 @@ impl<'a> Step<'a> {
         match kind {
             kind::SOFT_TAIL => SoftTail::parse(body).map(Step::SoftTail),
             kind::PERMUTATION => Some(Step::Permutation(Permutation::parse(body))),
-            kind::AFFINE_COUPLING => AffineCoupling::parse(body).map(Step::AffineCoupling),
+            kind::AFFINE_COUPLING => Coupling::parse_affine(body).map(Step::Coupling),
+            kind::COUPLING => Coupling::parse(body).map(Step::Coupling),
+            kind::SPLIT => Split::parse(body).map(Step::Split),
             _ => None,
         }
     }
@@ -81,34 +112,57 @@ impl<'a> Step<'a> {
         match self {
             Step::SoftTail(_) => "soft_tail",
             Step::Permutation(_) => "permutation",
-            Step::AffineCoupling(_) => "affine_coupling",
+            Step::Coupling(coupling) => match coupling.map() {
+                coupling::Map::Additive => "additive_coupling",
+                coupling::Map::Affine(_) => "affine_coupling",
+            },
+            Step::Split(_) => "split",
+        }
+    }
+
+    /// How many of `active` features the next step sees.
+    #[must_use]
+    pub fn keeps(&self, active: usize) -> usize {
+        match self {
+            Step::Split(split) => split.keep(),
+            _ => active,
         }
     }
 }
 
+/// The same call on whatever transform a step is.
+macro_rules! dispatch {
+    ($step:expr, $t:ident => $call:expr) => {
+        match $step {
+            Step::SoftTail($t) => $call,
+            Step::Permutation($t) => $call,
+            Step::Coupling($t) => $call,
+            Step::Split($t) => $call,
+        }
+    };
+}
+
 impl<A: Arithmetic> Transform<A> for Step<'_> {
-    fn check(&self, features: usize) -> Result<usize, Error> {
-        match self {
-            Step::SoftTail(t) => Transform::<A>::check(t, features),
-            Step::Permutation(t) => Transform::<A>::check(t, features),
-            Step::AffineCoupling(t) => Transform::<A>::check(t, features),
-        }
+    fn check(&self, features: usize, contexts: usize) -> Result<Needs, Error> {
+        dispatch!(self, t => Transform::<A>::check(t, features, contexts))
     }
 
-    fn forward(&self, x: &mut [A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
-        match self {
-            Step::SoftTail(t) => Transform::<A>::forward(t, x, scratch),
-            Step::Permutation(t) => Transform::<A>::forward(t, x, scratch),
-            Step::AffineCoupling(t) => Transform::<A>::forward(t, x, scratch),
-        }
+    fn forward(&self, x: &mut [A::Value], context: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
+        dispatch!(self, t => Transform::<A>::forward(t, x, context, scratch))
     }
 
-    fn inverse(&self, z: &mut [A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
-        match self {
-            Step::SoftTail(t) => Transform::<A>::inverse(t, z, scratch),
-            Step::Permutation(t) => Transform::<A>::inverse(t, z, scratch),
-            Step::AffineCoupling(t) => Transform::<A>::inverse(t, z, scratch),
-        }
+    fn inverse(&self, z: &mut [A::Value], context: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
+        dispatch!(self, t => Transform::<A>::inverse(t, z, context, scratch))
+    }
+
+    fn backward(
+        &self,
+        z: &mut [A::Value],
+        slope: &mut [f32],
+        context: &[A::Value],
+        scratch: &mut GradientScratch<'_>,
+    ) -> Option<()> {
+        dispatch!(self, t => Transform::<A>::backward(t, z, slope, context, scratch))
     }
 }
 
@@ -148,45 +202,87 @@ impl<'a> Chain<'a> {
         })
     }
 
-    /// The words that the chain occupies, and the [`Scratch`] words that it needs, after checking every
-    /// step.
+    /// The words that the chain occupies, and the memory that it needs, after checking every step.
     ///
     /// # Errors
     /// What the first faulty step reports.
-    pub fn check<A: Arithmetic>(&self, features: usize) -> Result<(usize, usize), Error> {
+    pub fn check<A: Arithmetic>(&self, features: usize, contexts: usize) -> Result<(usize, Needs), Error> {
         let mut words = self.words;
-        let mut buffer_words = 0;
+        let mut needs = Needs::default();
+        let mut active = features;
         for _ in 0..self.transforms {
             let (step, rest) = next(words).ok_or(Error::Malformed(Part::Transform))?;
             words = rest;
-            buffer_words = buffer_words.max(Transform::<A>::check(&step, features)?);
+            needs = needs.max(Transform::<A>::check(&step, active, contexts)?);
+            active = step.keeps(active);
         }
-        Ok((self.words.len() - words.len(), buffer_words))
+        Ok((self.words.len() - words.len(), needs))
     }
 
     /// Reading to base variable, in place; gives the sum of the log-determinants.
-    pub fn forward<A: Arithmetic>(&self, x: &mut [A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
+    pub fn forward<A: Arithmetic>(
+        &self,
+        x: &mut [A::Value],
+        context: &[A::Value],
+        scratch: &mut Scratch<'_>,
+    ) -> Option<A::Log> {
         let mut log_det = A::ZERO_LOG;
         let mut words = self.words;
+        let mut active = x.len();
         for _ in 0..self.transforms {
             let (step, rest) = next(words)?;
             words = rest;
-            log_det = A::add(log_det, Transform::<A>::forward(&step, x, scratch)?);
+            let log = Transform::<A>::forward(&step, x.get_mut(..active)?, context, scratch)?;
+            log_det = A::add(log_det, log);
+            active = step.keeps(active);
         }
         Some(log_det)
     }
 
     /// Base variable to reading, in place; gives the sum of the density direction's log-determinants.
+    pub fn inverse<A: Arithmetic>(
+        &self,
+        z: &mut [A::Value],
+        context: &[A::Value],
+        scratch: &mut Scratch<'_>,
+    ) -> Option<A::Log> {
+        let mut log_det = A::ZERO_LOG;
+        for index in (0..self.transforms).rev() {
+            let (step, active) = self.step(index, z.len())?;
+            let log = Transform::<A>::inverse(&step, z.get_mut(..active)?, context, scratch)?;
+            log_det = A::add(log_det, log);
+        }
+        Some(log_det)
+    }
+
+    /// Base variable to reading and the slope of `-log_prob` with it, in place (see
+    /// [`Transform::backward`]); memory is that of one transform, however many there are.
+    pub fn backward<A: Arithmetic>(
+        &self,
+        z: &mut [A::Value],
+        slope: &mut [f32],
+        context: &[A::Value],
+        scratch: &mut GradientScratch<'_>,
+    ) -> Option<()> {
+        for index in (0..self.transforms).rev() {
+            let (step, active) = self.step(index, z.len())?;
+            let (z, slope) = (z.get_mut(..active)?, slope.get_mut(..active)?);
+            Transform::<A>::backward(&step, z, slope, context, scratch)?;
+        }
+        Some(())
+    }
+
+    /// Step `index`, and the features that it sees.
     ///
     /// Blocks link forwards only, so that this walks the chain once per step: quadratic in a number of
     /// steps that is small, and never on the path of a score.
-    pub fn inverse<A: Arithmetic>(&self, z: &mut [A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
-        let mut log_det = A::ZERO_LOG;
-        for index in (0..self.transforms).rev() {
-            let step = self.steps().nth(index)?;
-            log_det = A::add(log_det, Transform::<A>::inverse(&step, z, scratch)?);
+    fn step(&self, index: usize, features: usize) -> Option<(Step<'a>, usize)> {
+        let mut active = features;
+        let mut steps = self.steps();
+        for _ in 0..index {
+            active = steps.next()?.keeps(active);
         }
-        Some(log_det)
+        Some((steps.next()?, active))
     }
 }
 

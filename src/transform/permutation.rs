@@ -5,7 +5,7 @@
 
 use super::Transform;
 use crate::arithmetic::Arithmetic;
-use crate::conditioner::Scratch;
+use crate::conditioner::{GradientScratch, Needs, Scratch};
 use crate::{Error, Part};
 
 /// `z[i] = x[order[i]]`.
@@ -27,7 +27,7 @@ impl<'a> Permutation<'a> {
 }
 
 impl<A: Arithmetic> Transform<A> for Permutation<'_> {
-    fn check(&self, features: usize) -> Result<usize, Error> {
+    fn check(&self, features: usize, _contexts: usize) -> Result<Needs, Error> {
         let malformed = Err(Error::Malformed(Part::Transform));
         if self.order.len() != features.next_multiple_of(2) {
             return malformed;
@@ -42,10 +42,10 @@ impl<A: Arithmetic> Transform<A> for Permutation<'_> {
                 return malformed;
             }
         }
-        Ok(features)
+        Ok(Needs { scratch: features, gradient: 0 })
     }
 
-    fn forward(&self, x: &mut [A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
+    fn forward(&self, x: &mut [A::Value], _: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
         let before: &mut [A::Value] = bytemuck::cast_slice_mut(scratch.front.get_mut(..x.len())?);
         for (kept, &x) in before.iter_mut().zip(x.iter()) {
             *kept = x;
@@ -56,7 +56,7 @@ impl<A: Arithmetic> Transform<A> for Permutation<'_> {
         Some(A::ZERO_LOG)
     }
 
-    fn inverse(&self, z: &mut [A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
+    fn inverse(&self, z: &mut [A::Value], _: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
         let before: &mut [A::Value] = bytemuck::cast_slice_mut(scratch.front.get_mut(..z.len())?);
         for (kept, &z) in before.iter_mut().zip(z.iter()) {
             *kept = z;
@@ -65,5 +65,22 @@ impl<A: Arithmetic> Transform<A> for Permutation<'_> {
             *z.get_mut(usize::from(to))? = *value;
         }
         Some(A::ZERO_LOG)
+    }
+
+    fn backward(
+        &self,
+        z: &mut [A::Value],
+        slope: &mut [f32],
+        context: &[A::Value],
+        scratch: &mut GradientScratch<'_>,
+    ) -> Option<()> {
+        let before: &mut [f32] = bytemuck::cast_slice_mut(scratch.scratch.front.get_mut(..slope.len())?);
+        for (kept, &slope) in before.iter_mut().zip(slope.iter()) {
+            *kept = slope;
+        }
+        for (&value, &to) in before.iter().zip(self.order) {
+            *slope.get_mut(usize::from(to))? = value;
+        }
+        Transform::<A>::inverse(self, z, context, &mut scratch.scratch).map(|_| ())
     }
 }

@@ -10,7 +10,7 @@
 
 use super::Transform;
 use crate::arithmetic::Arithmetic;
-use crate::conditioner::Scratch;
+use crate::conditioner::{GradientScratch, Needs, Scratch};
 use crate::{Error, Part};
 
 /// Identity within `knee`, logarithmic beyond.
@@ -35,15 +35,15 @@ impl SoftTail {
 }
 
 impl<A: Arithmetic> Transform<A> for SoftTail {
-    fn check(&self, _features: usize) -> Result<usize, Error> {
+    fn check(&self, _features: usize, _contexts: usize) -> Result<Needs, Error> {
         match A::value(self.knee) {
-            Some(knee) if A::is_positive(knee) => Ok(0),
+            Some(knee) if A::is_positive(knee) => Ok(Needs::default()),
             Some(_) => Err(Error::Malformed(Part::Transform)),
             None => Err(Error::NotFiniteParameter(Part::Transform)),
         }
     }
 
-    fn forward(&self, x: &mut [A::Value], _scratch: &mut Scratch<'_>) -> Option<A::Log> {
+    fn forward(&self, x: &mut [A::Value], _: &[A::Value], _scratch: &mut Scratch<'_>) -> Option<A::Log> {
         let knee = A::value(self.knee)?;
         let mut log_det = A::ZERO_LOG;
         for x in x {
@@ -54,7 +54,7 @@ impl<A: Arithmetic> Transform<A> for SoftTail {
         Some(log_det)
     }
 
-    fn inverse(&self, z: &mut [A::Value], _scratch: &mut Scratch<'_>) -> Option<A::Log> {
+    fn inverse(&self, z: &mut [A::Value], _: &[A::Value], _scratch: &mut Scratch<'_>) -> Option<A::Log> {
         let knee = A::value(self.knee)?;
         let mut log_det = A::ZERO_LOG;
         for z in z {
@@ -63,5 +63,25 @@ impl<A: Arithmetic> Transform<A> for SoftTail {
             log_det = A::add(log_det, log);
         }
         Some(log_det)
+    }
+
+    fn backward(
+        &self,
+        z: &mut [A::Value],
+        slope: &mut [f32],
+        _: &[A::Value],
+        _: &mut GradientScratch<'_>,
+    ) -> Option<()> {
+        let knee = A::value(self.knee)?;
+        for (z, slope) in z.iter_mut().zip(slope) {
+            let (x, _) = A::soft_tail_inverse(*z, knee);
+            // dz/dx = 1 / (1 + beyond), and L holds ln(1 + beyond).
+            let beyond = A::to_f32(x).abs() - A::to_f32(knee);
+            if beyond > 0.0 {
+                *slope = (*slope + 1f32.copysign(A::to_f32(x))) / (1.0 + beyond);
+            }
+            *z = x;
+        }
+        Some(())
     }
 }

@@ -1,13 +1,14 @@
 //! The standardizer: from a reading in the user's units to the chain's numbers and back.
 //!
 //! `z = (x - mean) / std` per feature, saturated at [`crate::arithmetic::READING_LIMIT`];
-//! `log_det = -sum(ln std)`. It is the door of every arithmetic: f32 readings come in here, and only
+//! `log_det = -sum(ln std)` over the features; context inputs, which stand behind
+//! them, are standardized too and not scored. It is the door of every arithmetic: f32 readings come in here, and only
 //! the chain's own numbers go on.
 //!
 //! ```text
 //! word 0, 1   log_det (f32 and zero, or Q47.16 low and high)
-//! then        per feature, f32:         mean, 1 / std, std
-//!             per feature, fixed point: center low, center high, multiplier, scale, exponent
+//! then        per input, f32:         mean, 1 / std, std
+//!             per input, fixed point: center low, center high, multiplier, scale, exponent
 //! ```
 //!
 //! In fixed point the reading becomes an integer `x 2^exponent`, with the exponent chosen so that
@@ -27,9 +28,9 @@ pub struct Standardizer<'a> {
 impl<'a> Standardizer<'a> {
     /// The standardizer at the front of `words`, and the words behind it.
     #[must_use]
-    pub fn parse<A: Arithmetic>(words: &'a [u32], features: usize) -> Option<(Self, &'a [u32])> {
+    pub fn parse<A: Arithmetic>(words: &'a [u32], inputs: usize) -> Option<(Self, &'a [u32])> {
         let (&log_det, rest) = words.split_first_chunk::<2>()?;
-        let (parameters, rest) = rest.split_at_checked(features * A::STANDARDIZER_WORDS)?;
+        let (parameters, rest) = rest.split_at_checked(inputs * A::STANDARDIZER_WORDS)?;
         Some((Standardizer { log_det, parameters }, rest))
     }
 

@@ -97,14 +97,18 @@ fn forward_in<A: Real>(model: &Model<'_>, reading: &[f32]) -> Mapped {
     let mut values = vec![A::nearest(0.0); reading.len()];
     let standardizer = model.standardizer::<A>().expect("a checked image");
     let mut log_det = standardizer.forward::<A>(reading, &mut values).expect("a checked image");
-    let log = with_scratch(model, |chain, scratch| chain.forward::<A>(&mut values, scratch));
+    let (z, context) = values.split_at_mut(model.features());
+    let log = with_scratch(model, |chain, scratch| chain.forward::<A>(z, context, scratch));
     log_det = A::add(log_det, log);
+    values.truncate(model.features());
     Mapped { values: values.into_iter().map(A::real).collect(), log_det: A::real_log(log_det) }
 }
 
 fn inverse_in<A: Real>(model: &Model<'_>, z: &[f64]) -> Mapped {
     let mut values: Vec<A::Value> = z.iter().map(|&z| A::nearest(z)).collect();
-    let log = with_scratch(model, |chain, scratch| chain.inverse::<A>(&mut values, scratch));
+    // Context at its mean.
+    let context = vec![A::nearest(0.0); model.contexts()];
+    let log = with_scratch(model, |chain, scratch| chain.inverse::<A>(&mut values, &context, scratch));
     let mut readings = vec![0.0; z.len()];
     let standardizer = model.standardizer::<A>().expect("a checked image");
     standardizer.inverse::<A>(&values, &mut readings).expect("a checked image");
@@ -124,12 +128,14 @@ pub fn step_there_and_back(model: &Model<'_>, index: usize, values: &[f64]) -> (
 
 fn step_in<A: Real>(model: &Model<'_>, index: usize, values: &[f64]) -> (Vec<f64>, f64, f64) {
     let mut values: Vec<A::Value> = values.iter().map(|&x| A::nearest(x)).collect();
+    let context = vec![A::nearest(0.0); model.contexts()];
     let step = |chain: Chain<'_>, scratch: &mut Scratch<'_>, values: &mut [A::Value], back: bool| {
-        let step = chain.steps().nth(index)?;
+        let active = chain.steps().take(index).fold(values.len(), |active, step| step.keeps(active));
+        let (step, values) = (chain.steps().nth(index)?, values.get_mut(..active)?);
         if back {
-            Transform::<A>::inverse(&step, values, scratch)
+            Transform::<A>::inverse(&step, values, &context, scratch)
         } else {
-            Transform::<A>::forward(&step, values, scratch)
+            Transform::<A>::forward(&step, values, &context, scratch)
         }
     };
     let there = with_scratch(model, |chain, scratch| step(chain, scratch, &mut values, false));
@@ -138,7 +144,7 @@ fn step_in<A: Real>(model: &Model<'_>, index: usize, values: &[f64]) -> (Vec<f64
 }
 
 fn with_scratch<L>(model: &Model<'_>, run: impl FnOnce(Chain<'_>, &mut Scratch<'_>) -> Option<L>) -> L {
-    let words = (model.workspace_bytes() / 4 - model.features()) / 2;
+    let words = (model.workspace_bytes() / 4 - model.inputs()) / 2;
     // Garbage, so that nobody relies on zeros.
     let (mut front, mut back) = (vec![0xdead_beef; words], vec![0xbaad_f00d; words]);
     let chain = model.experts().next().expect("a checked image").chain;

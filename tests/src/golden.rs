@@ -2,7 +2,7 @@
 
 use crate::Random;
 use flowlet_tools::export::{build, Calibration, ImageFile, Metadata, Numeric};
-use flowlet_tools::flow::{AffineCoupling, Dense, Flow, Mlp, Permutation, SoftTail, Standardize, Transform};
+use flowlet_tools::flow::{Coupling, Dense, Flow, Mask, Mlp, Permutation, SoftTail, Standardize, Transform};
 use std::path::PathBuf;
 
 /// Transforms of the golden chain, in order; the standardizer stands before it.
@@ -61,6 +61,7 @@ pub fn flow() -> Flow {
             Transform::Permutation(Permutation { order: vec![2, 0, 1] }),
             coupling(&mut random, 2, false, &[1, 4, 6, 4]),
         ],
+        ..Flow::default()
     }
 }
 
@@ -74,14 +75,8 @@ fn coupling(random: &mut Random, split: usize, condition_on_first: bool, widths:
             bias: (0..w[1]).map(|_| random.normal() * 0.125).collect(),
         })
         .collect();
-    let conditioner = Mlp { layers };
-    Transform::AffineCoupling(AffineCoupling {
-        split,
-        condition_on_first,
-        clamp: 2.0,
-        input_limit: 8.0,
-        conditioner,
-    })
+    let net = Mlp { layers, ..Mlp::default() };
+    Transform::Coupling(Coupling::affine(Mask::split(3, split, condition_on_first), 2.0, 8.0, net))
 }
 
 /// Builds a golden image anew: what the exporter of today makes of [`flow`].
@@ -98,6 +93,7 @@ pub fn build_image(numeric: Numeric) -> ImageFile {
         features: [("temperature", "°C"), ("tilt", "rad"), ("pressure", "Pa")]
             .map(|(name, unit)| (name.into(), unit.into()))
             .into(),
+        contexts: Vec::new(),
     };
     let calibration = Calibration { readings: &readings, false_alarm_rate: 0.01 };
     build(&flow, numeric, &metadata, calibration).expect("the golden flow can be exported")

@@ -7,7 +7,7 @@ pub mod oracle;
 pub mod surgery;
 
 use flowlet_tools::export::{Metadata, Numeric};
-use flowlet_tools::flow::{AffineCoupling, Dense, Flow, Mlp, Permutation, SoftTail, Standardize, Transform};
+use flowlet_tools::flow::{Coupling, Dense, Flow, Mask, Mlp, Permutation, SoftTail, Standardize, Transform};
 
 /// Every weight type that an image can have.
 pub const NUMERICS: [Numeric; 3] = [Numeric::F32, Numeric::I16, Numeric::I8];
@@ -69,13 +69,9 @@ pub fn random_flow(random: &mut Random, features: usize, couplings: usize, hidde
                 bias: (0..w[1]).map(|_| 0.1 * random.normal()).collect(),
             })
             .collect();
-        transforms.push(Transform::AffineCoupling(AffineCoupling {
-            split,
-            condition_on_first,
-            clamp: 2.0,
-            input_limit: 8.0,
-            conditioner: Mlp { layers },
-        }));
+        let mask = Mask::split(features, split, condition_on_first);
+        let net = Mlp { layers, ..Mlp::default() };
+        transforms.push(Transform::Coupling(Coupling::affine(mask, 2.0, 8.0, net)));
         if index % 2 == 1 {
             let mut order: Vec<usize> = (0..features).collect();
             for i in (1..features).rev() {
@@ -84,7 +80,7 @@ pub fn random_flow(random: &mut Random, features: usize, couplings: usize, hidde
             transforms.push(Transform::Permutation(Permutation { order }));
         }
     }
-    Flow { features, transforms }
+    Flow { features, transforms, ..Flow::default() }
 }
 
 /// Readings that are normal for the flow's standardizer, row-major.
@@ -105,5 +101,6 @@ pub fn metadata(features: usize) -> Metadata {
         name: "test".into(),
         provenance: "made by a test".into(),
         features: (0..features).map(|i| (format!("f{i}"), String::new())).collect(),
+        contexts: Vec::new(),
     }
 }

@@ -1,59 +1,18 @@
 //! A flow in f64, from the definitions in `flowlet_tools::flow`, and its Jacobian by differences.
 
-use flowlet_tools::flow::{Flow, Transform};
+use flowlet_tools::flow::{Flow, Reference, Transform};
 
-/// Where a reading goes, in f64; no determinant.
+/// Where a reading goes, in f64; no determinant. Readings saturate as the device's do.
 #[must_use]
 pub fn map(flow: &Flow, reading: &[f64]) -> Vec<f64> {
     let mut x = reading.to_vec();
-    for transform in &flow.transforms {
-        x = apply(transform, x);
-    }
-    x
-}
-
-fn apply(transform: &Transform, mut x: Vec<f64>) -> Vec<f64> {
-    match transform {
-        Transform::Standardize(s) => {
-            let parameters = s.mean.iter().zip(&s.std);
-            let z = x.iter().zip(parameters).map(|(x, (&m, &s))| (x - f64::from(m)) / f64::from(s));
-            z.map(|z| z.clamp(-32767.0, 32767.0)).collect()
-        }
-        Transform::SoftTail(t) => {
-            let knee = f64::from(t.knee);
-            let soft = |x: f64| match x.abs() - knee {
-                beyond if beyond > 0.0 => (knee + beyond.ln_1p()).copysign(x),
-                _ => x,
-            };
-            x.into_iter().map(soft).collect()
-        }
-        Transform::Permutation(p) => p.order.iter().map(|&from| x[from]).collect(),
-        Transform::AffineCoupling(c) => {
-            let (from, to) = if c.condition_on_first {
-                (0..c.split, c.split..x.len())
-            } else {
-                (c.split..x.len(), 0..c.split)
-            };
-            let limit = f64::from(c.input_limit);
-            let mut h: Vec<f64> = x[from].iter().map(|x| x.clamp(-limit, limit)).collect();
-            for (index, layer) in c.conditioner.layers.iter().enumerate() {
-                let row = |r: usize| {
-                    let weights = &layer.weights[r * layer.inputs..][..layer.inputs];
-                    let sum: f64 = weights.iter().zip(&h).map(|(&w, h)| f64::from(w) * h).sum();
-                    sum + f64::from(layer.bias[r])
-                };
-                let y: Vec<f64> = (0..layer.outputs).map(row).collect();
-                let is_last = index + 1 == c.conditioner.layers.len();
-                h = if is_last { y } else { y.into_iter().map(|y| y.max(0.0)).collect() };
-            }
-            let clamp = f64::from(c.clamp);
-            let moved = to.len();
-            for (i, x) in x[to].iter_mut().enumerate() {
-                *x = *x * (clamp * (h[moved + i] / clamp).tanh()).exp() + h[i];
-            }
-            x
+    if let Some(Transform::Standardize(s)) = flow.transforms.first() {
+        for ((x, &mean), &std) in x.iter_mut().zip(&s.mean).zip(&s.std) {
+            let reach = 32767.0 * f64::from(std);
+            *x = x.clamp(f64::from(mean) - reach, f64::from(mean) + reach);
         }
     }
+    Reference::from(flow).forward(&x).z
 }
 
 /// `ln |det J|` of `map` at `x` by central differences of step `h`, scaled per feature by `units`.

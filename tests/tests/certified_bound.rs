@@ -2,16 +2,17 @@
 
 use flowlet_tests::{metadata, normal_readings, random_flow, Random};
 use flowlet_tools::export::{build, certified_bound, scores, Calibration, Numeric};
-use flowlet_tools::flow::{Flow, Reference, Transform};
+use flowlet_tools::flow::{Conditioner, CouplingMap, Flow, Reference, ScaleMap, Transform};
 
 /// Random weights as training leaves them: small output layers, so that couplings are gentle.
 fn gentle_flow(random: &mut Random, features: usize, couplings: usize, hidden: &[usize]) -> Flow {
     let mut flow = random_flow(random, features, couplings, hidden);
     for transform in &mut flow.transforms {
-        if let Transform::AffineCoupling(c) = transform {
-            c.clamp = 0.6;
+        if let Transform::Coupling(c) = transform {
+            c.map = CouplingMap::Affine { scale: ScaleMap::Tanh { clamp: 0.6 } };
             c.input_limit = 2.0;
-            for w in &mut c.conditioner.layers.last_mut().unwrap().weights {
+            let Conditioner::Mlp(net) = &mut c.conditioner else { continue };
+            for w in &mut net.layers.last_mut().unwrap().weights {
                 *w *= 0.3;
             }
         }

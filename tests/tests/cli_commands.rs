@@ -228,7 +228,7 @@ fn quantize_measures_its_cost() {
 fn inspect_shows_what_is_inside() {
     let folder = trained();
     let json = folder.flowlet("inspect m.flow --json").json();
-    assert_eq!(number(&json, "format"), 1.0);
+    assert_eq!(number(&json, "format"), 2.0);
     let names: Vec<&str> =
         json["features"].as_array().expect("a list").iter().filter_map(|f| f["name"].as_str()).collect();
     assert_eq!(names, ["a", "b", "c"]);

@@ -154,11 +154,11 @@ fn every_transform_gives_the_hosts_bits() {
     let whole = random_flow(&mut random, 5, 4, &[12]);
     let is_tail = |t: &Transform| matches!(t, Transform::SoftTail(_));
     let is_permutation = |t: &Transform| matches!(t, Transform::Permutation(_));
-    let forward = |t: &Transform| matches!(t, Transform::AffineCoupling(c) if c.condition_on_first);
-    let backward = |t: &Transform| matches!(t, Transform::AffineCoupling(c) if !c.condition_on_first);
+    let forward = |t: &Transform| matches!(t, Transform::Coupling(c) if c.mask.0[0]);
+    let backward = |t: &Transform| matches!(t, Transform::Coupling(c) if !c.mask.0[0]);
     let without = |gone: &dyn Fn(&Transform) -> bool| {
         let kept = whole.transforms.iter().filter(|t| !gone(t)).cloned().collect();
-        Flow { features: whole.features, transforms: kept }
+        Flow { transforms: kept, ..whole.clone() }
     };
     let mut tail_last = without(&is_tail);
     tail_last.transforms.push(Transform::SoftTail(SoftTail { knee: 3.0 }));

@@ -7,7 +7,7 @@ use flowlet_tests::evaluate::{forward, image_of, inverse};
 use flowlet_tests::golden::path;
 use flowlet_tests::NUMERICS;
 use flowlet_tools::export::{scores, Numeric};
-use flowlet_tools::flow::{AffineCoupling, Dense, Flow, Mlp, Permutation, SoftTail, Standardize, Transform};
+use flowlet_tools::flow::{Coupling, Dense, Flow, Mask, Mlp, Permutation, SoftTail, Standardize, Transform};
 use serde_json::Value;
 
 struct Case {
@@ -51,13 +51,15 @@ fn transform(v: &Value) -> Transform {
         "permutation" => Transform::Permutation(Permutation {
             order: v["order"].as_array().expect("an order").iter().map(size).collect(),
         }),
-        "affine_coupling" => Transform::AffineCoupling(AffineCoupling {
-            split: size(&v["split"]),
-            condition_on_first: v["condition_on_first"].as_bool().expect("a flag"),
-            clamp: number("clamp"),
-            input_limit: number("input_limit"),
-            conditioner: Mlp { layers: v["layers"].as_array().expect("layers").iter().map(dense).collect() },
-        }),
+        "affine_coupling" => {
+            let layers: Vec<Dense> = v["layers"].as_array().expect("layers").iter().map(dense).collect();
+            let (split, first) = (size(&v["split"]), v["condition_on_first"].as_bool().expect("a flag"));
+            let given = layers.first().expect("a layer").inputs;
+            let features = given + layers.last().expect("a layer").outputs / 2;
+            let net = Mlp { layers, ..Mlp::default() };
+            let mask = Mask::split(features, split, first);
+            Transform::Coupling(Coupling::affine(mask, number("clamp"), number("input_limit"), net))
+        }
         other => panic!("unknown kind {other}"),
     }
 }
@@ -79,6 +81,7 @@ fn cases(file: &str) -> Vec<Case> {
         flow: Flow {
             features: size(&v["features"]),
             transforms: v["transforms"].as_array().expect("a chain").iter().map(transform).collect(),
+            ..Flow::default()
         },
         points: v["points"].as_array().expect("points").iter().map(point).collect(),
     };

@@ -188,8 +188,8 @@ fn there_and_back<A: Arithmetic>(model: &Model<'_>, reading: &[f32]) {
     let (mut front, mut back) = (vec![0; words], vec![0; words]);
     let mut scratch = Scratch { front: &mut front, back: &mut back };
     let chain = model.experts().next().unwrap().chain;
-    chain.forward::<A>(&mut values, &mut scratch).expect("a checked image");
-    chain.inverse::<A>(&mut values, &mut scratch).expect("a checked image");
+    chain.forward::<A>(&mut values, &[], &mut scratch).expect("a checked image");
+    chain.inverse::<A>(&mut values, &[], &mut scratch).expect("a checked image");
     let mut readings = vec![0.0; values.len()];
     model.standardizer::<A>().unwrap().inverse::<A>(&values, &mut readings).expect("a checked image");
 }

@@ -6,7 +6,7 @@
 use flowlet_tests::evaluate::{forward, image_of, inverse, step_there_and_back};
 use flowlet_tests::{normal_readings, oracle, random_flow, Random, NUMERICS};
 use flowlet_tools::export::{scores, Numeric};
-use flowlet_tools::flow::{Flow, Transform};
+use flowlet_tools::flow::{Conditioner, Flow, Transform};
 
 const SHAPES: [(usize, &[usize]); 5] = [(2, &[8]), (3, &[5, 7]), (5, &[]), (8, &[32, 32]), (16, &[24, 24])];
 
@@ -35,8 +35,9 @@ fn far(random: &mut Random, flow: &Flow, size: f64) -> Vec<f32> {
 /// Makes the conditioners' outputs `factor` times as large, which brings a flow towards the identity.
 fn tamed(mut flow: Flow, factor: f32) -> Flow {
     for transform in &mut flow.transforms {
-        if let Transform::AffineCoupling(c) = transform {
-            let last = c.conditioner.layers.last_mut().expect("a layer");
+        if let Transform::Coupling(c) = transform {
+            let Conditioner::Mlp(net) = &mut c.conditioner else { continue };
+            let last = net.layers.last_mut().expect("a layer");
             last.weights.iter_mut().chain(&mut last.bias).for_each(|w| *w *= factor);
         }
     }

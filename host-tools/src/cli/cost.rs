@@ -29,12 +29,12 @@ impl Shape {
             padded_macs: 0,
         };
         for coupling in flow.couplings() {
-            let (_, transformed) = coupling.parts(flow.features);
-            let layers = &coupling.conditioner.layers;
+            let layers = coupling.conditioner.dense_layers();
             shape.couplings += 1;
             shape.dense_layers += layers.len();
-            shape.hidden_units += layers.iter().map(|layer| layer.outputs).sum::<usize>() - 2 * transformed;
-            shape.transformed += transformed;
+            let hidden = layers.split_last().map_or(&[][..], |(_, hidden)| hidden);
+            shape.hidden_units += hidden.iter().map(|layer| layer.outputs).sum::<usize>();
+            shape.transformed += coupling.mask.moved().len();
             for layer in layers {
                 let columns = if fixed { layer.inputs.next_multiple_of(4) } else { layer.inputs };
                 shape.padded_macs += columns * layer.outputs.next_multiple_of(4);

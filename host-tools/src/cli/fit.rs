@@ -82,7 +82,8 @@ impl Fit {
         let metadata = Metadata {
             name,
             provenance: provenance(table, config, matrix.rows),
-            features: table.columns.iter().map(|column| (column.clone(), String::new())).collect(),
+            features: names(&table.columns[..columns - config.contexts]),
+            contexts: names(&table.columns[columns - config.contexts..]),
         };
         let reference = export::build(
             &trained.flow,
@@ -160,6 +161,11 @@ impl Fit {
     }
 }
 
+/// Columns as inputs without units.
+fn names(columns: &[String]) -> Vec<(String, String)> {
+    columns.iter().map(|column| (column.clone(), String::new())).collect()
+}
+
 /// Training knows columns by number only.
 fn name_column(error: TrainError, table: &Table) -> anyhow::Error {
     match &error {
@@ -176,8 +182,9 @@ fn provenance(table: &Table, config: &TrainConfig, rows: usize) -> String {
     let file = table.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let hidden: Vec<String> = config.hidden.iter().map(ToString::to_string).collect();
     format!(
-        "flowlet {}: realnvp, {} layers of {}, seed {}, {rows} rows of {file}",
+        "flowlet {}: {}, {} layers of {}, seed {}, {rows} rows of {file}",
         env!("CARGO_PKG_VERSION"),
+        config.flow.name(),
         config.layers,
         hidden.join("x"),
         config.seed

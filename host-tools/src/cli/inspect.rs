@@ -4,9 +4,8 @@ use super::cost;
 use super::output::{grouped, Output};
 use super::scoring;
 use crate::export;
-use crate::flow::{Flow, Transform};
+use crate::flow::{CouplingMap, ScaleMap, Transform};
 use clap::Args;
-use flowlet::image::layout::VERSION;
 use serde_json::{json, Value};
 use std::path::PathBuf;
 
@@ -27,17 +26,17 @@ impl InspectArgs {
         let (flow, metadata) = export::import(&model);
         let numeric = scoring::name(model.numeric());
         let instructions = cost::instructions(&flow, model.numeric());
-        let transforms: Vec<Value> = flow.transforms.iter().map(|t| describe(t, &flow)).collect();
+        let transforms: Vec<Value> = flow.transforms.iter().map(describe).collect();
         let features: Vec<Value> =
             metadata.features.iter().map(|(name, unit)| json!({ "name": name, "unit": unit })).collect();
         let calibration = head.calibration;
         let json = json!({
-            "format": VERSION,
+            "format": model.format_version(),
             "name": metadata.name,
             "provenance": metadata.provenance,
             "features": features,
             "transforms": transforms,
-            "base": "standard_normal",
+            "base": flow.base.name(),
             "experts": head.experts,
             "numeric": numeric,
             "parameters": flow.parameters(),
@@ -68,12 +67,12 @@ impl InspectArgs {
             })
             .collect();
         let text = format!(
-            "{}: {} (format {VERSION})\n\
+            "{}: {} (format {})\n\
              made by       {}\n\
              features      {}: {}\n\
              numbers       {numeric}\n\
              transforms    {}\n\
-             base          standard normal\n\
+             base          {}\n\
              parameters    {}, {} multiply-accumulates\n\
              image         {} bytes; {} bytes of workspace\n\
              instructions  {}\n\
@@ -82,10 +81,12 @@ impl InspectArgs {
              signed by     nobody",
             self.model.display(),
             if metadata.name.is_empty() { "unnamed" } else { &metadata.name },
+            model.format_version(),
             metadata.provenance,
             names.len(),
             names.join(", "),
             chain.join("\n              "),
+            flow.base.name(),
             grouped(flow.parameters()),
             grouped(flow.macs()),
             grouped(image.bytes().len()),
@@ -99,7 +100,7 @@ impl InspectArgs {
     }
 }
 
-fn describe(transform: &Transform, flow: &Flow) -> Value {
+fn describe(transform: &Transform) -> Value {
     match transform {
         Transform::Standardize(s) => json!({
             "kind": "standardize",
@@ -108,21 +109,24 @@ fn describe(transform: &Transform, flow: &Flow) -> Value {
         }),
         Transform::SoftTail(t) => json!({ "kind": "soft_tail", "knee": shortest(t.knee) }),
         Transform::Permutation(p) => json!({ "kind": "permutation", "order": p.order }),
-        Transform::AffineCoupling(c) => {
-            let (conditions, transformed) = c.parts(flow.features);
-            let layers = &c.conditioner.layers;
+        Transform::Coupling(c) => {
+            let layers = c.conditioner.dense_layers();
             let hidden: Vec<usize> =
                 layers.iter().take(layers.len().saturating_sub(1)).map(|l| l.outputs).collect();
-            json!({
-                "kind": "affine_coupling",
-                "conditions": conditions,
-                "transformed": transformed,
-                "condition_on_first": c.condition_on_first,
+            let mut json = json!({
+                "kind": c.name(),
+                "conditions": c.mask.given().len(),
+                "transformed": c.mask.moved().len(),
+                "condition_on_first": c.mask.as_split().is_some_and(|(_, first)| first),
                 "hidden": hidden,
-                "clamp": shortest(c.clamp),
                 "input_limit": shortest(c.input_limit),
-            })
+            });
+            if let CouplingMap::Affine { scale: ScaleMap::Tanh { clamp } } = c.map {
+                json["clamp"] = shortest(clamp);
+            }
+            json
         }
+        other => json!({ "kind": other.name() }),
     }
 }
 
@@ -131,7 +135,7 @@ fn line(transform: &Value) -> String {
     match kind {
         "soft_tail" => format!("soft_tail beyond {}", transform["knee"]),
         "permutation" => format!("permutation {}", transform["order"]),
-        "affine_coupling" => format!(
+        "affine_coupling" if !transform["clamp"].is_null() => format!(
             "affine_coupling {} -> {}, hidden {}, clamp {}",
             transform["conditions"], transform["transformed"], transform["hidden"], transform["clamp"]
         ),

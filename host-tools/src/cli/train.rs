@@ -7,7 +7,8 @@ use super::scoring::{self, NumericArg};
 use super::tables::TableArgs;
 use super::usage;
 use crate::export::Numeric;
-use crate::training::TrainConfig;
+use crate::flow::Activation;
+use crate::training::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -43,9 +44,11 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "H,H", value_delimiter = ',', default_values_t = TrainConfig::default().hidden,
           help_heading = "Flow")]
     hidden: Vec<usize>,
-    /// Bins of a spline; for --flow nsf only
+    /// Bins of a spline, 4 to 16; for --flow nsf only [default: 8]
     #[arg(long, value_name = "K", help_heading = "Flow")]
     bins: Option<usize>,
+    #[command(flatten)]
+    parts: Parts,
     /// Numbers that the image computes with [default: i8 if that costs little, else i16]
     #[arg(long, value_enum, help_heading = "Flow")]
     numeric: Option<NumericArg>,
@@ -57,6 +60,56 @@ pub(super) struct TrainArgs {
     name: Option<String>,
     #[command(flatten)]
     recipe: Recipe,
+}
+
+/// What the flow is made of, besides its couplings.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Parts of the flow")]
+struct Parts {
+    /// Base distribution, which normal readings are mapped to
+    #[arg(long, value_enum, default_value = "normal")]
+    base: BaseKind,
+    /// Components of --base mixture, 1 to 64 [default: by the number of rows]
+    #[arg(long, value_name = "K", default_value_t = 0, hide_default_value = true)]
+    components: usize,
+    /// Monotone map of each feature in front of the couplings, from quantiles to those of a normal
+    #[arg(long, value_enum, default_value = "none")]
+    marginal: MarginalFront,
+    /// Whiten the data in front of the couplings: a fixed linear map that takes out correlations
+    #[arg(long)]
+    whiten: bool,
+    /// Which features condition the others
+    #[arg(long, value_enum, default_value = "half")]
+    mask: MaskKind,
+    /// Net that computes a coupling's parameters
+    #[arg(long, value_enum, default_value = "mlp")]
+    conditioner: ConditionerKind,
+    /// What stands between the layers of conditioners
+    #[arg(long, value_enum, default_value = "relu")]
+    activation: ActivationArg,
+    /// Channels per time step, for --conditioner conv1d: columns are those of the first step, then of the second ...
+    #[arg(long, value_name = "C", default_value_t = 1)]
+    channels: usize,
+}
+
+/// Activation functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ActivationArg {
+    Relu,
+    LeakyRelu,
+    Tanh,
+    Silu,
+}
+
+impl From<ActivationArg> for Activation {
+    fn from(arg: ActivationArg) -> Self {
+        match arg {
+            ActivationArg::Relu => Self::Relu,
+            ActivationArg::LeakyRelu => Self::LeakyRelu,
+            ActivationArg::Tanh => Self::Tanh,
+            ActivationArg::Silu => Self::Silu,
+        }
+    }
 }
 
 /// How training goes; what is not given follows the measured recipe.
@@ -108,19 +161,33 @@ fn probability(text: &str) -> Result<f32, String> {
 
 impl TrainArgs {
     fn config(&self) -> anyhow::Result<TrainConfig> {
-        if self.flow != FlowArg::Realnvp {
-            let name = self.flow.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned());
-            return Err(usage(format!("--flow {name} does not exist yet; this version has realnvp")));
-        }
-        if self.bins.is_some() {
-            return Err(usage("--bins belongs to --flow nsf, which does not exist yet"));
+        let flow = match self.flow {
+            FlowArg::Realnvp => FlowKind::Realnvp,
+            FlowArg::Nice => FlowKind::Nice,
+            FlowArg::Nsf => FlowKind::Nsf,
+            FlowArg::Glow => FlowKind::Glow,
+            FlowArg::Auto => return Err(usage("--flow auto does not exist yet")),
+        };
+        if self.bins.is_some() && flow != FlowKind::Nsf {
+            return Err(usage(format!("--bins belongs to --flow nsf, not to {}", flow.name())));
         }
         let default = TrainConfig::default();
+        let parts = &self.parts;
         let recipe = &self.recipe;
         if recipe.threads == Some(0) {
             return Err(usage("--threads is 0: use at least 1"));
         }
         let config = TrainConfig {
+            flow,
+            bins: self.bins.unwrap_or(default.bins),
+            base: parts.base,
+            components: parts.components,
+            marginal: parts.marginal,
+            whiten: parts.whiten,
+            mask: parts.mask,
+            conditioner: parts.conditioner,
+            activation: parts.activation.into(),
+            channels: parts.channels,
             layers: self.layers,
             hidden: self.hidden.clone(),
             epochs: recipe.epochs.or(default.epochs),
@@ -165,7 +232,7 @@ impl TrainArgs {
         let constant: Vec<&String> = trained.constant_columns.iter().map(|&c| &table.columns[c]).collect();
         let json = json!({
             "output": self.output,
-            "flow": "realnvp",
+            "flow": config.flow.name(),
             "features": table.columns,
             "rows": normal_rows,
             "held_out_rows": trained.holdout_rows.len(),
@@ -190,12 +257,13 @@ impl TrainArgs {
             "notes": table.notes,
         });
         let text = format!(
-            "{}: realnvp over {} features, {} parameters\n\
+            "{}: {} over {} features, {} parameters\n\
              trained    {} epochs (kept {}) in {:.2} s, {} samples/s\n\
              held out   NLL {:.4} nats in the data's units, {:.4} standardized ({} rows)\n\
              numbers    {numeric}: {}\n\
              image      {} bytes; {workspace_bytes} bytes of workspace on the device",
             self.output.display(),
+            config.flow.name(),
             table.columns.len(),
             grouped(trained.flow.parameters()),
             trained.epochs,

@@ -1,203 +1,13 @@
 //! Lays an image out: header, descriptor, words.
 
-use super::dense::{EncodedDense, Numbers};
-use super::observe::{observe, Observed};
-use super::{quantizer, ExportError, ImageFile, Metadata, Numeric, Sketch};
-use crate::flow::{AffineCoupling, Flow, Mlp, Permutation, Standardize, Transform};
-use flowlet::arithmetic::dense::Encoding;
+use super::encode::{is_fixed, log, Encoded};
+use super::{ExportError, ImageFile, Metadata, Numeric, Sketch};
 use flowlet::arithmetic::fixed::QUANTILE_BITS;
-use flowlet::base::Base;
 use flowlet::image::descriptor::{
     CalibrationRecord, Combine, ExpertRecord, Feature, Head, SelfTestRecord, Statistic,
 };
 use flowlet::image::layout::{checksum, field, CHECKSUM_FROM, HEADER_BYTES, MAGIC, VERSION, WORDS_ALIGNMENT};
-use flowlet::transform::{affine_coupling, kind};
 use flowlet::Error;
-
-/// A flow as words: standardizer first, then its chain.
-pub(super) struct Encoded {
-    words: Vec<u32>,
-    chain: usize,
-    transforms: usize,
-    /// The layers of each coupling's net, for the certified bound.
-    nets: Vec<Vec<EncodedDense>>,
-}
-
-impl Encoded {
-    /// Encodes `flow` for `numeric`; activation ranges come from `readings`.
-    pub(super) fn new(flow: &Flow, numeric: Numeric, readings: &[f32]) -> Result<Self, ExportError> {
-        let mut transforms = flow.transforms.as_slice();
-        let unit = Standardize { mean: vec![0.0; flow.features], std: vec![1.0; flow.features] };
-        let standardizer = match transforms.split_first() {
-            Some((Transform::Standardize(s), rest)) => {
-                transforms = rest;
-                s
-            }
-            _ => &unit,
-        };
-        let observed = if is_fixed(numeric) { observe(flow, readings) } else { Vec::new() };
-        let mut words = Vec::new();
-        standardize(standardizer, numeric, &mut words)?;
-        let chain = words.len();
-        let mut nets: Vec<Vec<EncodedDense>> = Vec::new();
-        for transform in transforms {
-            let head = words.len();
-            words.push(0);
-            let kind = match transform {
-                Transform::Standardize(_) => {
-                    return Err(ExportError::Flow("only the first transform can standardize".into()))
-                }
-                Transform::SoftTail(t) => {
-                    words.push(value(t.knee, numeric, "knee")?);
-                    kind::SOFT_TAIL
-                }
-                Transform::Permutation(p) => {
-                    permutation(p, &mut words);
-                    kind::PERMUTATION
-                }
-                Transform::AffineCoupling(c) => {
-                    let observed = observed.get(nets.len()).map_or(&[][..], Vec::as_slice);
-                    nets.push(affine(c, numeric, observed, &mut words)?);
-                    kind::AFFINE_COUPLING
-                }
-            };
-            let length = words.len() - head - 1;
-            if length >= 1 << 24 {
-                return Err(ExportError::Flow("a transform has more than 64 MiB of parameters".into()));
-            }
-            words[head] = u32::from(kind) | (length as u32) << 8;
-        }
-        Ok(Encoded { words, chain, transforms: transforms.len(), nets })
-    }
-
-    /// The layers of each coupling's net, in density order.
-    pub(super) fn nets(&self) -> &[Vec<EncodedDense>] {
-        &self.nets
-    }
-}
-
-fn is_fixed(numeric: Numeric) -> bool {
-    matches!(numeric, Numeric::I16 | Numeric::I8)
-}
-
-/// A parameter of the chain in the arithmetic's numbers.
-fn value(x: f32, numeric: Numeric, what: &str) -> Result<u32, ExportError> {
-    if !is_fixed(numeric) {
-        return Ok(x.to_bits());
-    }
-    let scaled = (f64::from(x) * 65536.0).round();
-    if scaled.abs() < f64::from(i32::MAX) {
-        Ok(scaled as i32 as u32)
-    } else {
-        Err(ExportError::Flow(format!("a {what} of {x} does not fit Q15.16 (below 32768)")))
-    }
-}
-
-/// A log-density as two words.
-fn log(x: f64, numeric: Numeric) -> [u32; 2] {
-    if is_fixed(numeric) {
-        let fixed = (x * 65536.0).round() as i64;
-        [fixed as u32, (fixed >> 32) as u32]
-    } else {
-        [(x as f32).to_bits(), 0]
-    }
-}
-
-fn standardize(s: &Standardize, numeric: Numeric, words: &mut Vec<u32>) -> Result<(), ExportError> {
-    let log_det = -s.std.iter().map(|&std| f64::from(std).ln()).sum::<f64>();
-    words.extend(log(log_det, numeric));
-    for (feature, (&mean, &std)) in s.mean.iter().zip(&s.std).enumerate() {
-        let inverse = (1.0 / f64::from(std)) as f32;
-        if !(mean.is_finite() && std.is_normal() && std > 0.0 && inverse.is_normal()) {
-            return Err(ExportError::Flow(format!(
-                "feature {feature} has mean {mean} and standard deviation {std}: rescale it to a sane unit"
-            )));
-        }
-        if !is_fixed(numeric) {
-            words.extend([mean.to_bits(), inverse.to_bits(), std.to_bits()]);
-            continue;
-        }
-        // std * 2^exponent in [2^20, 2^21).
-        let exponent = 20 - f64::from(std).log2().floor() as i32;
-        let scale = f64::from(std) * f64::from(exponent).exp2();
-        let center = (f64::from(mean) * f64::from(exponent).exp2()).round();
-        if center.abs() >= 61f64.exp2() {
-            return Err(ExportError::Flow(format!(
-                "feature {feature} has mean {mean} and standard deviation {std}: its readings do not vary \
-                 enough for fixed point; leave it out with --ignore, or use --numeric f32"
-            )));
-        }
-        let center = center as i64;
-        let multiplier = (44f64.exp2() / scale).round() as u32;
-        words.extend([
-            center as u32,
-            (center >> 32) as u32,
-            multiplier,
-            scale.round() as u32,
-            exponent as u32,
-        ]);
-    }
-    Ok(())
-}
-
-fn permutation(p: &Permutation, words: &mut Vec<u32>) {
-    for pair in p.order.chunks(2) {
-        words.push(pair[0] as u32 | (pair.get(1).copied().unwrap_or(0) as u32) << 16);
-    }
-}
-
-fn affine(
-    c: &AffineCoupling,
-    numeric: Numeric,
-    observed: &[Observed],
-    words: &mut Vec<u32>,
-) -> Result<Vec<EncodedDense>, ExportError> {
-    let net = normalized(&c.conditioner, c.clamp);
-    let (layers, limit, shift) = if is_fixed(numeric) {
-        let (limit, shift) = quantizer::input_format(c.input_limit)?;
-        let encoding = if numeric == Numeric::I8 { Encoding::I8Rows4 } else { Encoding::I16Rows4 };
-        (quantizer::quantize(&net, encoding, shift, observed)?, limit as u32, shift)
-    } else {
-        (float_layers(&net), c.input_limit.to_bits(), 0)
-    };
-    words.push(c.split as u32 | u32::from(c.condition_on_first) << 16 | u32::from(shift) << 24);
-    words.push(value(c.clamp, numeric, "clamp of the log-scale")?);
-    words.push(limit);
-    words.push(u32::from(affine_coupling::MLP) | (layers.len() as u32) << 8);
-    for layer in &layers {
-        layer.write(words);
-    }
-    Ok(layers)
-}
-
-/// The net with its raw log-scales in units of the clamp, as the image has them: `log_scale = clamp
-/// tanh(raw)`.
-pub(super) fn normalized(net: &Mlp, clamp: f32) -> Mlp {
-    let mut net = net.clone();
-    if let Some(last) = net.layers.last_mut() {
-        let from = last.outputs / 2;
-        last.weights[from * last.inputs..].iter_mut().for_each(|w| *w /= clamp);
-        last.bias[from..].iter_mut().for_each(|b| *b /= clamp);
-    }
-    net
-}
-
-fn float_layers(net: &Mlp) -> Vec<EncodedDense> {
-    let last = net.layers.len() - 1;
-    net.layers
-        .iter()
-        .enumerate()
-        .map(|(index, layer)| EncodedDense {
-            inputs: layer.inputs,
-            outputs: layer.outputs,
-            encoding: Encoding::F32Rows4,
-            is_output: index == last,
-            shift: 0,
-            gains: vec![1.0; layer.outputs],
-            numbers: Numbers::Float { weights: layer.weights.clone(), bias: layer.bias.clone() },
-        })
-        .collect()
-}
 
 /// The whole image, accepted by the device's own check.
 pub(super) fn image(
@@ -233,7 +43,7 @@ pub(super) fn image(
         front_end: &[],
         numeric,
         features: metadata.features.len() as u16,
-        contexts: 0,
+        contexts: metadata.contexts.len() as u16,
         experts: 1,
         quoted: 0,
         combine: Combine::Quoted,
@@ -243,13 +53,10 @@ pub(super) fn image(
         calibration,
         self_test: self_test_record,
     };
-    let expert = ExpertRecord {
-        chain: flow.chain as u32,
-        transforms: flow.transforms as u16,
-        base: Base::StandardNormal,
-    };
+    let expert =
+        ExpertRecord { chain: flow.chain as u32, transforms: flow.transforms as u16, base: flow.base };
     let mut descriptor = encode(&head)?;
-    for (name, unit) in &metadata.features {
+    for (name, unit) in metadata.features.iter().chain(&metadata.contexts) {
         descriptor.extend(encode(&Feature { name, unit })?);
     }
     descriptor.extend(encode(&expert)?);

@@ -8,8 +8,8 @@
 //! differences are reported beside it.
 
 use super::dense::{EncodedDense, Numbers};
-use super::{assemble::normalized, quantizer};
-use crate::flow::{AffineCoupling, Dense, Flow, Transform};
+use super::{encode::normalized, quantizer};
+use crate::flow::{Base, Conditioner, Coupling, CouplingMap, Dense, Flow, Mlp, ScaleMap, Transform};
 use flowlet::arithmetic::dense::ACTIVATION_LIMIT;
 
 /// Half a unit of Q15.16.
@@ -42,8 +42,11 @@ impl Range {
 }
 
 /// The bound over the box `lows..=highs` (in the features' units) for a flow whose nets were encoded
-/// as `nets`.
-pub(super) fn certify(flow: &Flow, nets: &[Vec<EncodedDense>], lows: &[f32], highs: &[f32]) -> f64 {
+/// as `nets`; `None` if the flow has a part that intervals are not carried through yet.
+pub(super) fn certify(flow: &Flow, nets: &[Vec<EncodedDense>], lows: &[f32], highs: &[f32]) -> Option<f64> {
+    if flow.base != Base::StandardNormal || flow.contexts > 0 {
+        return None;
+    }
     let mut values: Vec<Range> = lows
         .iter()
         .zip(highs)
@@ -70,16 +73,14 @@ pub(super) fn certify(flow: &Flow, nets: &[Vec<EncodedDense>], lows: &[f32], hig
             Transform::Permutation(p) => {
                 values = p.order.iter().map(|&from| values[from]).collect();
             }
-            Transform::AffineCoupling(c) => {
-                let Some(net) = nets.next() else { return f64::INFINITY };
-                log_error += couple(c, net, &mut values);
-            }
+            Transform::Coupling(c) => log_error += couple(c, nets.next()?, &mut values)?,
+            _ => return None,
         }
     }
     // -z^2/2: difference of squares, then the rounding of each square.
     let base: f64 =
         values.iter().map(|v| v.error * (v.size() + 0.5 * v.error) + HALF_UNIT).sum::<f64>() + HALF_UNIT;
-    log_error + base
+    Some(log_error + base)
 }
 
 fn standardize(v: Range, mean: f64, std: f64) -> Range {
@@ -107,12 +108,15 @@ fn soft_tail(v: Range, knee: f64) -> (Range, f64) {
     (Range { low: at(v.low), high: at(v.high), error }, error)
 }
 
-fn couple(c: &AffineCoupling, net: &[EncodedDense], values: &mut [Range]) -> f64 {
-    let (first, second) = values.split_at_mut(c.split);
-    let (conditioning, transformed) = if c.condition_on_first { (first, second) } else { (second, first) };
-    let outputs = evaluate(c, net, conditioning);
+fn couple(c: &Coupling, net: &[EncodedDense], values: &mut [Range]) -> Option<f64> {
+    let CouplingMap::Affine { scale: ScaleMap::Tanh { clamp } } = c.map else { return None };
+    let Conditioner::Mlp(mlp) = &c.conditioner else { return None };
+    let (split, first) = c.mask.as_split()?;
+    let (front, rest) = values.split_at_mut(split);
+    let (conditioning, transformed) = if first { (front, rest) } else { (rest, front) };
+    let outputs = evaluate(c, &normalized(mlp, &c.map), net, conditioning);
     let (shifts, raws) = outputs.split_at(transformed.len());
-    let clamp = f64::from(c.clamp);
+    let clamp = f64::from(clamp);
     let mut log_error = 0.0;
     for ((v, shift), raw) in transformed.iter_mut().zip(shifts).zip(raws) {
         let (low, high) = (clamp * raw.low.tanh(), clamp * raw.high.tanh());
@@ -130,11 +134,11 @@ fn couple(c: &AffineCoupling, net: &[EncodedDense], values: &mut [Range]) -> f64
         };
         *v = range.saturated();
     }
-    log_error
+    Some(log_error)
 }
 
 /// The conditioner's outputs, raw log-scales in units of the clamp.
-fn evaluate(c: &AffineCoupling, net: &[EncodedDense], inputs: &[Range]) -> Vec<Range> {
+fn evaluate(c: &Coupling, exact: &Mlp, net: &[EncodedDense], inputs: &[Range]) -> Vec<Range> {
     let limit = f64::from(c.input_limit);
     let Ok((limit_word, input_shift)) = quantizer::input_format(c.input_limit) else {
         return Vec::new();
@@ -150,7 +154,7 @@ fn evaluate(c: &AffineCoupling, net: &[EncodedDense], inputs: &[Range]) -> Vec<R
             error: v.error.min(2.0 * limit) + limit_error + 0.5 * unit,
         })
         .collect();
-    for (exact, encoded) in normalized(&c.conditioner, c.clamp).layers.iter().zip(net) {
+    for (exact, encoded) in exact.layers.iter().zip(net) {
         activations = dense(exact, encoded, &activations, &scales);
         let shift = f64::from(encoded.shift).exp2();
         scales = encoded.gains.iter().map(|g| g / shift).collect();

@@ -48,7 +48,7 @@ impl EncodedDense {
                 let mut reals = vec![0.0f32; padded * columns];
                 for row in 0..self.outputs {
                     for column in 0..self.inputs {
-                        let at = position(self.encoding, columns, row, column);
+                        let at = self.encoding.position(columns, row, column);
                         reals[at] = weights[row * self.inputs + column];
                     }
                 }
@@ -62,7 +62,7 @@ impl EncodedDense {
                 let mut integers = vec![0; padded * columns];
                 for row in 0..self.outputs {
                     for column in 0..self.inputs {
-                        let at = position(self.encoding, columns, row, column);
+                        let at = self.encoding.position(columns, row, column);
                         integers[at] = weights[row * self.inputs + column];
                     }
                 }
@@ -81,20 +81,6 @@ fn push_padded(words: &mut Vec<u32>, values: impl Iterator<Item = u32>, padded: 
     words.resize(end, 0);
 }
 
-/// Where a weight lies, counted in weights, among rows of `columns` padded columns.
-fn position(encoding: Encoding, columns: usize, row: usize, column: usize) -> usize {
-    let block = (row / 4) * 4 * columns;
-    let (row, place) = (row % 4, column % 4);
-    block
-        + match encoding {
-            Encoding::F32Rows4 => 4 * column + row,
-            // Four inputs are twice four words of two.
-            Encoding::I16Rows4 => 16 * (column / 4) + 8 * (place / 2) + 2 * row + place % 2,
-            // Four inputs are four words; within a word the two in the middle change places.
-            Encoding::I8Rows4 => 16 * (column / 4) + 4 * row + [0, 2, 1, 3][place],
-        }
-}
-
 /// The weights of a layer in an image, row-major and unpadded, as f64.
 pub(super) fn weights(layer: &flowlet::arithmetic::dense::Dense<'_>) -> Vec<f64> {
     let columns = layer.padded_inputs();
@@ -106,7 +92,7 @@ pub(super) fn weights(layer: &flowlet::arithmetic::dense::Dense<'_>) -> Vec<f64>
     let mut weights = Vec::with_capacity(layer.inputs * layer.outputs);
     for row in 0..layer.outputs {
         for column in 0..layer.inputs {
-            weights.push(read(position(layer.encoding, columns, row, column)));
+            weights.push(read(layer.encoding.position(columns, row, column)));
         }
     }
     weights

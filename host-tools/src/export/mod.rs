@@ -6,18 +6,20 @@
 mod assemble;
 mod bound;
 mod calibrate;
+mod canonical;
+mod decode;
 mod dense;
+mod encode;
 mod file;
-mod import;
 mod observe;
 mod quantizer;
 mod rounding;
 
 pub(crate) use calibrate::MIN_READINGS;
 pub use calibrate::{CalibrationError, Sketch};
+pub use decode::import;
 pub use file::{ImageFile, ImageFileError};
 pub use flowlet::image::descriptor::Numeric;
-pub use import::import;
 
 use crate::flow::Flow;
 use flowlet::{Model, Scorer};
@@ -32,12 +34,14 @@ pub struct Metadata {
     pub provenance: String,
     /// Name and unit (or an empty string) of each feature.
     pub features: Vec<(String, String)>,
+    /// Name and unit of each context input.
+    pub contexts: Vec<(String, String)>,
 }
 
 /// Normal readings that were not trained on, and what to set the threshold to.
 #[derive(Clone, Copy, Debug)]
 pub struct Calibration<'a> {
-    /// Readings, row-major, as many columns as the flow has features; finite.
+    /// Readings, row-major, as many columns as the flow has inputs; finite.
     pub readings: &'a [f32],
     /// Share of normal readings that may alarm, in (0, 1).
     pub false_alarm_rate: f32,
@@ -87,15 +91,18 @@ pub fn build_observing(
     calibration: Calibration<'_>,
     observed: &[f32],
 ) -> Result<ImageFile, ExportError> {
-    let columns = flow.features;
-    if metadata.features.len() != columns {
+    let columns = flow.inputs();
+    if (metadata.features.len(), metadata.contexts.len()) != (flow.features, flow.contexts) {
         return Err(ExportError::Flow(format!(
-            "{} feature names for {columns} features",
-            metadata.features.len()
+            "{} and {} names for {} features and {} context inputs",
+            metadata.features.len(),
+            metadata.contexts.len(),
+            flow.features,
+            flow.contexts
         )));
     }
     calibrate::check(calibration, columns)?;
-    let chain = assemble::Encoded::new(flow, numeric, observed)?;
+    let chain = encode::Encoded::new(&canonical::canonical(flow), numeric, observed)?;
 
     // Twice: the sketch and the self-test hold scores of the image itself.
     let draft = assemble::image(&chain, metadata, numeric, &Sketch::empty(calibration), &[])?;
@@ -109,7 +116,8 @@ pub fn build_observing(
 }
 
 /// A certified bound on `|log_prob - exact|`, in nats, of the image that [`build`] makes for `numeric`,
-/// over the box of `readings`; `None` for f32, which has no fixed-point error.
+/// over the box of `readings`; `None` for f32, which has no fixed-point error, and for flows with a part that the
+/// analysis does not cover.
 ///
 /// Sound for every reading of the box and loose by nature; see the module that computes it.
 ///
@@ -119,16 +127,17 @@ pub fn certified_bound(flow: &Flow, numeric: Numeric, readings: &[f32]) -> Resul
     if !matches!(numeric, Numeric::I16 | Numeric::I8) {
         return Ok(None);
     }
-    let mut lows = vec![f32::INFINITY; flow.features];
-    let mut highs = vec![f32::NEG_INFINITY; flow.features];
-    for row in readings.chunks_exact(flow.features) {
+    let mut lows = vec![f32::INFINITY; flow.inputs()];
+    let mut highs = vec![f32::NEG_INFINITY; flow.inputs()];
+    for row in readings.chunks_exact(flow.inputs()) {
         for ((low, high), &x) in lows.iter_mut().zip(&mut highs).zip(row) {
             *low = low.min(x);
             *high = high.max(x);
         }
     }
-    let encoded = assemble::Encoded::new(flow, numeric, readings)?;
-    Ok(Some(bound::certify(flow, encoded.nets(), &lows, &highs)))
+    let flow = canonical::canonical(flow);
+    let encoded = encode::Encoded::new(&flow, numeric, readings)?;
+    Ok(bound::certify(&flow, encoded.nets(), &lows, &highs))
 }
 
 /// Scores rows with the device's own code.
@@ -139,7 +148,7 @@ pub fn scores(image: &ImageFile, readings: &[f32]) -> Result<Vec<flowlet::Score>
     let model: Model<'_> = image.model()?;
     let mut workspace = vec![0; model.workspace_bytes() / 4];
     let mut scorer = Scorer::new(&model, &mut workspace)?;
-    readings.chunks_exact(model.features()).map(|row| scorer.score(row)).collect()
+    readings.chunks_exact(model.inputs()).map(|row| scorer.score(row)).collect()
 }
 
 /// The likeliest row, the least likely one, and some between.

@@ -2,7 +2,7 @@
 //! the scales of the fixed-point nets, and the second moments of each layer's inputs, which say which
 //! rounding errors matter.
 
-use crate::flow::{AffineCoupling, Dense, Flow, Transform};
+use crate::flow::{Conditioner, Coupling, Dense, Flow, Mlp, Reference};
 
 /// Readings that are looked at, spread over all that are given.
 const MOST_READINGS: usize = 4096;
@@ -35,51 +35,34 @@ impl Observed {
     }
 }
 
-/// Runs `readings` (row-major) through `flow` in f32; gives per coupling, per layer what it saw.
+/// Runs `readings` (row-major) through `flow` in f64; gives per coupling, per layer what it saw.
 pub(super) fn observe(flow: &Flow, readings: &[f32]) -> Vec<Vec<Observed>> {
-    let mut observed: Vec<Vec<Observed>> =
-        flow.couplings().map(|c| c.conditioner.layers.iter().map(Observed::new).collect()).collect();
-    let rows = readings.len() / flow.features;
+    let reference = Reference::from(flow);
+    let couplings: Vec<&Coupling> = flow.couplings().collect();
+    let mut observed: Vec<Vec<Observed>> = couplings
+        .iter()
+        .map(|c| c.conditioner.dense_layers().into_iter().map(Observed::new).collect())
+        .collect();
+    let rows = readings.len() / flow.inputs();
     let step = rows.div_ceil(MOST_READINGS).max(1);
-    for row in readings.chunks_exact(flow.features).step_by(step) {
-        let mut x = row.to_vec();
-        let mut coupling = 0;
-        for transform in &flow.transforms {
-            match transform {
-                Transform::Standardize(s) => {
-                    for ((x, mean), std) in x.iter_mut().zip(&s.mean).zip(&s.std) {
-                        *x = (*x - mean) / std;
-                    }
-                }
-                Transform::SoftTail(t) => {
-                    for x in &mut x {
-                        let beyond = x.abs() - t.knee;
-                        if beyond > 0.0 {
-                            *x = (t.knee + beyond.ln_1p()).copysign(*x);
-                        }
-                    }
-                }
-                Transform::Permutation(p) => {
-                    x = p.order.iter().map(|&from| x[from]).collect();
-                }
-                Transform::AffineCoupling(c) => {
-                    couple(c, &mut x, &mut observed[coupling]);
-                    coupling += 1;
-                }
+    for row in readings.chunks_exact(flow.inputs()).step_by(step) {
+        let row: Vec<f64> = row.iter().map(|&x| x.into()).collect();
+        let inputs = reference.conditioner_inputs(&row);
+        for ((coupling, observed), inputs) in couplings.iter().zip(&mut observed).zip(inputs) {
+            let inputs = inputs.into_iter().map(|x| x as f32).collect();
+            match &coupling.conditioner {
+                Conditioner::Mlp(net) => perceptron(net, inputs, observed),
+                Conditioner::Residual(_) | Conditioner::Conv1d(_) => {}
             }
         }
     }
     observed
 }
 
-fn couple(coupling: &AffineCoupling, x: &mut [f32], observed: &mut [Observed]) {
-    let (first, second) = x.split_at_mut(coupling.split);
-    let (conditioning, transformed) =
-        if coupling.condition_on_first { (first, second) } else { (second, first) };
-    let limit = coupling.input_limit;
-    let mut activations: Vec<f32> = conditioning.iter().map(|x| x.clamp(-limit, limit)).collect();
-    let last = coupling.conditioner.layers.len() - 1;
-    for (index, (layer, seen)) in coupling.conditioner.layers.iter().zip(observed).enumerate() {
+fn perceptron(net: &Mlp, inputs: Vec<f32>, observed: &mut [Observed]) {
+    let mut activations = inputs;
+    let last = net.layers.len() - 1;
+    for (index, (layer, seen)) in net.layers.iter().zip(observed).enumerate() {
         seen.add_moments(&activations);
         activations = apply(layer, &activations);
         if index < last {
@@ -88,10 +71,6 @@ fn couple(coupling: &AffineCoupling, x: &mut [f32], observed: &mut [Observed]) {
                 *largest = largest.max(*a);
             }
         }
-    }
-    let (shifts, raws) = activations.split_at(transformed.len());
-    for ((x, shift), raw) in transformed.iter_mut().zip(shifts).zip(raws) {
-        *x = *x * (coupling.clamp * (raw / coupling.clamp).tanh()).exp() + shift;
     }
 }
 

@@ -1,134 +1,164 @@
 //! A flow's trained parameters: what training produces, and what export and quantization read.
 //!
 //! Convention everywhere: the *density direction* maps a reading `x` to the base variable `z`, and
-//! `log p(x) = log N(z; 0, I) + sum of log_det`, in nats and in the units of `x`.
+//! `log p(x) = log p_base(z) + sum of log_det`, in nats and in the units of `x`. One file per transform; all
+//! types have a JSON form, in which golden tests and importers write them.
 
+mod base;
+mod conditioner;
+mod coupling;
+mod elementwise_affine;
+mod linear;
+mod logit;
+mod marginal;
+mod permutation;
 mod reference;
+mod soft_tail;
+mod split;
+mod standardize;
 
+pub use base::{Base, DiagonalNormal, Mixture, StudentT};
+pub use conditioner::{
+    Activation, Conditioner, Conv1d, ConvLayer, Dense, Mlp, Padding, ResidualBlock, ResidualNet,
+};
+pub use coupling::{Coupling, CouplingMap, Mask, ScaleMap, Spline, SplineParameters};
+pub use elementwise_affine::ElementwiseAffine;
+pub use linear::Linear;
+pub use logit::Logit;
+pub use marginal::{Marginal, MarginalKind, MarginalMap};
+pub use permutation::Permutation;
 pub use reference::{Image, Reference};
+pub use soft_tail::SoftTail;
+pub use split::Split;
+pub use standardize::Standardize;
 
-/// A trained flow over `features` inputs: transforms in density order, then a standard normal base.
-#[derive(Clone, Debug, PartialEq)]
+use serde::{Deserialize, Serialize};
+
+/// A trained flow: transforms in density order, then a base distribution.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Flow {
-    /// Number of inputs, the dimension of every transform.
+    /// Number of scored inputs, the dimension of the flow.
     pub features: usize,
+    /// Number of context inputs, which every conditioner sees and which are not scored; they stand behind the
+    /// features in a row.
+    #[serde(default)]
+    pub contexts: usize,
     /// The chain, applied first to last in the density direction.
     pub transforms: Vec<Transform>,
+    /// What the chain maps to.
+    #[serde(default)]
+    pub base: Base,
 }
 
 /// One invertible transform with its parameters.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Each acts on the active features: all of them, or, behind a [`Split`], those that it keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Transform {
-    /// `z = (x - mean) / std`, per feature, saturated at 32767 standard deviations.
+    /// `z = (x - mean) / std`, per input, saturated at 32767 standard deviations. First in a chain, or absent.
     Standardize(Standardize),
     /// Identity within `knee`, logarithmic beyond it.
     SoftTail(SoftTail),
     /// `z[i] = x[order[i]]`.
     Permutation(Permutation),
-    /// One part of the vector scales and shifts the other.
-    AffineCoupling(AffineCoupling),
+    /// Scale and shift of each feature (ActNorm).
+    ElementwiseAffine(ElementwiseAffine),
+    /// Dense invertible map as triangular factors.
+    Linear(Linear),
+    /// One part of the vector decides how the other is mapped.
+    Coupling(Coupling),
+    /// A monotone map of each feature, quantile to normal.
+    Marginal(Marginal),
+    /// Log-odds of bounded features.
+    Logit(Logit),
+    /// Factors out features.
+    Split(Split),
 }
 
-/// Per-feature centring and scaling; `log_det = -sum(ln std)`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Standardize {
-    /// Mean per feature, in the feature's unit.
-    pub mean: Vec<f32>,
-    /// Standard deviation per feature, in the feature's unit; finite and positive.
-    pub std: Vec<f32>,
-}
-
-/// `z = x` for `|x| <= knee`, else `sign(x) (knee + ln(1 + |x| - knee))`: continuous with its first
-/// derivative, so that a far-out reading costs log-normal tails instead of overflowing;
-/// `log_det = -sum(max(0, |z| - knee))`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SoftTail {
-    /// Where the logarithm starts, in standard deviations; positive.
-    pub knee: f32,
-}
-
-/// A fixed reordering of the features; `log_det = 0`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Permutation {
-    /// `z[i] = x[order[i]]`; each index once.
-    pub order: Vec<usize>,
-}
-
-/// Affine coupling (RealNVP, Dinh et al. 2017).
-///
-/// The vector is cut at `split`: with `condition_on_first` the part `x[..split]` conditions and
-/// `x[split..]` is transformed, else the other way round. The conditioner sees
-/// `clamp(x_c, -input_limit, input_limit)` and puts out `[shift (m), raw_scale (m)]` for the `m`
-/// transformed features: `log_scale = clamp * tanh(raw_scale / clamp)`,
-/// `z_t = x_t * exp(log_scale) + shift`, `log_det = sum(log_scale)`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AffineCoupling {
-    /// Where the vector is cut; `0 < split < features`.
-    pub split: usize,
-    /// Whether the first part conditions the second.
-    pub condition_on_first: bool,
-    /// Bound of `|log_scale|` (soft clamp), in nats; positive.
-    pub clamp: f32,
-    /// Bound at which conditioner inputs saturate, in standard deviations; positive.
-    pub input_limit: f32,
-    /// The net.
-    pub conditioner: Mlp,
-}
-
-/// A multi-layer perceptron: ReLU after every layer but the last.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mlp {
-    /// Its dense layers, first to last; at least one.
-    pub layers: Vec<Dense>,
-}
-
-/// `y = W x + b`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dense {
-    /// Number of inputs.
-    pub inputs: usize,
-    /// Number of outputs.
-    pub outputs: usize,
-    /// `W`, row-major, `outputs x inputs`.
-    pub weights: Vec<f32>,
-    /// `b`, one per output.
-    pub bias: Vec<f32>,
-}
-
-impl AffineCoupling {
-    /// How many features condition and how many are transformed, of `features` in all.
+impl Transform {
+    /// Its standard name.
     #[must_use]
-    pub fn parts(&self, features: usize) -> (usize, usize) {
-        if self.condition_on_first {
-            (self.split, features - self.split)
-        } else {
-            (features - self.split, self.split)
+    pub fn name(&self) -> &'static str {
+        match self {
+            Transform::Standardize(_) => "standardize",
+            Transform::SoftTail(_) => "soft_tail",
+            Transform::Permutation(_) => "permutation",
+            Transform::ElementwiseAffine(_) => "elementwise_affine",
+            Transform::Linear(_) => "linear",
+            Transform::Coupling(c) => c.name(),
+            Transform::Marginal(_) => "marginal",
+            Transform::Logit(_) => "logit",
+            Transform::Split(_) => "split",
+        }
+    }
+
+    /// How many of `active` features the next transform sees.
+    #[must_use]
+    pub fn keeps(&self, active: usize) -> usize {
+        match self {
+            Transform::Split(split) => split.keep,
+            _ => active,
+        }
+    }
+
+    /// Trained or fitted numbers in it; standardizers, tails and orders do not count.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        match self {
+            Transform::ElementwiseAffine(t) => t.log_scale.len() + t.shift.len(),
+            Transform::Linear(t) => t.lower.len() + t.shift.len(),
+            Transform::Coupling(c) => c.conditioner.parameters(),
+            Transform::Marginal(t) => t.parameters(),
+            _ => 0,
+        }
+    }
+
+    /// Multiply-accumulates of one pass.
+    #[must_use]
+    pub fn macs(&self) -> usize {
+        match self {
+            Transform::Linear(t) => t.lower.len(),
+            Transform::Coupling(c) => c.conditioner.macs(),
+            _ => 0,
         }
     }
 }
 
 impl Flow {
-    /// Number of trained parameters: weights and biases of all conditioners.
+    /// Features and context inputs: the length of a row.
     #[must_use]
-    pub fn parameters(&self) -> usize {
-        self.dense_layers().map(|d| d.weights.len() + d.bias.len()).sum()
+    pub fn inputs(&self) -> usize {
+        self.features + self.contexts
     }
 
-    /// Multiply-accumulates of one score: weights of all conditioners.
+    /// Number of trained parameters: of all transforms and of the base.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        self.transforms.iter().map(Transform::parameters).sum::<usize>() + self.base.parameters()
+    }
+
+    /// Multiply-accumulates of one score.
     #[must_use]
     pub fn macs(&self) -> usize {
-        self.dense_layers().map(|d| d.weights.len()).sum()
+        self.transforms.iter().map(Transform::macs).sum::<usize>() + self.base.macs()
     }
 
     /// Its couplings, in density order.
-    pub fn couplings(&self) -> impl Iterator<Item = &AffineCoupling> {
+    pub fn couplings(&self) -> impl Iterator<Item = &Coupling> {
         self.transforms.iter().filter_map(|t| match t {
-            Transform::AffineCoupling(c) => Some(c),
+            Transform::Coupling(c) => Some(c),
             _ => None,
         })
     }
 
-    fn dense_layers(&self) -> impl Iterator<Item = &Dense> {
-        self.couplings().flat_map(|c| &c.conditioner.layers)
+    /// The transforms, each with the number of features that it acts on.
+    pub fn active_transforms(&self) -> impl Iterator<Item = (&Transform, usize)> {
+        let mut active = self.features;
+        self.transforms.iter().map(move |t| {
+            let seen = active;
+            active = t.keeps(active);
+            (t, seen)
+        })
     }
 }

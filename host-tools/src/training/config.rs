@@ -1,6 +1,92 @@
 //! Settings of training, with a recipe that suits sensor tables as default.
 
 use super::TrainError;
+use crate::flow::Activation;
+use clap::ValueEnum;
+
+/// An option's name on the command line, in messages and in JSON.
+macro_rules! named {
+    ($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
+        pub enum $type {
+            $($(#[$variant_doc])* #[value(name = $name)] $variant,)+
+        }
+
+        impl $type {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Its name on the command line.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+named! {
+    /// Kinds of flows.
+    FlowKind {
+        /// Affine couplings (Dinh et al. 2017).
+        Realnvp = "realnvp",
+        /// Additive couplings and one scale per feature (Dinh et al. 2015).
+        Nice = "nice",
+        /// Rational-quadratic spline couplings (Durkan et al. 2019).
+        Nsf = "nsf",
+        /// ActNorm, dense linear map, affine coupling (Kingma and Dhariwal 2018).
+        Glow = "glow",
+    }
+}
+
+named! {
+    /// Kinds of base distributions.
+    BaseKind {
+        /// Independent standard normals.
+        Normal = "normal",
+        /// Independent Student-t distributions.
+        Student = "student",
+        /// A mixture of diagonal normals.
+        Mixture = "mixture",
+    }
+}
+
+named! {
+    /// Kinds of conditioner nets.
+    ConditionerKind {
+        /// Multi-layer perceptron.
+        Mlp = "mlp",
+        /// Residual blocks.
+        Residual = "residual",
+        /// Convolution over time.
+        Conv1d = "conv1d",
+    }
+}
+
+named! {
+    /// Which features condition.
+    MaskKind {
+        /// One half, then the other.
+        Half = "half",
+        /// Every second one, then the others.
+        Alternating = "alternating",
+    }
+}
+
+named! {
+    /// Maps of single features in front of the couplings.
+    MarginalFront {
+        /// None.
+        None = "none",
+        /// Piecewise linear, quantile to normal.
+        Linear = "linear",
+        /// Rational quadratic, quantile to normal.
+        RationalQuadratic = "rq",
+    }
+}
 
 /// Settings of [`train`](super::train). `Default` is the recipe that is measured; every field may be changed.
 ///
@@ -13,6 +99,28 @@ use super::TrainError;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainConfig {
+    /// Kind of flow.
+    pub flow: FlowKind,
+    /// Bins of a spline, 4..=16.
+    pub bins: usize,
+    /// What the flow maps to.
+    pub base: BaseKind,
+    /// Components of a mixture base, 1..=64; 0 derives it from the number of rows.
+    pub components: usize,
+    /// Maps of single features in front of the couplings.
+    pub marginal: MarginalFront,
+    /// Whether a fixed linear map that whitens the data stands in front of the couplings.
+    pub whiten: bool,
+    /// Which features condition.
+    pub mask: MaskKind,
+    /// Kind of conditioner nets.
+    pub conditioner: ConditionerKind,
+    /// What stands between their layers.
+    pub activation: Activation,
+    /// Channels per time step of a convolution: features are time-major.
+    pub channels: usize,
+    /// Number of context inputs: the last columns of the data, which condition and are not scored.
+    pub contexts: usize,
     /// Number of couplings, 1..=64.
     pub layers: usize,
     /// Widths of the conditioners' hidden layers, each 1..=1024; empty for a linear conditioner.
@@ -73,6 +181,17 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
+            flow: FlowKind::Realnvp,
+            bins: 8,
+            base: BaseKind::Normal,
+            components: 0,
+            marginal: MarginalFront::None,
+            whiten: false,
+            mask: MaskKind::Half,
+            conditioner: ConditionerKind::Mlp,
+            activation: Activation::Relu,
+            channels: 1,
+            contexts: 0,
             layers: 6,
             hidden: vec![64],
             epochs: None,
@@ -125,6 +244,9 @@ impl TrainConfig {
         };
         let tiny = f32::MIN_POSITIVE;
         count("layers", self.layers, 1, 64, "use 1 to 64 couplings")?;
+        count("bins", self.bins, 4, 16, "use 4 to 16 bins")?;
+        count("components", self.components, 0, 64, "use 1 to 64 components, or 0 to have it derived")?;
+        count("channels", self.channels, 1, 256, "use at least 1 channel")?;
         count("hidden", self.hidden.len(), 0, 8, "use at most 8 hidden layers")?;
         for &width in &self.hidden {
             count("hidden", width, 1, 1024, "use widths of 1 to 1024")?;

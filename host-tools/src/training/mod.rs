@@ -11,11 +11,12 @@ mod optimizer;
 mod preprocess;
 mod progress;
 mod random;
+mod structure;
 #[cfg(test)]
 mod tests;
 mod trainer;
 
-pub use config::TrainConfig;
+pub use config::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig};
 pub use error::TrainError;
 pub use matrix::Matrix;
 pub use progress::{Epoch, Plan, Progress};

@@ -1,26 +1,34 @@
 //! The fixed front of every flow, fitted in f64: standardize, then the soft tail.
 
 use super::engine::{padded, Line};
-use super::{Matrix, TrainError};
-use crate::flow::{SoftTail, Standardize};
+use super::{Matrix, TrainConfig, TrainError};
+use crate::flow::{SoftTail, Standardize, Transform};
 
 /// The fitted front and the data behind it.
 pub(crate) struct Preprocessed {
-    pub(crate) standardize: Standardize,
-    pub(crate) soft_tail: SoftTail,
+    /// Standardize, soft tail.
+    pub(crate) transforms: Vec<Transform>,
     /// Columns without variation, whose `std` is 1.
     pub(crate) constant: Vec<usize>,
     /// Sum of `ln std`, in nats: what separates densities in standardized and in user units.
     pub(crate) sum_log_std: f64,
     /// The data behind both, rounded to f32, laid out by [`padded`].
     pub(crate) values: Vec<Line>,
-    /// Log-determinant of the soft tail for each row, in nats.
-    pub(crate) tail_log_det: Vec<f64>,
+    /// Log-determinant of the front behind the standardizer for each row, in nats.
+    pub(crate) log_det: Vec<f64>,
 }
 
 /// Fits on `fit` rows and applies to all.
-pub(crate) fn preprocess(data: &Matrix, fit: &[usize], knee: f32) -> Result<Preprocessed, TrainError> {
+///
+/// The last `config.contexts` columns are context: standardized, with no tail, and not scored.
+pub(crate) fn preprocess(
+    data: &Matrix,
+    fit: &[usize],
+    config: &TrainConfig,
+) -> Result<Preprocessed, TrainError> {
     let d = data.columns;
+    let features = d - config.contexts;
+    let knee = config.knee;
     if let Some(at) = data.values.iter().position(|v| !v.is_finite()) {
         return Err(TrainError::NotFinite { row: at / d, column: at % d, value: data.values[at] });
     }
@@ -43,28 +51,29 @@ pub(crate) fn preprocess(data: &Matrix, fit: &[usize], knee: f32) -> Result<Prep
     }
     let wide_knee = f64::from(knee);
     let mut values = Vec::with_capacity(data.values.len());
-    let mut tail_log_det = Vec::with_capacity(data.rows);
+    let mut row_log_det = Vec::with_capacity(data.rows);
     for row in data.values.chunks_exact(d) {
         let mut log_det = 0.0;
-        for (&x, (&mean, &std)) in row.iter().zip(standardize.mean.iter().zip(&standardize.std)) {
+        for (i, (&x, (&mean, &std))) in
+            row.iter().zip(standardize.mean.iter().zip(&standardize.std)).enumerate()
+        {
             let x = (f64::from(x) - f64::from(mean)) / f64::from(std);
             let beyond = x.abs() - wide_knee;
-            if beyond > 0.0 {
+            if beyond > 0.0 && i < features {
                 log_det -= beyond.ln_1p();
                 values.push((x.signum() * (wide_knee + beyond.ln_1p())) as f32);
             } else {
                 values.push(x as f32);
             }
         }
-        tail_log_det.push(log_det);
+        row_log_det.push(log_det);
     }
-    let sum_log_std = standardize.std.iter().map(|&s| f64::from(s).ln()).sum();
+    let sum_log_std = standardize.std[..features].iter().map(|&s| f64::from(s).ln()).sum();
     Ok(Preprocessed {
-        standardize,
-        soft_tail: SoftTail { knee },
+        transforms: vec![Transform::Standardize(standardize), Transform::SoftTail(SoftTail { knee })],
         constant,
         sum_log_std,
         values: padded(&values, d),
-        tail_log_det,
+        log_det: row_log_det,
     })
 }

@@ -1,13 +1,12 @@
 //! The training loop.
 
-use super::engine::{
-    split_mix, Batch, Engine, Line, Rows, TileAffine, TilePermutation, TileSoftTail, TileTransform, TILE,
-};
+use super::engine::{split_mix, Batch, Engine, Line, Rows, TILE};
 use super::optimizer::{cosine, one_cycle, Optimizer};
 use super::preprocess::{preprocess, Preprocessed};
 use super::random::Random;
+use super::structure::Structure;
 use super::{Epoch, Matrix, Plan, Progress, TrainConfig, TrainError};
-use crate::flow::{Flow, Transform};
+use crate::flow::Flow;
 use rayon::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -81,8 +80,9 @@ pub fn train(
 ) -> Result<Trained, TrainError> {
     config.check()?;
     data.check_shape()?;
-    if data.columns < 2 {
-        return Err(TrainError::TooFewFeatures(data.columns));
+    let features = data.columns.saturating_sub(config.contexts);
+    if features < 2 {
+        return Err(TrainError::TooFewFeatures(features));
     }
     if data.rows < MIN_ROWS {
         return Err(TrainError::TooFewRows { rows: data.rows, needed: MIN_ROWS });
@@ -103,26 +103,6 @@ pub fn train(
     let mut trainer = Trainer::new(data, config, threads)?;
     trainer.pool = Some(pool);
     trainer.run(progress)
-}
-
-/// Couplings in turn on both halves, with a random order of the features before each further pair; at the end
-/// a soft tail, behind which a wild reading's |z|^2 stays small enough for f32 and fixed point to resolve.
-fn structure(features: usize, config: &TrainConfig) -> Vec<Box<dyn TileTransform>> {
-    let mut random = Random::new(config.seed, purpose::STRUCTURE);
-    let mut chain: Vec<Box<dyn TileTransform>> = Vec::new();
-    for layer in 0..config.layers {
-        // Two features have no further way to be split.
-        if config.permute && features > 2 && layer > 0 && layer % 2 == 0 {
-            let mut order: Vec<usize> = (0..features).collect();
-            random.shuffle(&mut order);
-            chain.push(Box::new(TilePermutation::new(order)));
-        }
-        let bounds = (config.clamp, config.input_limit);
-        let first = layer % 2 == 0;
-        chain.push(Box::new(TileAffine::new(features, features / 2, first, bounds, &config.hidden)));
-    }
-    chain.push(Box::new(TileSoftTail::new(features, config.outer_knee)));
-    chain
 }
 
 /// All that the loop holds.
@@ -152,8 +132,11 @@ impl<'a> Trainer<'a> {
         let mut held_out = fit.split_off(data.rows - held);
         held_out.sort_unstable();
         fit.sort_unstable();
-        let front = preprocess(data, &fit, config.knee)?;
-        let engine = Engine::new(data.columns, structure(data.columns, config));
+        let front = preprocess(data, &fit, config)?;
+        let features = data.columns - config.contexts;
+        let structure = Structure { features, config };
+        let chain = structure.chain(&mut Random::new(config.seed, purpose::STRUCTURE))?;
+        let engine = Engine::new((features, config.contexts), chain, structure.base()?);
         Ok(Self { config, threads, pool: None, engine, front, fit, held_out })
     }
 
@@ -161,7 +144,9 @@ impl<'a> Trainer<'a> {
         let started = Instant::now();
         let config = self.config;
         let epochs = config.epochs_for(self.fit.len());
-        let mut parameters = self.engine.initialize(&mut Random::new(config.seed, purpose::WEIGHTS));
+        let mut random = Random::new(config.seed, purpose::WEIGHTS);
+        let mut parameters = self.engine.initialize(&mut random);
+        self.engine.fit(&mut parameters, &self.front.values, &self.fit, &mut random);
         let flow = self.flow(&parameters);
         let batches = self.fit.len().div_ceil(config.batch);
         let lanes = self.engine.kernels().name();
@@ -200,7 +185,7 @@ impl<'a> Trainer<'a> {
                 let seed = split_mix(config.seed ^ split_mix(purpose::NOISE ^ ((step as u64) << 8)));
                 let rows = Rows { data: &self.front.values, rows: batch, noise, seed };
                 let nll = self.gradient(&parameters, &mut memory, rows, &mut gradient);
-                let tail = mean(batch.iter().map(|&r| self.front.tail_log_det[r]));
+                let tail = mean(batch.iter().map(|&r| self.front.log_det[r]));
                 let bounds = (config.weight_decay, config.grad_norm);
                 let norm = optimizer.step(self.engine.kernels(), lr, bounds, &gradient, &mut parameters);
                 healthy = nll.is_finite() && norm.is_finite();
@@ -290,7 +275,7 @@ impl<'a> Trainer<'a> {
         let part = |rows: &[usize]| {
             let mut workspace = self.engine.workspace();
             let values = self.engine.log_prob(parameters, &mut workspace, &self.front.values, rows);
-            let tails = rows.iter().map(|&r| self.front.tail_log_det[r]);
+            let tails = rows.iter().map(|&r| self.front.log_det[r]);
             values.into_iter().zip(tails).map(|(v, tail)| -v - tail).collect::<Vec<_>>()
         };
         match &self.pool {
@@ -308,12 +293,14 @@ impl<'a> Trainer<'a> {
     }
 
     fn flow(&self, parameters: &[Line]) -> Flow {
-        let mut transforms = vec![
-            Transform::Standardize(self.front.standardize.clone()),
-            Transform::SoftTail(self.front.soft_tail.clone()),
-        ];
+        let mut transforms = self.front.transforms.clone();
         transforms.extend(self.engine.export(parameters));
-        Flow { features: self.front.standardize.mean.len(), transforms }
+        Flow {
+            features: self.engine.features(),
+            contexts: self.config.contexts,
+            transforms,
+            base: self.engine.export_base(parameters),
+        }
     }
 }
 

@@ -88,6 +88,7 @@ impl Arithmetic for Fixed {
     type Log = i64;
     type Activation = i16;
 
+    const ZERO: i32 = 0;
     const ZERO_LOG: i64 = 0;
     const STANDARDIZER_WORDS: usize = STANDARDIZER_WORDS;
 
@@ -101,6 +102,26 @@ impl Arithmetic for Fixed {
 
     fn is_positive(value: i32) -> bool {
         value > 0
+    }
+
+    fn to_f32(value: i32) -> f32 {
+        convert::fixed_to_f32(i64::from(value), FRACTION_BITS as i32)
+    }
+
+    fn from_f32(x: f32) -> i32 {
+        if x.is_nan() {
+            0
+        } else {
+            convert::f32_to_fixed(x, FRACTION_BITS as i32).clamp(-READING_LIMIT, READING_LIMIT) as i32
+        }
+    }
+
+    fn add_values(a: i32, b: i32) -> i32 {
+        a.saturating_add(b)
+    }
+
+    fn subtract(a: i32, b: i32) -> i32 {
+        a.saturating_sub(b)
     }
 
     fn standardize(reading: f32, parameters: &[u32]) -> Option<i32> {
@@ -236,6 +257,10 @@ impl Arithmetic for Fixed {
 
     fn input_format_is_valid(limit: i32, shift: u8) -> bool {
         (1..=15).contains(&shift) && limit > 0 && (i64::from(limit) + (1 << (shift - 1))) >> shift <= 32767
+    }
+
+    fn relu_is_live(activation: i16) -> bool {
+        activation > 0 && activation < i16::MAX
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {

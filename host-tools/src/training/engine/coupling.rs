@@ -1,70 +1,93 @@
-//! Affine coupling (RealNVP, Dinh et al. 2017) on a tile.
+//! A coupling on a tile: geometry and net; what happens to the transformed features is its map's.
 
+use super::conditioner::TileConditioner;
 use super::kernels::{Kernels, PANELS};
 use super::lanes::Line;
-use super::mlp::TileMlp;
+use super::map::TileMap;
 use super::transform::TileTransform;
-use crate::flow;
+use crate::flow::{self, Mask};
 use crate::training::random::Random;
-use std::ops::Range;
 
-/// The coupling that [`flow::AffineCoupling`] documents.
-pub(crate) struct TileAffine {
-    features: usize,
-    split: usize,
-    condition_on_first: bool,
-    clamp: f32,
+/// The coupling that [`flow::Coupling`] documents.
+pub(crate) struct TileCoupling {
+    /// Lines in a panel: features, then context.
+    stride: usize,
+    mask: Mask,
+    /// Lines that condition: features of the mask, then all of the context.
+    given: Vec<usize>,
+    /// Lines that are transformed.
+    moved: Vec<usize>,
     input_limit: f32,
-    net: TileMlp,
+    map: Box<dyn TileMap>,
+    net: Box<dyn TileConditioner>,
 }
 
-impl TileAffine {
-    /// `0 < split < features`; `clamp` and `input_limit` positive.
+impl TileCoupling {
+    /// A coupling of the first `mask.0.len()` of `features` features; `net` must fit `mask` and `map`.
     pub(crate) fn new(
-        features: usize,
-        split: usize,
-        condition_on_first: bool,
-        (clamp, input_limit): (f32, f32),
-        hidden: &[usize],
+        (features, contexts): (usize, usize),
+        mask: Mask,
+        input_limit: f32,
+        map: Box<dyn TileMap>,
+        net: Box<dyn TileConditioner>,
     ) -> Self {
-        let (inputs, moved) =
-            if condition_on_first { (split, features - split) } else { (features - split, split) };
-        let net = TileMlp::new(inputs, hidden, 2 * moved);
-        Self { features, split, condition_on_first, clamp, input_limit, net }
+        let mut given = mask.given();
+        given.extend(features..features + contexts);
+        let moved = mask.moved();
+        Self { stride: features + contexts, mask, given, moved, input_limit, map, net }
     }
 
-    /// The conditioning features and the transformed ones.
-    fn parts(&self) -> (Range<usize>, Range<usize>) {
-        let (first, second) = (0..self.split, self.split..self.features);
-        if self.condition_on_first {
-            (first, second)
+    /// Where the transformed lines stand, if one behind the other.
+    fn block(&self) -> Option<std::ops::Range<usize>> {
+        let (&first, &last) = (self.moved.first()?, self.moved.last()?);
+        (last - first + 1 == self.moved.len()).then_some(first..last + 1)
+    }
+
+    /// Runs `apply` on the transformed lines of a panel, in place or through `buffer`.
+    fn on_moved(&self, panel: &mut [Line], buffer: &mut [Line], apply: impl FnOnce(&mut [Line])) {
+        if let Some(block) = self.block() {
+            return apply(&mut panel[block]);
+        }
+        for (line, &from) in buffer.iter_mut().zip(&self.moved) {
+            *line = panel[from];
+        }
+        apply(buffer);
+        for (line, &to) in buffer.iter().zip(&self.moved) {
+            panel[to] = *line;
+        }
+    }
+
+    /// Lines of the buffer of [`Self::on_moved`].
+    fn buffer(&self) -> usize {
+        if self.block().is_some() {
+            0
         } else {
-            (second, first)
+            self.moved.len()
         }
     }
 }
 
-// `kept` holds: the clamped conditioner inputs, e^log_scale, then what the net keeps, whose last part (the
-// outputs: shift and raw scale, panel by panel) the coupling reuses as `Kernels::affine` says.
-impl TileTransform for TileAffine {
+// `kept` holds: the clamped conditioner inputs, what the map keeps, the buffer, then what the net keeps, whose last part
+// (the outputs) the map reuses.
+impl TileTransform for TileCoupling {
     fn parameters(&self) -> usize {
         self.net.parameters()
     }
     fn kept(&self) -> usize {
-        self.features * PANELS + self.net.kept()
+        let moved = self.moved.len();
+        (self.given.len() + self.map.kept(moved)) * PANELS + self.buffer() + self.net.kept()
     }
     fn scratch(&self) -> usize {
         self.net.scratch()
     }
     fn initialize(&self, parameters: &mut [Line], random: &mut Random) {
-        self.net.initialize(parameters, random);
+        self.net.initialize(parameters, random, &self.map.identity(self.moved.len()));
     }
 
     fn export(&self, parameters: &[Line]) -> flow::Transform {
-        flow::Transform::AffineCoupling(flow::AffineCoupling {
-            split: self.split,
-            condition_on_first: self.condition_on_first,
-            clamp: self.clamp,
+        flow::Transform::Coupling(flow::Coupling {
+            mask: self.mask.clone(),
+            map: self.map.export(),
             input_limit: self.input_limit,
             conditioner: self.net.export(parameters),
         })
@@ -78,20 +101,28 @@ impl TileTransform for TileAffine {
         log_det: &mut [Line; PANELS],
         kept: &mut [Line],
     ) {
-        let (given, moved) = self.parts();
-        let (inputs, rest) = kept.split_at_mut(given.len() * PANELS);
-        let (scale, net) = rest.split_at_mut(moved.len() * PANELS);
-        for (values, inputs) in values.chunks_exact(self.features).zip(inputs.chunks_exact_mut(given.len())) {
-            k.clamp(&values[given.clone()], self.input_limit, inputs);
+        let (given, moved) = (self.given.len(), self.moved.len());
+        let (inputs, rest) = kept.split_at_mut(given * PANELS);
+        let (own, rest) = rest.split_at_mut(self.map.kept(moved) * PANELS);
+        let (buffer, net) = rest.split_at_mut(self.buffer());
+        for (values, inputs) in values.chunks_exact(self.stride).zip(inputs.chunks_exact_mut(given)) {
+            // Runs of neighbours in one call: a half mask is one run.
+            let mut at = 0;
+            while at < given {
+                let from = self.given[at];
+                let run = (1..given - at).take_while(|i| self.given[at + i] == from + i).count() + 1;
+                k.clamp(&values[from..from + run], self.input_limit, &mut inputs[at..at + run]);
+                at += run;
+            }
         }
         self.net.forward(k, parameters, inputs, net);
-        let outputs = net[self.net.outputs_at()..].chunks_exact_mut(2 * moved.len());
-        let panels = values.chunks_exact_mut(self.features).zip(outputs);
-        for ((values, outputs), (scale, log_det)) in
-            panels.zip(scale.chunks_exact_mut(moved.len()).zip(log_det))
-        {
-            let (shift, raw) = outputs.split_at_mut(moved.len());
-            k.affine(self.clamp, &mut values[moved.clone()], shift, raw, scale, log_det);
+        let width = self.map.outputs(moved);
+        let mut outputs = net[self.net.outputs_at()..].chunks_exact_mut(width);
+        let kept_width = self.map.kept(moved);
+        for (p, (values, log_det)) in values.chunks_exact_mut(self.stride).zip(log_det).enumerate() {
+            let Some(outputs) = outputs.next() else { break };
+            let own = &mut own[p * kept_width..][..kept_width];
+            self.on_moved(values, buffer, |x| self.map.forward(k, x, outputs, own, log_det));
         }
     }
 
@@ -105,19 +136,29 @@ impl TileTransform for TileAffine {
         kept: &mut [Line],
         scratch: &mut [Line],
     ) {
-        let (given, moved) = self.parts();
-        let (inputs, rest) = kept.split_at_mut(given.len() * PANELS);
-        let (scale, net) = rest.split_at_mut(moved.len() * PANELS);
-        let outputs = net[self.net.outputs_at()..].chunks_exact_mut(2 * moved.len());
-        let panels = slope.chunks_exact_mut(self.features).zip(outputs);
-        for ((slope, outputs), (scale, weight)) in panels.zip(scale.chunks_exact(moved.len()).zip(weight)) {
-            let (shift, raw) = outputs.split_at_mut(moved.len());
-            k.affine_gradient(&mut slope[moved.clone()], shift, raw, scale, weight);
+        let (given, moved) = (self.given.len(), self.moved.len());
+        let (inputs, rest) = kept.split_at_mut(given * PANELS);
+        let (own, rest) = rest.split_at_mut(self.map.kept(moved) * PANELS);
+        let (buffer, net) = rest.split_at_mut(self.buffer());
+        let width = self.map.outputs(moved);
+        let mut outputs = net[self.net.outputs_at()..].chunks_exact_mut(width);
+        let kept_width = self.map.kept(moved);
+        for (p, (slope, weight)) in slope.chunks_exact_mut(self.stride).zip(weight).enumerate() {
+            let Some(outputs) = outputs.next() else { break };
+            let own = &mut own[p * kept_width..][..kept_width];
+            self.on_moved(slope, buffer, |g| self.map.backward(k, g, outputs, own, weight));
         }
         let to_inputs = self.net.backward(k, (parameters, gradient), inputs, net, scratch);
-        let panels = inputs.chunks_exact(given.len()).zip(to_inputs.chunks_exact(given.len()));
-        for ((inputs, to_inputs), slope) in panels.zip(slope.chunks_exact_mut(self.features)) {
-            k.clamp_gradient(inputs, self.input_limit, to_inputs, &mut slope[given.clone()]);
+        let panels = inputs.chunks_exact(given).zip(to_inputs.chunks_exact(given));
+        for ((inputs, to_inputs), slope) in panels.zip(slope.chunks_exact_mut(self.stride)) {
+            let mut at = 0;
+            while at < given {
+                let to = self.given[at];
+                let run = (1..given - at).take_while(|i| self.given[at + i] == to + i).count() + 1;
+                let (seen, g) = (&inputs[at..at + run], &to_inputs[at..at + run]);
+                k.clamp_gradient(seen, self.input_limit, g, &mut slope[to..to + run]);
+                at += run;
+            }
         }
     }
 }

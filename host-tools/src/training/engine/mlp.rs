@@ -1,8 +1,9 @@
 //! A multi-layer perceptron on a tile: ReLU after every layer but the last.
 
+use super::conditioner::TileConditioner;
 use super::kernels::{DenseRef, Kernels, Shape, PANELS, TILE};
 use super::lanes::{floats, Line, LINE};
-use crate::flow::{Dense, Mlp};
+use crate::flow::{Activation, Conditioner, Dense, Mlp};
 use crate::training::random::Random;
 
 /// Shape of a perceptron and where its parts lie.
@@ -27,23 +28,38 @@ impl TileMlp {
         (shape.outputs * shape.stride(), shape.outputs.div_ceil(LINE))
     }
 
+    fn split<'a>(&self, parameters: &'a [Line]) -> Vec<DenseRef<'a>> {
+        let mut rest = parameters;
+        self.layers
+            .iter()
+            .map(|&shape| {
+                let (weights, tail) = rest.split_at(Self::lines(shape).0);
+                let (bias, tail) = tail.split_at(Self::lines(shape).1);
+                rest = tail;
+                DenseRef { shape, weights, bias }
+            })
+            .collect()
+    }
+}
+
+impl TileConditioner for TileMlp {
     /// Lines of parameters: per layer the padded rows of `W`, then `b`.
-    pub(crate) fn parameters(&self) -> usize {
+    fn parameters(&self) -> usize {
         self.layers.iter().map(|&s| Self::lines(s)).map(|(w, b)| w + b).sum()
     }
 
     /// Lines kept per tile: every layer's outputs.
-    pub(crate) fn kept(&self) -> usize {
+    fn kept(&self) -> usize {
         self.layers.iter().map(|s| s.outputs * PANELS).sum()
     }
 
     /// Where in `kept` the outputs of the last layer begin.
-    pub(crate) fn outputs_at(&self) -> usize {
+    fn outputs_at(&self) -> usize {
         self.kept() - self.layers.last().map_or(0, |s| s.outputs * PANELS)
     }
 
     /// Lines of scratch that [`Self::backward`] needs.
-    pub(crate) fn scratch(&self) -> usize {
+    fn scratch(&self) -> usize {
         let widest = self.layers.iter().map(|s| s.inputs.max(s.outputs)).max().unwrap_or(0);
         let turned = self.layers.iter().map(|s| s.stride() * TILE).max().unwrap_or(0);
         2 * widest * PANELS + turned
@@ -51,7 +67,7 @@ impl TileMlp {
 
     /// He-uniform weights (He et al. 2015), zero biases; the last layer all zero, so that the transform
     /// starts as the identity.
-    pub(crate) fn initialize(&self, parameters: &mut [Line], random: &mut Random) {
+    fn initialize(&self, parameters: &mut [Line], random: &mut Random, outputs: &[f32]) {
         let mut rest = parameters;
         for (i, &shape) in self.layers.iter().enumerate() {
             let (weights, tail) = rest.split_at_mut(Self::lines(shape).0);
@@ -66,25 +82,17 @@ impl TileMlp {
                     }
                 }
             }
+            if i + 1 == self.layers.len() {
+                for (o, &output) in outputs.iter().enumerate() {
+                    bias[o / LINE].0[o % LINE] = output;
+                }
+            }
             rest = tail;
         }
     }
 
-    fn split<'a>(&self, parameters: &'a [Line]) -> Vec<DenseRef<'a>> {
-        let mut rest = parameters;
-        self.layers
-            .iter()
-            .map(|&shape| {
-                let (weights, tail) = rest.split_at(Self::lines(shape).0);
-                let (bias, tail) = tail.split_at(Self::lines(shape).1);
-                rest = tail;
-                DenseRef { shape, weights, bias }
-            })
-            .collect()
-    }
-
     /// The parameters without padding.
-    pub(crate) fn export(&self, parameters: &[Line]) -> Mlp {
+    fn export(&self, parameters: &[Line]) -> Conditioner {
         let dense = |DenseRef { shape, weights, bias }| Dense {
             inputs: shape.inputs,
             outputs: shape.outputs,
@@ -95,11 +103,12 @@ impl TileMlp {
                 .collect(),
             bias: floats(bias)[..shape.outputs].to_vec(),
         };
-        Mlp { layers: self.split(parameters).into_iter().map(dense).collect() }
+        let layers = self.split(parameters).into_iter().map(dense).collect();
+        Conditioner::Mlp(Mlp { activation: Activation::Relu, layers })
     }
 
     /// Runs `x` (`PANELS * inputs` lines) through the net; every layer's outputs go to `kept`.
-    pub(crate) fn forward(&self, k: &dyn Kernels, parameters: &[Line], x: &[Line], kept: &mut [Line]) {
+    fn forward(&self, k: &dyn Kernels, parameters: &[Line], x: &[Line], kept: &mut [Line]) {
         let (mut rest_p, mut rest_k, mut x) = (parameters, kept, x);
         for (i, &shape) in self.layers.iter().enumerate() {
             let (weights, tail) = rest_p.split_at(Self::lines(shape).0);
@@ -114,15 +123,16 @@ impl TileMlp {
 
     /// From the gradient of the outputs, which has replaced them in `kept`, to the gradient of the
     /// parameters (added to `gradient`) and of `x` (returned, in `scratch`).
-    pub(crate) fn backward<'s>(
+    fn backward<'s>(
         &self,
         k: &dyn Kernels,
         (parameters, gradient): (&[Line], &mut [Line]),
         x: &[Line],
-        kept: &[Line],
+        kept: &mut [Line],
         scratch: &'s mut [Line],
     ) -> &'s [Line] {
         let widest = self.layers.iter().map(|s| s.inputs.max(s.outputs)).max().unwrap_or(0) * PANELS;
+        let kept = &*kept;
         let (mut next, tail) = scratch.split_at_mut(widest);
         let (mut delta, turned) = tail.split_at_mut(widest);
         let mut parameters_end = self.parameters();

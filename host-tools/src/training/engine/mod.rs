@@ -4,9 +4,13 @@
 //! and what the backward pass needs stays in the nearest caches. Gradients of tiles are added in the
 //! order of the tiles whatever the number of threads, so results do not depend on it, bit for bit.
 
+mod affine;
+mod bases;
+mod conditioner;
 mod coupling;
 mod kernels;
 mod lanes;
+mod map;
 mod matrix;
 mod mlp;
 mod permutation;
@@ -15,9 +19,14 @@ mod soft_tail;
 mod tests;
 mod transform;
 
-pub(crate) use coupling::TileAffine;
+pub(crate) use affine::TileAffine;
+pub(crate) use bases::{TileBase, TileStandardNormal};
+pub(crate) use conditioner::TileConditioner;
+pub(crate) use coupling::TileCoupling;
 pub(crate) use kernels::{split_mix, AdamStep, Kernels, TILE};
 pub(crate) use lanes::Line;
+pub(crate) use map::TileMap;
+pub(crate) use mlp::TileMlp;
 pub(crate) use permutation::TilePermutation;
 pub(crate) use soft_tail::TileSoftTail;
 pub(crate) use transform::TileTransform;
@@ -28,10 +37,14 @@ use kernels::PANELS;
 use lanes::LINE;
 use rayon::prelude::*;
 
-/// A chain of trainable transforms and a standard normal base, on tiles.
+/// A chain of trainable transforms and a base, on tiles.
+///
+/// A panel of a tile has a line per input: the features, then the context, which no transform changes.
 pub(crate) struct Engine {
     features: usize,
+    contexts: usize,
     transforms: Vec<Box<dyn TileTransform>>,
+    base: Box<dyn TileBase>,
     kernels: Box<dyn Kernels>,
 }
 
@@ -61,18 +74,33 @@ pub(crate) struct Rows<'a> {
 }
 
 impl Engine {
-    /// A chain over `features` inputs with the widest lanes of this processor.
-    pub(crate) fn new(features: usize, transforms: Vec<Box<dyn TileTransform>>) -> Self {
-        Self::with_kernels(features, transforms, kernels::best())
+    /// A chain over features and context inputs, with the widest lanes of this processor.
+    pub(crate) fn new(
+        inputs: (usize, usize),
+        transforms: Vec<Box<dyn TileTransform>>,
+        base: Box<dyn TileBase>,
+    ) -> Self {
+        Self::with_kernels(inputs, transforms, base, kernels::best())
     }
 
     /// The same on given kernels.
     fn with_kernels(
-        features: usize,
+        (features, contexts): (usize, usize),
         transforms: Vec<Box<dyn TileTransform>>,
+        base: Box<dyn TileBase>,
         kernels: Box<dyn Kernels>,
     ) -> Self {
-        Self { features, transforms, kernels }
+        Self { features, contexts, transforms, base, kernels }
+    }
+
+    /// Number of features.
+    pub(crate) fn features(&self) -> usize {
+        self.features
+    }
+
+    /// Lines in a panel.
+    fn stride(&self) -> usize {
+        self.features + self.contexts
     }
 
     /// The kernels in use.
@@ -80,12 +108,16 @@ impl Engine {
         self.kernels.as_ref()
     }
 
-    /// Lines of parameters of the whole chain.
+    /// Lines of parameters of the whole chain and of the base behind it.
     pub(crate) fn parameters(&self) -> usize {
+        self.chain_parameters() + self.base.parameters()
+    }
+
+    fn chain_parameters(&self) -> usize {
         self.transforms.iter().map(|t| t.parameters()).sum()
     }
 
-    /// Fresh parameters.
+    /// Fresh parameters, before [`Self::fit`].
     pub(crate) fn initialize(&self, random: &mut Random) -> Vec<Line> {
         let mut parameters = vec![Line::ZERO; self.parameters()];
         let mut rest = parameters.as_mut_slice();
@@ -95,6 +127,45 @@ impl Engine {
             rest = tail;
         }
         parameters
+    }
+
+    /// Takes from data the starting values of what wants them: transforms in order, then the base. `rows` of
+    /// `data` are what the chain is trained on.
+    pub(crate) fn fit(&self, parameters: &mut [Line], data: &[Line], rows: &[usize], random: &mut Random) {
+        let few: Vec<usize> = rows.iter().copied().step_by(rows.len().div_ceil(MOST_FITTED).max(1)).collect();
+        let mut at = 0;
+        for (index, t) in self.transforms.iter().enumerate() {
+            let end = at + t.parameters();
+            if t.wants_data() {
+                let values = self.values_behind(index, parameters, data, &few);
+                t.fit(&mut parameters[at..end], &values, random);
+            }
+            at = end;
+        }
+        if self.base.parameters() > 0 {
+            let values = self.values_behind(self.transforms.len(), parameters, data, rows);
+            self.base.fit(&mut parameters[at..], &values, random);
+        }
+    }
+
+    /// The features' values behind the first `count` transforms, row-major.
+    fn values_behind(&self, count: usize, parameters: &[Line], data: &[Line], rows: &[usize]) -> Vec<f32> {
+        let mut workspace = self.workspace();
+        let mut out = Vec::with_capacity(rows.len() * self.features);
+        for tile in rows.chunks(TILE) {
+            self.kernels.gather(data, self.stride(), tile, &mut workspace.values);
+            self.forward(parameters, &mut workspace, count);
+            for i in 0..tile.len() {
+                let panel = &workspace.values[i / LINE * self.stride()..][..self.features];
+                out.extend(panel.iter().map(|line| line.0[i % LINE]));
+            }
+        }
+        out
+    }
+
+    /// The base with these parameters.
+    pub(crate) fn export_base(&self, parameters: &[Line]) -> flow::Base {
+        self.base.export(&parameters[self.chain_parameters()..])
     }
 
     /// The chain with these parameters.
@@ -113,9 +184,9 @@ impl Engine {
     /// Memory for one tile.
     pub(crate) fn workspace(&self) -> Workspace {
         let kept = self.transforms.iter().map(|t| t.kept()).sum();
-        let scratch = self.transforms.iter().map(|t| t.scratch()).max().unwrap_or(0);
+        let scratch = self.transforms.iter().map(|t| t.scratch()).max().unwrap_or(0).max(self.base.scratch());
         Workspace {
-            values: vec![Line::ZERO; PANELS * self.features],
+            values: vec![Line::ZERO; PANELS * self.stride()],
             kept: vec![Line::ZERO; kept],
             scratch: vec![Line::ZERO; scratch],
         }
@@ -169,23 +240,26 @@ impl Engine {
         gradient: &mut [Line],
     ) -> f64 {
         let k = self.kernels.as_ref();
-        k.gather(rows.data, self.features, tile, &mut workspace.values);
+        k.gather(rows.data, self.stride(), tile, &mut workspace.values);
         if rows.noise > 0.0 {
-            k.noise(&mut workspace.values, rows.noise, split_mix(rows.seed ^ ((index as u64) << 48)));
+            self.add_noise(&mut workspace.values, rows, index);
         }
-        let log_det = self.forward(parameters, workspace);
+        let log_det = self.forward(parameters, workspace, self.transforms.len());
         let Workspace { values, kept, scratch } = workspace;
+        let (chain, base) = parameters.split_at(self.chain_parameters());
+        let (chain_gradient, base_gradient) = gradient.split_at_mut(chain.len());
         let mut loss = 0.0;
         let mut weights = [Line::ZERO; PANELS];
-        for (p, values) in values.chunks_exact_mut(self.features).enumerate() {
+        for (p, values) in values.chunks_exact_mut(self.stride()).enumerate() {
             let live = tile.len().saturating_sub(p * LINE).min(LINE);
             weights[p].0[..live].fill(weight);
-            let half = k.base(values, &weights[p]);
+            let z = &mut values[..self.features];
+            let own = self.base.gradient(k, (base, &mut *base_gradient), z, &weights[p], scratch);
             for i in 0..live {
-                loss += f64::from(half.0[i]) - f64::from(log_det[p].0[i]);
+                loss += f64::from(own.0[i]) - f64::from(log_det[p].0[i]);
             }
         }
-        let mut parameters_end = parameters.len();
+        let mut parameters_end = chain.len();
         let mut kept_end = kept.len();
         for t in self.transforms.iter().rev() {
             let own = parameters_end - t.parameters()..parameters_end;
@@ -194,22 +268,35 @@ impl Engine {
             kept_end = kept_own.start;
             t.backward(
                 k,
-                &parameters[own.clone()],
-                &mut gradient[own],
+                &chain[own.clone()],
+                &mut chain_gradient[own],
                 values,
                 &weights,
                 &mut kept[kept_own],
                 scratch,
             );
         }
-        loss + tile.len() as f64 * half_log_two_pi(self.features)
+        loss + tile.len() as f64 * self.base.constant()
     }
 
-    fn forward(&self, parameters: &[Line], workspace: &mut Workspace) -> [Line; PANELS] {
+    /// Noise on the features, none on the context.
+    fn add_noise(&self, values: &mut [Line], rows: Rows<'_>, index: usize) {
+        let seed = split_mix(rows.seed ^ ((index as u64) << 48));
+        if self.contexts == 0 {
+            return self.kernels.noise(values, rows.noise, seed);
+        }
+        for (p, values) in values.chunks_exact_mut(self.stride()).enumerate() {
+            let seed = split_mix(seed ^ p as u64);
+            self.kernels.noise(&mut values[..self.features], rows.noise, seed);
+        }
+    }
+
+    /// The first `count` transforms.
+    fn forward(&self, parameters: &[Line], workspace: &mut Workspace, count: usize) -> [Line; PANELS] {
         let Workspace { values, kept, .. } = workspace;
         let mut log_det = [Line::ZERO; PANELS];
         let (mut rest, mut kept) = (parameters, kept.as_mut_slice());
-        for t in &self.transforms {
+        for t in &self.transforms[..count] {
             let (own, tail) = rest.split_at(t.parameters());
             let (kept_own, kept_tail) = kept.split_at_mut(t.kept());
             t.forward(self.kernels.as_ref(), own, values, &mut log_det, kept_own);
@@ -227,21 +314,25 @@ impl Engine {
         rows: &[usize],
     ) -> Vec<f64> {
         let mut out = Vec::with_capacity(rows.len());
+        let base = &parameters[self.chain_parameters()..];
         for tile in rows.chunks(TILE) {
-            self.kernels.gather(data, self.features, tile, &mut workspace.values);
-            let log_det = self.forward(parameters, workspace);
-            for (p, values) in workspace.values.chunks_exact_mut(self.features).enumerate() {
-                let half = self.kernels.base(values, &Line::ZERO);
+            self.kernels.gather(data, self.stride(), tile, &mut workspace.values);
+            let log_det = self.forward(parameters, workspace, self.transforms.len());
+            let Workspace { values, scratch, .. } = workspace;
+            for (p, values) in values.chunks_exact_mut(self.stride()).enumerate() {
+                let loss = self.base.loss(self.kernels(), base, &mut values[..self.features], scratch);
                 let live = tile.len().saturating_sub(p * LINE).min(LINE);
                 for i in 0..live {
-                    let z = f64::from(log_det[p].0[i]) - f64::from(half.0[i]);
-                    out.push(z - half_log_two_pi(self.features));
+                    out.push(f64::from(log_det[p].0[i]) - f64::from(loss.0[i]) - self.base.constant());
                 }
             }
         }
         out
     }
 }
+
+/// Rows that data-dependent starting values of transforms are taken from, spread over all.
+const MOST_FITTED: usize = 4096;
 
 /// Row-major values as the engine reads them: every row padded to whole lines.
 pub(crate) fn padded(values: &[f32], features: usize) -> Vec<Line> {
@@ -251,9 +342,4 @@ pub(crate) fn padded(values: &[f32], features: usize) -> Vec<Line> {
         line
     };
     values.chunks_exact(features).flat_map(|row| row.chunks(LINE).map(pad)).collect()
-}
-
-/// Minus the log of the standard normal's density at zero, in nats.
-fn half_log_two_pi(features: usize) -> f64 {
-    0.5 * features as f64 * (2.0 * std::f64::consts::PI).ln()
 }

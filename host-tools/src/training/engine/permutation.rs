@@ -9,12 +9,13 @@ use crate::training::random::Random;
 /// `z[i] = x[order[i]]`.
 pub(crate) struct TilePermutation {
     order: Vec<usize>,
+    stride: usize,
 }
 
 impl TilePermutation {
-    /// `order` holds each index once.
-    pub(crate) fn new(order: Vec<usize>) -> Self {
-        Self { order }
+    /// `order` holds each index of the active features once; panels have `stride` lines.
+    pub(crate) fn new(order: Vec<usize>, stride: usize) -> Self {
+        Self { order, stride }
     }
 }
 
@@ -42,8 +43,8 @@ impl TileTransform for TilePermutation {
         _: &mut [Line; PANELS],
         kept: &mut [Line],
     ) {
-        for values in values.chunks_exact_mut(self.order.len()) {
-            kept.copy_from_slice(values);
+        for values in values.chunks_exact_mut(self.stride) {
+            kept.copy_from_slice(&values[..self.order.len()]);
             for (z, &from) in values.iter_mut().zip(&self.order) {
                 *z = kept[from];
             }
@@ -61,8 +62,8 @@ impl TileTransform for TilePermutation {
         scratch: &mut [Line],
     ) {
         let scratch = &mut scratch[..self.order.len()];
-        for slope in slope.chunks_exact_mut(self.order.len()) {
-            scratch.copy_from_slice(slope);
+        for slope in slope.chunks_exact_mut(self.stride) {
+            scratch.copy_from_slice(&slope[..self.order.len()]);
             for (g, &from) in scratch.iter().zip(&self.order) {
                 slope[from] = *g;
             }

@@ -8,14 +8,15 @@ use crate::training::random::Random;
 
 /// The map that [`flow::SoftTail`] documents.
 pub(crate) struct TileSoftTail {
-    features: usize,
+    active: usize,
+    stride: usize,
     knee: f32,
 }
 
 impl TileSoftTail {
-    /// `knee` positive.
-    pub(crate) fn new(features: usize, knee: f32) -> Self {
-        Self { features, knee }
+    /// Over the first `active` lines of panels of `stride`; `knee` positive.
+    pub(crate) fn new(active: usize, stride: usize, knee: f32) -> Self {
+        Self { active, stride, knee }
     }
 }
 
@@ -25,7 +26,7 @@ impl TileTransform for TileSoftTail {
         0
     }
     fn kept(&self) -> usize {
-        self.features * PANELS
+        self.active * PANELS
     }
     fn scratch(&self) -> usize {
         0
@@ -44,8 +45,10 @@ impl TileTransform for TileSoftTail {
         log_det: &mut [Line; PANELS],
         kept: &mut [Line],
     ) {
-        kept.copy_from_slice(values);
-        for (values, log_det) in values.chunks_exact_mut(self.features).zip(log_det) {
+        let panels = values.chunks_exact_mut(self.stride).zip(kept.chunks_exact_mut(self.active));
+        for ((values, kept), log_det) in panels.zip(log_det) {
+            let values = &mut values[..self.active];
+            kept.copy_from_slice(values);
             k.soft_tail(self.knee, values, log_det);
         }
     }
@@ -60,9 +63,9 @@ impl TileTransform for TileSoftTail {
         kept: &mut [Line],
         _: &mut [Line],
     ) {
-        let panels = slope.chunks_exact_mut(self.features).zip(kept.chunks_exact(self.features));
+        let panels = slope.chunks_exact_mut(self.stride).zip(kept.chunks_exact(self.active));
         for ((slope, kept), weight) in panels.zip(weight) {
-            k.soft_tail_gradient(self.knee, kept, weight, slope);
+            k.soft_tail_gradient(self.knee, kept, weight, &mut slope[..self.active]);
         }
     }
 }

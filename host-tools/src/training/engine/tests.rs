@@ -2,7 +2,7 @@
 
 use super::lanes::{Lanes, Portable};
 use super::*;
-use crate::flow::{Flow, Reference, Transform};
+use crate::flow::{Flow, Mask, Reference, Transform};
 
 /// Couplings, permutations and a soft tail, of awkward shapes.
 fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engine {
@@ -12,17 +12,21 @@ fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engin
     } else {
         (0..features).rev().collect()
     };
-    let bounds = (1.3, 1.8);
     let split = features.div_ceil(3);
+    let coupling = |mask: Mask, (clamp, limit): (f32, f32)| -> Box<dyn TileTransform> {
+        let net = TileMlp::new(mask.given().len(), hidden, 2 * mask.moved().len());
+        Box::new(TileCoupling::new((features, 0), mask, limit, Box::new(TileAffine { clamp }), Box::new(net)))
+    };
     Engine::with_kernels(
-        features,
+        (features, 0),
         vec![
-            Box::new(TileAffine::new(features, features / 2, true, bounds, hidden)),
-            Box::new(TileAffine::new(features, split, false, bounds, hidden)),
-            Box::new(TilePermutation::new(permutation)),
-            Box::new(TileAffine::new(features, split, true, (0.4, 0.9), hidden)),
-            Box::new(TileSoftTail::new(features, 1.1)),
+            coupling(Mask::half(features, true), (1.3, 1.8)),
+            coupling(Mask::split(features, split, false), (1.3, 1.8)),
+            Box::new(TilePermutation::new(permutation, features)),
+            coupling(Mask::alternating(features, true), (0.4, 0.9)),
+            Box::new(TileSoftTail::new(features, features, 1.1)),
         ],
+        Box::new(TileStandardNormal(features)),
         kernels,
     )
 }
@@ -34,8 +38,8 @@ fn parameters(engine: &Engine, random: &mut Random) -> Vec<Line> {
     let flow = engine.export(&parameters);
     let mut at = 0;
     for transform in &flow {
-        let Transform::AffineCoupling(c) = transform else { continue };
-        for dense in &c.conditioner.layers {
+        let Transform::Coupling(c) = transform else { continue };
+        for dense in c.conditioner.dense_layers() {
             let stride = dense.inputs.div_ceil(LINE);
             for o in 0..dense.outputs {
                 for i in 0..dense.inputs {
@@ -98,7 +102,12 @@ fn loss_and_gradient(
 }
 
 fn flow(engine: &Engine, parameters: &[Line]) -> Flow {
-    Flow { features: engine.features, transforms: engine.export(parameters) }
+    Flow {
+        features: engine.features,
+        contexts: engine.contexts,
+        transforms: engine.export(parameters),
+        base: engine.export_base(parameters),
+    }
 }
 
 fn reference_loss(reference: &Reference, values: &[f32], features: usize) -> f64 {

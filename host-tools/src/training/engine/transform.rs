@@ -7,7 +7,8 @@ use crate::training::random::Random;
 
 /// An invertible transform in the density direction, with its gradient.
 ///
-/// A tile of `d` features is `PANELS * d` lines: panel by panel, a line per feature.
+/// A tile is panel by panel a line per input: `stride` lines, the features and then the context. A transform
+/// works on the first lines of each panel, as many as features are active, and never changes the context.
 pub(crate) trait TileTransform: Send + Sync {
     /// Lines of trained parameters.
     fn parameters(&self) -> usize;
@@ -20,6 +21,14 @@ pub(crate) trait TileTransform: Send + Sync {
 
     /// Starting values of the parameters.
     fn initialize(&self, parameters: &mut [Line], random: &mut Random);
+
+    /// Whether [`Self::fit`] is to be called.
+    fn wants_data(&self) -> bool {
+        false
+    }
+
+    /// Starting values from the values that reach the transform: row-major, one column per feature of the flow.
+    fn fit(&self, _parameters: &mut [Line], _values: &[f32], _random: &mut Random) {}
 
     /// The trained transform, its parameters (or, for tests, their gradients) unpadded.
     fn export(&self, parameters: &[Line]) -> flow::Transform;

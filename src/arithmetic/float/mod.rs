@@ -1,8 +1,8 @@
 //! The f32 arithmetic: exp, tanh and log from the `libm` crate on every target, no fused
 //! multiply-add, a fixed order of summation, and therefore the same bits on host and device.
 
-use super::dense::{Dense, Encoding};
-use super::{Arithmetic, READING_LIMIT};
+use crate::arithmetic::dense::{Dense, Encoding};
+use crate::arithmetic::{dense, Arithmetic, READING_LIMIT};
 use crate::{Error, Part};
 use core::marker::PhantomData;
 
@@ -72,6 +72,7 @@ impl<E: Elementary> Arithmetic for Float<E> {
     type Log = f32;
     type Activation = f32;
 
+    const ZERO: f32 = 0.0;
     const ZERO_LOG: f32 = 0.0;
     /// mean, 1 / std, std.
     const STANDARDIZER_WORDS: usize = 3;
@@ -86,6 +87,26 @@ impl<E: Elementary> Arithmetic for Float<E> {
 
     fn is_positive(value: f32) -> bool {
         value > 0.0
+    }
+
+    fn to_f32(value: f32) -> f32 {
+        value
+    }
+
+    fn from_f32(x: f32) -> f32 {
+        if x.is_nan() {
+            0.0
+        } else {
+            x.clamp(-READING_LIMIT, READING_LIMIT)
+        }
+    }
+
+    fn add_values(a: f32, b: f32) -> f32 {
+        a + b
+    }
+
+    fn subtract(a: f32, b: f32) -> f32 {
+        a - b
     }
 
     fn standardize(reading: f32, parameters: &[u32]) -> Option<f32> {
@@ -207,8 +228,12 @@ impl<E: Elementary> Arithmetic for Float<E> {
         limit > 0.0 && limit <= READING_LIMIT && shift == 0
     }
 
+    fn relu_is_live(activation: f32) -> bool {
+        activation > 0.0
+    }
+
     fn dense_hidden(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
-        super::dense::f32_rows4(layer, input, output)?;
+        dense::f32_rows4(layer, input, output)?;
         for y in output.get_mut(..layer.padded_outputs())? {
             // NaN-free by the checks, so that plain comparison is ReLU.
             if *y < 0.0 {
@@ -219,7 +244,7 @@ impl<E: Elementary> Arithmetic for Float<E> {
     }
 
     fn dense_output(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
-        super::dense::f32_rows4(layer, input, output)
+        dense::f32_rows4(layer, input, output)
     }
 
     fn check_dense(layer: &Dense<'_>) -> Result<(), Error> {

@@ -8,7 +8,15 @@
 //! activations) is `PANELS * n` lines, panel by panel. Weights are `outputs` rows of `stride` lines, padded
 //! with zeros.
 
-use super::lanes::{exp, ln_1p, tanh, Lanes, Line, LINE};
+mod affine;
+mod base;
+mod soft_tail;
+
+pub(crate) use affine::AffineKernels;
+pub(crate) use base::BaseKernels;
+pub(crate) use soft_tail::SoftTailKernels;
+
+use super::lanes::{Lanes, Line, LINE};
 use super::matrix::{dense_block, for_row_blocks, input_block, weight_block};
 pub(crate) use super::matrix::{DenseRef, Shape};
 
@@ -34,8 +42,8 @@ pub(crate) struct AdamStep {
     pub(crate) keep: f32,
 }
 
-/// The kernels of one lane type.
-pub(crate) trait Kernels: Send + Sync {
+/// The kernels of one lane type; those of a topic stand in a file and a trait of their own.
+pub(crate) trait Kernels: AffineKernels + SoftTailKernels + BaseKernels {
     /// Name of the lane type.
     fn name(&self) -> &'static str;
 
@@ -67,40 +75,6 @@ pub(crate) trait Kernels: Send + Sync {
     /// `to += g` where `|clamped| < limit`: the gradient of `clamp`.
     fn clamp_gradient(&self, clamped: &[Line], limit: f32, g: &[Line], to: &mut [Line]);
 
-    /// One panel of an affine coupling. On entry `shift` and `raw` are the conditioner's outputs; on return
-    /// `x` is z, `shift` holds `x e^s`, `raw` holds `tanh(raw / clamp)`, `scale` holds `e^s`.
-    fn affine(
-        &self,
-        clamp: f32,
-        x: &mut [Line],
-        shift: &mut [Line],
-        raw: &mut [Line],
-        scale: &mut [Line],
-        log_det: &mut Line,
-    );
-
-    /// Its gradient: `g` goes from d/dz to d/dx; `shift` and `raw` become the gradients of the
-    /// conditioner's outputs. `weight` is each sample's share of the loss.
-    fn affine_gradient(
-        &self,
-        g: &mut [Line],
-        shift: &mut [Line],
-        raw: &mut [Line],
-        scale: &[Line],
-        weight: &Line,
-    );
-
-    /// One panel of the soft tail: `x` becomes its image, `log_det` is added to.
-    fn soft_tail(&self, knee: f32, x: &mut [Line], log_det: &mut Line);
-
-    /// Its gradient: `g` goes from that of the images to that of the inputs `x`. `weight` is each sample's
-    /// share of the loss.
-    fn soft_tail_gradient(&self, knee: f32, x: &[Line], weight: &Line, g: &mut [Line]);
-
-    /// One panel of the standard normal base: returns `|z|^2 / 2` per sample and turns `z` into
-    /// the gradient `weight * z`.
-    fn base(&self, z: &mut [Line], weight: &Line) -> Line;
-
     /// Adds noise of standard deviation `size` to every value: sums of four uniform numbers, from `seed`.
     fn noise(&self, values: &mut [Line], size: f32, seed: u64);
 
@@ -127,16 +101,6 @@ fn sum_line(line: &Line) -> f32 {
         }
     }
     v[0]
-}
-
-/// Whether a value of the line lies beyond the knee: few lines have one, and the others need no logarithm.
-#[inline(always)]
-fn any_beyond(line: &Line, knee: f32) -> bool {
-    let mut any = false;
-    for v in line.0 {
-        any |= v.abs() > knee;
-    }
-    any
 }
 
 impl<L: Lanes> Kernels for L {
@@ -291,136 +255,6 @@ impl<L: Lanes> Kernels for L {
                 }
             },
         );
-    }
-
-    fn affine(
-        &self,
-        clamp: f32,
-        x: &mut [Line],
-        shift: &mut [Line],
-        raw: &mut [Line],
-        scale: &mut [Line],
-        log_det: &mut Line,
-    ) {
-        let l = *self;
-        l.vectorize(
-            #[inline(always)]
-            || {
-                let inverse = l.splat(1.0 / clamp);
-                for (((x, shift), raw), scale) in x.iter_mut().zip(shift).zip(raw).zip(scale) {
-                    for at in (0..LINE).step_by(L::WIDTH) {
-                        let t = tanh(l, l.mul(l.load(&raw.0[at..]), inverse));
-                        let s = l.mul(t, l.splat(clamp));
-                        let e = exp(l, s);
-                        let y = l.mul(l.load(&x.0[at..]), e);
-                        l.store(l.add(y, l.load(&shift.0[at..])), &mut x.0[at..]);
-                        l.store(y, &mut shift.0[at..]);
-                        l.store(t, &mut raw.0[at..]);
-                        l.store(e, &mut scale.0[at..]);
-                        l.store(l.add(l.load(&log_det.0[at..]), s), &mut log_det.0[at..]);
-                    }
-                }
-            },
-        );
-    }
-
-    fn affine_gradient(
-        &self,
-        g: &mut [Line],
-        shift: &mut [Line],
-        raw: &mut [Line],
-        scale: &[Line],
-        weight: &Line,
-    ) {
-        let l = *self;
-        l.vectorize(
-            #[inline(always)]
-            || {
-                for (((g, shift), raw), scale) in g.iter_mut().zip(shift).zip(raw).zip(scale) {
-                    for at in (0..LINE).step_by(L::WIDTH) {
-                        let gz = l.load(&g.0[at..]);
-                        let y = l.load(&shift.0[at..]);
-                        let t = l.load(&raw.0[at..]);
-                        // d loss / d log_scale = gz * x e^s - weight; the tanh then passes 1 - t^2.
-                        let gs = l.sub(l.mul(gz, y), l.load(&weight.0[at..]));
-                        l.store(l.mul(gs, l.sub(l.splat(1.0), l.mul(t, t))), &mut raw.0[at..]);
-                        l.store(gz, &mut shift.0[at..]);
-                        l.store(l.mul(gz, l.load(&scale.0[at..])), &mut g.0[at..]);
-                    }
-                }
-            },
-        );
-    }
-
-    fn soft_tail(&self, knee: f32, x: &mut [Line], log_det: &mut Line) {
-        let l = *self;
-        l.vectorize(
-            #[inline(always)]
-            || {
-                for x in x {
-                    if !any_beyond(x, knee) {
-                        continue;
-                    }
-                    for at in (0..LINE).step_by(L::WIDTH) {
-                        let v = l.load(&x.0[at..]);
-                        let size = l.max(v, l.sub(l.splat(0.0), v));
-                        let beyond = l.sub(size, l.splat(knee));
-                        let grown = ln_1p(l, l.max(beyond, l.splat(0.0)));
-                        let z = l.add(l.splat(knee), grown);
-                        let z = l.select_gt(v, l.splat(0.0), z, l.sub(l.splat(0.0), z));
-                        l.store(l.select_gt(beyond, l.splat(0.0), z, v), &mut x.0[at..]);
-                        l.store(l.sub(l.load(&log_det.0[at..]), grown), &mut log_det.0[at..]);
-                    }
-                }
-            },
-        );
-    }
-
-    fn soft_tail_gradient(&self, knee: f32, x: &[Line], weight: &Line, g: &mut [Line]) {
-        let l = *self;
-        l.vectorize(
-            #[inline(always)]
-            || {
-                for (x, g) in x.iter().zip(g) {
-                    if !any_beyond(x, knee) {
-                        continue;
-                    }
-                    for at in (0..LINE).step_by(L::WIDTH) {
-                        let zero = l.splat(0.0);
-                        let v = l.load(&x.0[at..]);
-                        let size = l.max(v, l.sub(zero, v));
-                        let beyond = l.max(l.sub(size, l.splat(knee)), zero);
-                        // dz/dx = 1 / (1 + beyond), and d(-log_det)/dx is the same with the sign of x.
-                        let pull = l.load(&weight.0[at..]);
-                        let pull = l.select_gt(v, zero, pull, l.sub(zero, pull));
-                        let pull = l.select_gt(beyond, zero, pull, zero);
-                        let sum = l.add(l.load(&g.0[at..]), pull);
-                        l.store(l.div(sum, l.add(l.splat(1.0), beyond)), &mut g.0[at..]);
-                    }
-                }
-            },
-        );
-    }
-
-    fn base(&self, z: &mut [Line], weight: &Line) -> Line {
-        let l = *self;
-        l.vectorize(
-            #[inline(always)]
-            || {
-                let mut out = Line::ZERO;
-                for at in (0..LINE).step_by(L::WIDTH) {
-                    let mut sum = l.splat(0.0);
-                    let w = l.load(&weight.0[at..]);
-                    for z in z.iter_mut() {
-                        let v = l.load(&z.0[at..]);
-                        sum = l.mul_add(v, v, sum);
-                        l.store(l.mul(v, w), &mut z.0[at..]);
-                    }
-                    l.store(l.mul(sum, l.splat(0.5)), &mut out.0[at..]);
-                }
-                out
-            },
-        )
     }
 
     fn noise(&self, values: &mut [Line], size: f32, seed: u64) {

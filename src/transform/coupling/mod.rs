@@ -1,0 +1,266 @@
+//! Couplings: one part of the vector decides, through a net, how the other is mapped (Dinh et al. 2015,
+//! "NICE"; 2017, "Real NVP"; Durkan et al. 2019, "Neural spline flows").
+//!
+//! The vector is cut at `split` into the conditioning part and the transformed part. The net sees the
+//! conditioning part and the context, saturated at `input_limit`. The map stays invertible, as a
+//! conditioner may be any function of what is left untouched; a far-out reading meets the parameters of
+//! the edge instead of extrapolated ones. What is done to the transformed part is the map's: one file each.
+//!
+//! ```text
+//! word 0   split u16, flags u8 (bit 0: the first part conditions), input_shift u8
+//! word 1   bound: clamp of the log-scale (affine), half-width of the box (spline), 0 (additive)
+//! word 2   input_limit
+//! word 3   conditioner kind u8, layers u8, context inputs u16
+//! word 4   map u8 (0 additive, 1 affine, 2 spline), option u8, parameterization u8, 0;
+//!          absent in blocks of kind 3, which are affine with a tanh clamp
+//! then     the map's further words, and the conditioner's layers
+//! ```
+
+pub mod additive;
+pub mod affine;
+
+use super::Transform;
+use crate::arithmetic::Arithmetic;
+use crate::conditioner::{GradientScratch, Inputs, Needs, Net, Scratch};
+use crate::{Error, Part};
+use affine::ScaleMap;
+
+/// What a coupling does to its transformed part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Map {
+    /// `z = x + shift`; see [`additive`].
+    Additive,
+    /// `z = x exp(log_scale) + shift`; see [`affine`].
+    Affine(ScaleMap),
+}
+
+/// Map bytes of a coupling block.
+pub mod map {
+    /// [`super::Map::Additive`].
+    pub const ADDITIVE: u8 = 0;
+    /// [`super::Map::Affine`].
+    pub const AFFINE: u8 = 1;
+    /// Rational-quadratic spline.
+    pub const SPLINE: u8 = 2;
+}
+
+impl Map {
+    fn parse(word: u32) -> Option<Self> {
+        let [map, option, parameterization, zero] = word.to_le_bytes();
+        if zero != 0 {
+            return None;
+        }
+        match (map, parameterization) {
+            (map::ADDITIVE, 0) if option == 0 => Some(Map::Additive),
+            (map::AFFINE, 0) => ScaleMap::from_byte(option).map(Map::Affine),
+            _ => None,
+        }
+    }
+
+    /// The net's outputs for `transformed` features.
+    #[must_use]
+    pub fn outputs(self, transformed: usize) -> usize {
+        match self {
+            Map::Additive => transformed,
+            Map::Affine(_) => 2 * transformed,
+        }
+    }
+}
+
+/// A coupling, borrowed from the image.
+#[derive(Clone, Copy, Debug)]
+pub struct Coupling<'a> {
+    split: usize,
+    flags: u8,
+    input_shift: u8,
+    bound: u32,
+    input_limit: u32,
+    contexts: usize,
+    map: Map,
+    net: Net<'a>,
+}
+
+impl<'a> Coupling<'a> {
+    /// A coupling of version 1: affine, with a tanh clamp.
+    pub(super) fn parse_affine(body: &'a [u32]) -> Option<Self> {
+        let (&[shape, bound, input_limit, net], words) = body.split_first_chunk::<4>()?;
+        Self::assemble([shape, bound, input_limit, net], Map::Affine(ScaleMap::Tanh), words)
+    }
+
+    pub(super) fn parse(body: &'a [u32]) -> Option<Self> {
+        let (&[shape, bound, input_limit, net, map], words) = body.split_first_chunk::<5>()?;
+        Self::assemble([shape, bound, input_limit, net], Map::parse(map)?, words)
+    }
+
+    fn assemble(front: [u32; 4], map: Map, words: &'a [u32]) -> Option<Self> {
+        let [shape, bound, input_limit, net] = front;
+        let [_, _, flags, input_shift] = shape.to_le_bytes();
+        let [kind, layers, _, _] = net.to_le_bytes();
+        Some(Coupling {
+            split: (shape & 0xffff) as usize,
+            flags,
+            input_shift,
+            bound,
+            input_limit,
+            contexts: (net >> 16) as usize,
+            map,
+            net: Net::parse(kind, layers, words)?,
+        })
+    }
+
+    /// Where the vector is cut.
+    #[must_use]
+    pub fn split(&self) -> usize {
+        self.split
+    }
+
+    /// Whether the first part conditions and the second is transformed.
+    #[must_use]
+    pub fn condition_on_first(&self) -> bool {
+        self.flags & 1 == 1
+    }
+
+    /// Context values that its net sees.
+    #[must_use]
+    pub fn contexts(&self) -> usize {
+        self.contexts
+    }
+
+    /// What it does to the transformed part.
+    #[must_use]
+    pub fn map(&self) -> Map {
+        self.map
+    }
+
+    /// Bound of `|log_scale|` in nats (affine), or half-width of the box (spline).
+    #[must_use]
+    pub fn bound<A: Arithmetic>(&self) -> Option<A::Value> {
+        A::value(self.bound)
+    }
+
+    /// Where conditioner inputs saturate, in standard deviations.
+    #[must_use]
+    pub fn input_limit<A: Arithmetic>(&self) -> Option<A::Value> {
+        A::value(self.input_limit)
+    }
+
+    /// Right shift from a value to an input activation (fixed point).
+    #[must_use]
+    pub fn input_shift(&self) -> u8 {
+        self.input_shift
+    }
+
+    /// The net.
+    #[must_use]
+    pub fn net(&self) -> Net<'a> {
+        self.net
+    }
+
+    /// The conditioning and the transformed part of `x`.
+    fn parts<'x, V>(&self, x: &'x mut [V]) -> Option<(&'x mut [V], &'x mut [V])> {
+        let (first, second) = x.split_at_mut_checked(self.split)?;
+        Some(if self.condition_on_first() { (first, second) } else { (second, first) })
+    }
+
+    fn inputs<'x, A: Arithmetic>(
+        &self,
+        given: &'x [A::Value],
+        context: &'x [A::Value],
+    ) -> Option<Inputs<'x, A::Value>> {
+        Some(Inputs {
+            given,
+            context: context.get(..self.contexts)?,
+            limit: A::value(self.input_limit)?,
+            shift: self.input_shift,
+        })
+    }
+
+    /// Runs the net, then the map over the transformed part, one way or the other.
+    fn couple<A: Arithmetic>(
+        &self,
+        x: &mut [A::Value],
+        context: &[A::Value],
+        scratch: &mut Scratch<'_>,
+        direction: Direction,
+    ) -> Option<A::Log> {
+        let bound = A::value(self.bound)?;
+        let (given, transformed) = self.parts(x)?;
+        let outputs = self.net.evaluate::<A>(&self.inputs::<A>(given, context)?, scratch)?;
+        match self.map {
+            Map::Additive => additive::couple::<A>(transformed, outputs, direction),
+            Map::Affine(scale) => affine::couple::<A>(transformed, outputs, (scale, bound), direction),
+        }
+    }
+}
+
+/// Which way a map is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Density direction: reading to base variable.
+    Forward,
+    /// Sampling direction.
+    Inverse,
+}
+
+impl<A: Arithmetic> Transform<A> for Coupling<'_> {
+    fn check(&self, features: usize, contexts: usize) -> Result<Needs, Error> {
+        if self.contexts != 0 && self.contexts != contexts {
+            return Err(Error::Malformed(Part::Context));
+        }
+        let number = |word| A::value(word).ok_or(Error::NotFiniteParameter(Part::Transform));
+        let (bound, limit) = (number(self.bound)?, number(self.input_limit)?);
+        let bound_is_valid = match self.map {
+            Map::Additive => self.bound == 0,
+            Map::Affine(_) => A::is_positive(bound),
+        };
+        if self.split == 0
+            || self.split >= features
+            || self.flags > 1
+            || !bound_is_valid
+            || !A::input_format_is_valid(limit, self.input_shift)
+        {
+            return Err(Error::Malformed(Part::Transform));
+        }
+        let rest = features - self.split;
+        let (given, transformed) =
+            if self.condition_on_first() { (self.split, rest) } else { (rest, self.split) };
+        let outputs = self.map.outputs(transformed);
+        let needs = self.net.check::<A>(given + self.contexts, outputs)?;
+        // The way back keeps the outputs' slopes beside what the net keeps.
+        Ok(Needs { gradient: needs.gradient + outputs, ..needs })
+    }
+
+    fn forward(&self, x: &mut [A::Value], context: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
+        self.couple::<A>(x, context, scratch, Direction::Forward)
+    }
+
+    fn inverse(&self, z: &mut [A::Value], context: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
+        self.couple::<A>(z, context, scratch, Direction::Inverse)
+    }
+
+    fn backward(
+        &self,
+        z: &mut [A::Value],
+        slope: &mut [f32],
+        context: &[A::Value],
+        scratch: &mut GradientScratch<'_>,
+    ) -> Option<()> {
+        let bound = A::value(self.bound)?;
+        let (given, transformed) = self.parts(z)?;
+        let (slope_given, slope_transformed) = self.parts(slope)?;
+        let inputs = self.inputs::<A>(given, context)?;
+        let (slopes, kept) = scratch.kept.split_at_mut_checked(self.map.outputs(transformed.len()))?;
+        let slopes: &mut [f32] = bytemuck::cast_slice_mut(slopes);
+        let outputs = self.net.evaluate::<A>(&inputs, &mut scratch.scratch)?;
+        match self.map {
+            Map::Additive => additive::backward::<A>(transformed, slope_transformed, outputs, slopes)?,
+            Map::Affine(scale) => {
+                affine::backward::<A>(transformed, slope_transformed, outputs, (scale, bound), slopes)?;
+            }
+        }
+        let Scratch { front, back } = &mut scratch.scratch;
+        let mut scratch = GradientScratch { scratch: Scratch { front, back }, kept };
+        self.net.backward::<A>(&inputs, slopes, slope_given, &mut scratch)
+    }
+}

@@ -1,0 +1,58 @@
+//! Factoring out (multi-scale architecture, Dinh et al. 2017): later steps see only the first features.
+//!
+//! The others are finished and go to the base as they are; `log_det = 0`. The chain does the cutting.
+//!
+//! Body in the image: one word, the number of features that later steps see.
+
+use super::Transform;
+use crate::arithmetic::Arithmetic;
+use crate::conditioner::{GradientScratch, Needs, Scratch};
+use crate::{Error, Part};
+
+/// Only the first `keep` active features go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Split {
+    keep: u32,
+}
+
+impl Split {
+    pub(super) fn parse(body: &[u32]) -> Option<Self> {
+        match *body {
+            [keep] => Some(Split { keep }),
+            _ => None,
+        }
+    }
+
+    /// Features that later steps see.
+    #[must_use]
+    pub fn keep(&self) -> usize {
+        self.keep as usize
+    }
+}
+
+impl<A: Arithmetic> Transform<A> for Split {
+    fn check(&self, features: usize, _contexts: usize) -> Result<Needs, Error> {
+        if self.keep == 0 || self.keep() >= features {
+            return Err(Error::Malformed(Part::Transform));
+        }
+        Ok(Needs::default())
+    }
+
+    fn forward(&self, _: &mut [A::Value], _: &[A::Value], _: &mut Scratch<'_>) -> Option<A::Log> {
+        Some(A::ZERO_LOG)
+    }
+
+    fn inverse(&self, _: &mut [A::Value], _: &[A::Value], _: &mut Scratch<'_>) -> Option<A::Log> {
+        Some(A::ZERO_LOG)
+    }
+
+    fn backward(
+        &self,
+        _: &mut [A::Value],
+        _: &mut [f32],
+        _: &[A::Value],
+        _: &mut GradientScratch<'_>,
+    ) -> Option<()> {
+        Some(())
+    }
+}
