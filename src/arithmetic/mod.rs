@@ -5,6 +5,8 @@
 pub mod dense;
 pub mod fixed;
 pub mod float;
+pub mod logit;
+pub mod marginal;
 
 use bytemuck::Pod;
 use dense::Dense;
@@ -24,7 +26,12 @@ pub const READING_LIMIT: f32 = 32767.0;
 /// `Value` flows through the chain, `Log` sums log-determinants and log-densities, `Activation` is
 /// what conditioner nets pass from layer to layer. All functions are total: they saturate, and
 /// neither panic nor wrap.
-pub trait Arithmetic: Copy + 'static {
+pub trait Arithmetic:
+    Copy
+    + 'static
+    + logit::LogitArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+    + marginal::MarginalArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+{
     /// The trunk: f32, or Q15.16 in i32.
     type Value: Pod + PartialOrd + core::fmt::Debug;
     /// Log-densities in nats: f32, or Q47.16 in i64.

@@ -13,6 +13,9 @@
 
 pub mod convert;
 pub mod elementary;
+mod logit;
+mod marginal;
+pub mod ratio;
 mod table;
 
 use super::dense::{Dense, Encoding};

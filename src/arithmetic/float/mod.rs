@@ -1,6 +1,9 @@
 //! The f32 arithmetic: exp, tanh and log from the `libm` crate on every target, no fused
 //! multiply-add, a fixed order of summation, and therefore the same bits on host and device.
 
+mod logit;
+mod marginal;
+
 use crate::arithmetic::dense::{Dense, Encoding};
 use crate::arithmetic::{dense, Arithmetic, READING_LIMIT};
 use crate::{Error, Part};

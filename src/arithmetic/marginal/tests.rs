@@ -159,7 +159,8 @@ fn examine<A: Arithmetic>(fixed: bool, form: MarginalForm, steep: f64, ulp: f64)
             let (back, log_back) = A::marginal_inverse(&knots, z).unwrap();
             let back = f64::from(A::to_f32(back));
             // z's last digit is worth most where the slope is least, be that on the other side of a knot.
-            let least = slope.min(map.exact(back).1);
+            let between = (0..=32).map(|i| map.exact(at + (back - at) * f64::from(i) / 32.0).1);
+            let least = between.fold(slope, f64::min);
             let unit = ulp * ((1.0 + found.abs()) / least + 1.0 + at.abs());
             if at.abs() < 100.0 {
                 worst.back = worst.back.max((back - at).abs() / unit);
@@ -180,9 +181,10 @@ fn both_arithmetics_are_the_formulas_and_invert() {
     for form in [MarginalForm::Linear, MarginalForm::RationalQuadratic] {
         for (steep, limits) in [
             // image and back in units of the last place, log-slope in nats, far out relative
-            (6.7, [[3.0, 3e-6, 3.0, 5e-7], [2.0, 4e-5, 2.0, 1e-6]]),
-            (9.99, [[3.0, 3e-6, 3.0, 5e-7], [2.0, 3e-4, 2.0, 2e-5]]),
+            (6.7, [[1.0, 3e-6, 1.0, 5e-7], [1.0, 4e-5, 1.0, 1e-6]]),
+            (9.99, [[1.0, 3e-6, 1.0, 5e-7], [1.0, 6e-4, 1.0, 2e-5]]),
         ] {
+            // u and v are rounded to 2^-31: where the derivatives of a knot are 2^20 apart, that is what log-slopes lose.
             let ulp = [1.2e-7, 1.0 / 65536.0];
             let found =
                 [examine::<F32>(false, form, steep, ulp[0]), examine::<Fixed>(true, form, steep, ulp[1])];
