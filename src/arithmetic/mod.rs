@@ -6,11 +6,15 @@ pub mod activation;
 pub mod dense;
 pub mod fixed;
 pub mod float;
+pub mod logit;
+pub mod marginal;
 pub mod spline;
 
 use activation::Activation;
 use bytemuck::Pod;
 use dense::Dense;
+use logit::LogitArithmetic;
+use marginal::MarginalArithmetic;
 
 pub use fixed::Fixed;
 #[cfg(feature = "fast-math")]
@@ -29,7 +33,11 @@ pub const READING_LIMIT: f32 = 32767.0;
 /// what conditioner nets pass from layer to layer. All functions are total: they saturate, and
 /// neither panic nor wrap.
 pub trait Arithmetic:
-    SplineArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log> + Copy + 'static
+    Copy
+    + 'static
+    + LogitArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+    + MarginalArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+    + SplineArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
 {
     /// The trunk: f32, or Q15.16 in i32.
     type Value: Pod + PartialOrd + core::fmt::Debug;

@@ -1,7 +1,7 @@
 //! Settings of training, with a recipe that suits sensor tables as default.
 
 use super::TrainError;
-use crate::flow::{Activation, Padding};
+use crate::flow::{Activation, ImageShape, Padding};
 use clap::ValueEnum;
 
 /// An option's name on the command line, in messages and in JSON.
@@ -111,6 +111,13 @@ pub struct TrainConfig {
     pub components: usize,
     /// Maps of single features in front of the couplings.
     pub marginal: MarginalFront,
+    /// Shape of the features as an image, for the multi-scale form of a flow; `None` for plain vectors.
+    pub image: Option<ImageShape>,
+    /// Scales of an image, 1..=8.
+    pub levels: usize,
+    /// The largest value of features that are integers from 0 on: they get dequantizing noise and a logit instead of
+    /// a standardizer fitted to them and a soft tail. Below 2^24.
+    pub integers: Option<u32>,
     /// Whether a fixed linear map that whitens the data stands in front of the couplings.
     pub whiten: bool,
     /// Which features condition.
@@ -194,6 +201,9 @@ impl Default for TrainConfig {
             base: BaseKind::Normal,
             components: 0,
             marginal: MarginalFront::None,
+            image: None,
+            levels: 2,
+            integers: None,
             whiten: false,
             mask: MaskKind::Half,
             conditioner: ConditionerKind::Mlp,
@@ -273,6 +283,10 @@ impl TrainConfig {
         count("layers", self.layers, 1, 64, "use 1 to 64 couplings")?;
         count("bins", self.bins, 4, 16, "use 4 to 16 bins")?;
         count("components", self.components, 0, 64, "use 1 to 64 components, or 0 to have it derived")?;
+        count("levels", self.levels, 1, 8, "use 1 to 8 scales")?;
+        if let Some(most) = self.integers {
+            count("integers", most as usize, 1, (1 << 24) - 1, "use the largest value, 1 to 16777215")?;
+        }
         count("channels", self.channels, 1, 256, "use at least 1 channel")?;
         count("hidden", self.hidden.len(), 0, 8, "use at most 8 hidden layers")?;
         for &width in &self.hidden {

@@ -6,7 +6,10 @@
 mod config;
 mod engine;
 mod error;
+mod marginal;
 mod matrix;
+mod multiscale;
+mod normal;
 mod optimizer;
 mod preprocess;
 mod progress;

@@ -14,6 +14,8 @@
 pub mod activation;
 pub mod convert;
 pub mod elementary;
+mod logit;
+mod marginal;
 pub mod ratio;
 pub(crate) mod spline;
 mod table;

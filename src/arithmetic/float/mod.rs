@@ -1,9 +1,10 @@
 //! The f32 arithmetic: exp, tanh and log from the `libm` crate on every target, no fused
 //! multiply-add, a fixed order of summation, and therefore the same bits on host and device.
 
-pub(crate) mod spline;
-
 mod activation;
+mod logit;
+mod marginal;
+pub(crate) mod spline;
 
 use crate::arithmetic::activation::Activation;
 use crate::arithmetic::dense::{Dense, Encoding};

@@ -98,7 +98,7 @@ fn loss_and_gradient(
     let lines = padded(values, features);
     let mut batch = engine.batch(rows.len(), threads);
     let mut gradient = vec![Line::ZERO; parameters.len()];
-    let rows = Rows { data: &lines, rows: &rows, noise: 0.0, seed: 0 };
+    let rows = Rows { data: &lines, rows: &rows, noise: 0.0, step: 0.0, seed: 0 };
     let loss = engine.gradient(parameters, &mut batch, rows, &mut gradient);
     (loss, gradient)
 }
