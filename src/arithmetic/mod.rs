@@ -3,6 +3,7 @@
 //! Both are always compiled. The image says which one it wants; the choice is made once per score.
 
 pub mod activation;
+pub mod base;
 pub mod dense;
 pub mod fixed;
 pub mod float;
@@ -11,6 +12,7 @@ pub mod marginal;
 pub mod spline;
 
 use activation::Activation;
+use base::BaseArithmetic;
 use bytemuck::Pod;
 use dense::Dense;
 use logit::LogitArithmetic;
@@ -35,6 +37,7 @@ pub const READING_LIMIT: f32 = 32767.0;
 pub trait Arithmetic:
     Copy
     + 'static
+    + BaseArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
     + LogitArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
     + MarginalArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
     + SplineArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>

@@ -12,6 +12,7 @@
 //! the bits of their f32.
 
 pub mod activation;
+pub mod base;
 pub mod convert;
 pub mod elementary;
 mod logit;
