@@ -73,7 +73,7 @@ fn the_descriptor_is_checked() {
             Case("an expert record too few", |p| p.experts.clear(), descriptor),
             Case("an expert record too many", |p| p.experts.push(p.experts[0]), descriptor),
             Case("a byte behind the records", |p| p.behind.push(0), descriptor),
-            Case("context inputs", |p| p.head.contexts = 1, Unsupported(Part::Context)),
+            Case("65535 context inputs", |p| p.head.contexts = u16::MAX, Malformed(Part::Context)),
             Case("no experts", |p| p.head.experts = 0, experts),
             Case("9 experts", |p| p.head.experts = 9, experts),
             Case("an expert quoted that is not there", |p| p.head.quoted = 1, experts),
@@ -125,7 +125,7 @@ fn the_header_is_checked() {
         ImageFile::from_bytes(&bytes).model().map(|_| ()).unwrap_err()
     };
     assert_eq!(with(0, u32::from_le_bytes(*b"FLOX")), Error::NotAnImage);
-    assert_eq!(with(4, 2), Error::Version(2));
+    assert_eq!(with(4, 3), Error::Version(3));
     assert_eq!(with(4, 0), Error::Version(0));
     assert_eq!(with(4, 1 | 1 << 16), header, "flags");
     assert_eq!(with(16, descriptor_length - 1), Malformed(Part::Descriptor));
@@ -262,9 +262,9 @@ fn the_chain_is_checked() {
             Case("clamp below zero", |p| coupling(p, 2, |w| w | 1 << 31), wrong),
             Case("input limit of zero", |p| coupling(p, 3, |_| 0), wrong),
             Case("input limit too large", |p| coupling(p, 3, |_| 0x7f7f_ffff), wrong),
-            Case("conditioner kind 0", |p| coupling(p, 4, |w| w & !0xff), Unsupported(Part::Conditioner)),
-            Case("conditioner kind 2", |p| coupling(p, 4, |w| w ^ 3), Unsupported(Part::Conditioner)),
-            Case("contexts of a net", |p| coupling(p, 4, |w| w | 1 << 16), Unsupported(Part::Context)),
+            Case("conditioner kind 0", |p| coupling(p, 4, |w| w & !0xff), wrong),
+            Case("conditioner kind 9", |p| coupling(p, 4, |w| w ^ 8), wrong),
+            Case("contexts of a net", |p| coupling(p, 4, |w| w | 1 << 16), Malformed(Part::Context)),
         ],
     );
     let not_finite = NotFiniteParameter(Part::Transform);

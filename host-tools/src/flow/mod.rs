@@ -8,6 +8,7 @@ mod base;
 mod conditioner;
 mod coupling;
 mod elementwise_affine;
+mod image;
 mod linear;
 mod logit;
 mod marginal;
@@ -24,6 +25,7 @@ pub use conditioner::{
 };
 pub use coupling::{Coupling, CouplingMap, Mask, ScaleMap, Spline, SplineParameters};
 pub use elementwise_affine::ElementwiseAffine;
+pub use image::ImageShape;
 pub use linear::Linear;
 pub use logit::Logit;
 pub use marginal::{Marginal, MarginalKind, MarginalMap};

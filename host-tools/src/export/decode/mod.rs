@@ -6,9 +6,12 @@
 
 mod base;
 mod coupling;
+mod marginal;
+mod net;
 
+use super::encode::is_fixed;
 use super::{dense, Metadata};
-use crate::flow::{Flow, Permutation, SoftTail, Split, Standardize, Transform};
+use crate::flow::{Flow, Logit, Permutation, SoftTail, Split, Standardize, Transform};
 use flowlet::arithmetic::{Arithmetic, Fixed, Float};
 use flowlet::image::descriptor::{Feature, Numeric};
 use flowlet::transform::Step;
@@ -51,6 +54,8 @@ fn flow<A: Arithmetic>(model: &Model<'_>, real: fn(A::Value) -> f64) -> Flow {
                 order: p.order().iter().take(active).map(|&i| usize::from(i)).collect(),
             }),
             Step::Coupling(c) => Transform::Coupling(coupling::decode::<A>(c, active, number)),
+            Step::Marginal(t) => Transform::Marginal(marginal::decode(t, active, is_fixed(model.numeric()))),
+            Step::Logit(t) => Transform::Logit(Logit { margin: number(t.margin::<A>().expect(CHECKED)) }),
             Step::Split(t) => Transform::Split(Split { keep: t.keep() }),
             other => unreachable!("no import of {}", other.name()),
         };

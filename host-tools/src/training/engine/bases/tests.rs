@@ -24,7 +24,7 @@ fn all_kernels() -> Vec<Box<dyn Kernels>> {
 
 fn engine(features: usize, base: Box<dyn TileBase>, kernels: Box<dyn Kernels>) -> Engine {
     let mask = Mask::half(features, true);
-    let net = TileMlp::new(mask.given().len(), &[6], 2 * mask.moved().len());
+    let net = TileMlp::new(crate::flow::Activation::Relu, mask.given().len(), &[6], 2 * mask.moved().len());
     let map = Box::new(TileAffine { clamp: 1.2 });
     Engine::with_kernels(
         (features, 0),
@@ -115,7 +115,7 @@ fn every_gradient_is_that_of_central_differences_in_f64() {
             let rows: Vec<usize> = (0..shape.2).collect();
             let lines = padded(&values, features);
             let mut gradient = vec![Line::ZERO; parameters.len()];
-            let batch = Rows { data: &lines, rows: &rows, noise: 0.0, seed: 0 };
+            let batch = Rows { data: &lines, rows: &rows, noise: 0.0, seed: 0, step: 0.0 };
             let loss = engine.gradient(&parameters, &mut engine.batch(rows.len(), 1), batch, &mut gradient);
             let mut reference = Reference::from(&flow(&engine, &parameters));
             let want = loss_of(&reference, &values, features);
@@ -157,7 +157,7 @@ fn threads_do_not_change_a_bit() {
         let rows: Vec<usize> = (0..shape.2).collect();
         let run = |threads: usize| {
             let mut gradient = vec![Line::ZERO; parameters.len()];
-            let batch = Rows { data: &lines, rows: &rows, noise: 0.0, seed: 0 };
+            let batch = Rows { data: &lines, rows: &rows, noise: 0.0, seed: 0, step: 0.0 };
             let loss =
                 engine.gradient(&parameters, &mut engine.batch(rows.len(), threads), batch, &mut gradient);
             (loss.to_bits(), gradient)
@@ -176,7 +176,7 @@ fn padding_is_not_trained_and_floors_are_kept() {
         let lines = padded(&values, shape.0);
         let rows: Vec<usize> = (0..shape.2).collect();
         let mut gradient = vec![Line::ZERO; parameters.len()];
-        let batch = Rows { data: &lines, rows: &rows, noise: 0.0, seed: 0 };
+        let batch = Rows { data: &lines, rows: &rows, noise: 0.0, seed: 0, step: 0.0 };
         engine.gradient(&parameters, &mut engine.batch(rows.len(), 1), batch, &mut gradient);
         let count = |lines: &[Line]| lines.iter().flat_map(|l| l.0).filter(|v| *v != 0.0).count();
         let base = gradient.len() - engine.base.parameters()..;
