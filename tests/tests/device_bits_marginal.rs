@@ -100,7 +100,10 @@ fn rows_for(random: &mut Random, flow: &Flow, ordinary: usize) -> Vec<f32> {
     for power in 0..30 {
         let away = (power as f32 + 1.0).exp2();
         rows.extend(
-            s.mean.iter().zip(&s.std).map(|(m, std)| m + std * away * if random.below(2) == 0 { 1.0 } else { -1.0 }),
+            s.mean
+                .iter()
+                .zip(&s.std)
+                .map(|(m, std)| m + std * away * if random.below(2) == 0 { 1.0 } else { -1.0 }),
         );
     }
     // The whole range of bounded integers, and beyond.
@@ -126,7 +129,8 @@ fn image(flow: &Flow, numeric: Numeric, rows: &[f32]) -> ImageFile {
 fn compare(simulator: &Simulator, image: &ImageFile, rows: &[f32], what: &str) -> (Simulation, usize) {
     let model: Model<'_> = image.model().expect("a good image");
     let features = model.features();
-    let device = simulator.run(image.bytes(), rows, features, |_| {}).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let device =
+        simulator.run(image.bytes(), rows, features, |_| {}).unwrap_or_else(|e| panic!("{what}: {e}"));
     let mut workspace = vec![0; model.workspace_bytes() / 4];
     let mut scorer = Scorer::new(&model, &mut workspace).expect("enough workspace");
     let score = |row: &[f32]| {
@@ -196,14 +200,17 @@ fn costs_per_feature() {
     for numeric in [Numeric::F32, Numeric::I16] {
         let mut measure = |front: &[Transform], further: Vec<Transform>| {
             let bare = flow(FEATURES, [front, &further].concat());
-            let rows = normal_readings(&mut random, &bare, 200);
+            let mut rows = normal_readings(&mut random, &bare, 200);
+            if further.iter().chain(front).any(|t| matches!(t, Transform::Logit(_))) {
+                rows.iter_mut().for_each(|v| *v = random.below(256) as f32);
+            }
             let image = image(&bare, numeric, &rows);
             let (device, _) = compare(&simulator, &image, &rows, "costs");
             (device.instructions_per_score.expect("scores"), image.bytes().len())
         };
         let (without, bytes_without) = measure(&front, Vec::new());
         let mut random = Random(10);
-        for (form, most) in [(MarginalKind::Linear, 250.0), (MarginalKind::RationalQuadratic, 600.0)] {
+        for (form, most) in [(MarginalKind::Linear, 400.0), (MarginalKind::RationalQuadratic, 800.0)] {
             let map = marginal(&mut random, FEATURES, 17, form);
             let (with, bytes) = measure(&front, vec![Transform::Marginal(map)]);
             let each = (with - without) / FEATURES as f64;

@@ -36,11 +36,7 @@ impl ImageShape {
     #[must_use]
     pub fn squeezed(&self) -> Option<Self> {
         let even = self.height.is_multiple_of(2) && self.width.is_multiple_of(2) && self.features() > 0;
-        even.then_some(Self {
-            height: self.height / 2,
-            width: self.width / 2,
-            channels: 4 * self.channels,
-        })
+        even.then_some(Self { height: self.height / 2, width: self.width / 2, channels: 4 * self.channels })
     }
 
     /// Order of the squeeze (Dinh et al. 2017, section 3.6), `z[i] = x[order[i]]`: the four pixels of a square become

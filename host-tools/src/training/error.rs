@@ -46,7 +46,9 @@ pub enum TrainError {
         value: f32,
     },
     /// A value that is no integer, or out of the range of bounded integers.
-    #[error("row {row}, column {column} is {value}: not one of the integers 0 to {most} that --integers promises")]
+    #[error(
+        "row {row}, column {column} is {value}: not one of the integers 0 to {most} that --integers promises"
+    )]
     NotAnInteger {
         /// Row, from 0.
         row: usize,

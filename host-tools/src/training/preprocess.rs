@@ -99,7 +99,9 @@ pub(crate) fn preprocess(
     for row in data.values.chunks_exact(d) {
         let scales = standardize.mean.iter().zip(&standardize.std);
         values.extend(
-            row.iter().zip(scales).map(|(&x, (&mean, &std))| (f64::from(x) - f64::from(mean)) / f64::from(std)),
+            row.iter()
+                .zip(scales)
+                .map(|(&x, (&mean, &std))| (f64::from(x) - f64::from(mean)) / f64::from(std)),
         );
     }
     let sum_log_std = standardize.std[..features].iter().map(|&s| f64::from(s).ln()).sum();

@@ -69,7 +69,9 @@ impl Structure<'_> {
                     let map = Box::new(TileAffine { clamp: config.clamp });
                     Box::new(self.coupling(Mask::split(active, given, true), map)?)
                 }
-                Piece::Tail { active } => Box::new(TileSoftTail::new(active, self.stride(), config.outer_knee)),
+                Piece::Tail { active } => {
+                    Box::new(TileSoftTail::new(active, self.stride(), config.outer_knee))
+                }
                 Piece::Split { keep } => Box::new(TileSplit { keep }),
             });
         }

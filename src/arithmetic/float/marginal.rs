@@ -13,7 +13,11 @@ const SLOPES: core::ops::RangeInclusive<f32> =
 /// Where a number lies among the knots.
 enum Place {
     /// Before the first, or past the last: that knot and the tail's slope.
-    Tail { x: f32, y: f32, slope: f32 },
+    Tail {
+        x: f32,
+        y: f32,
+        slope: f32,
+    },
     Bin(Bin),
 }
 
@@ -41,7 +45,9 @@ fn find(knots: &Knots<'_>, along: &[u32], value: f32) -> Option<Place> {
         let (x, y) = (number(knots.x, index)?, number(knots.y, index)?);
         let ends = match knots.form {
             MarginalForm::Linear => None,
-            MarginalForm::RationalQuadratic => Some((number(knots.slopes, index)?, number(knots.slopes, below)?)),
+            MarginalForm::RationalQuadratic => {
+                Some((number(knots.slopes, index)?, number(knots.slopes, below)?))
+            }
         };
         let end = number(knots.x, below)?;
         let (w, h) = (end - x, number(knots.y, below)? - y);

@@ -22,7 +22,9 @@ fn examine<A: Arithmetic>(margin: f64, ulp: f64) -> [f64; 4] {
     let margin = f64::from(A::to_f32(A::from_f32(margin as f32)));
     let mut worst = [0.0f64; 4];
     let inside = (0..=20_000).map(|i| f64::from(i) / 20_000.0);
-    let near = (0..2000).flat_map(|i| [-1e-4, 1e-4].map(|s| 0.5 + s / 1e-4 * (0.5 - margin) + s * f64::from(i - 1000) * 0.01));
+    let near = (0..2000).flat_map(|i| {
+        [-1e-4, 1e-4].map(|s| 0.5 + s / 1e-4 * (0.5 - margin) + s * f64::from(i - 1000) * 0.01)
+    });
     let outside = [-29_000.0, -1000.0, -3.7, -0.5, 1.5, 2.0, 900.0, 29_000.0];
     for p in inside.chain(near).chain(outside) {
         let x = A::from_f32(p as f32);

@@ -9,13 +9,7 @@ pub(super) fn decode(t: &flowlet::transform::Marginal<'_>, active: usize, fixed:
         let integer = |w: u32| if signed { f64::from(w as i32) } else { f64::from(w) };
         words
             .iter()
-            .map(|&w| {
-                if fixed {
-                    (integer(w) / f64::from(bits).exp2()) as f32
-                } else {
-                    f32::from_bits(w)
-                }
-            })
+            .map(|&w| if fixed { (integer(w) / f64::from(bits).exp2()) as f32 } else { f32::from_bits(w) })
             .collect()
     };
     Marginal {
