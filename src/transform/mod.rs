@@ -125,6 +125,7 @@ impl<'a> Step<'a> {
             Step::Coupling(coupling) => match coupling.map() {
                 coupling::Map::Additive => "additive_coupling",
                 coupling::Map::Affine(_) => "affine_coupling",
+                coupling::Map::Spline(_) => "spline_coupling",
             },
             Step::Marginal(_) => "marginal",
             Step::Logit(_) => "logit",

@@ -73,7 +73,6 @@ fn the_descriptor_is_checked() {
             Case("an expert record too few", |p| p.experts.clear(), descriptor),
             Case("an expert record too many", |p| p.experts.push(p.experts[0]), descriptor),
             Case("a byte behind the records", |p| p.behind.push(0), descriptor),
-            Case("a context input without a name", |p| p.head.contexts = 1, Malformed(Part::Descriptor)),
             Case("65535 context inputs", |p| p.head.contexts = u16::MAX, Malformed(Part::Context)),
             Case("no experts", |p| p.head.experts = 0, experts),
             Case("9 experts", |p| p.head.experts = 9, experts),

@@ -7,7 +7,7 @@ use super::scoring::{self, NumericArg};
 use super::tables::TableArgs;
 use super::usage;
 use crate::export::Numeric;
-use crate::flow::{Activation, ImageShape};
+use crate::flow::{Activation, ImageShape, Padding};
 use crate::training::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
@@ -40,7 +40,7 @@ pub(super) struct TrainArgs {
     /// Number of coupling layers
     #[arg(long, value_name = "N", default_value_t = TrainConfig::default().layers, help_heading = "Flow")]
     layers: usize,
-    /// Widths of the conditioners' hidden layers
+    /// Widths of the conditioners' hidden layers; of residual nets one per block, all the same
     #[arg(long, value_name = "H,H", value_delimiter = ',', default_values_t = TrainConfig::default().hidden,
           help_heading = "Flow")]
     hidden: Vec<usize>,
@@ -99,6 +99,28 @@ struct Parts {
     /// Channels per time step, for --conditioner conv1d: columns are those of the first step, then of the second ...
     #[arg(long, value_name = "C", default_value_t = 1)]
     channels: usize,
+    /// Time steps under the kernel, for --conditioner conv1d
+    #[arg(long, value_name = "K", default_value_t = TrainConfig::default().kernel)]
+    kernel: usize,
+    /// Where the kernel stands: up to its time step, or around it (odd kernels), for --conditioner conv1d
+    #[arg(long, value_enum, default_value = "same")]
+    padding: PaddingArg,
+}
+
+/// Padding of convolutions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PaddingArg {
+    Causal,
+    Same,
+}
+
+impl From<PaddingArg> for Padding {
+    fn from(arg: PaddingArg) -> Self {
+        match arg {
+            PaddingArg::Causal => Self::Causal,
+            PaddingArg::Same => Self::Same,
+        }
+    }
 }
 
 /// Activation functions.
@@ -200,6 +222,8 @@ impl TrainArgs {
             conditioner: parts.conditioner,
             activation: parts.activation.into(),
             channels: parts.channels,
+            kernel: parts.kernel,
+            padding: parts.padding.into(),
             layers: self.layers,
             hidden: self.hidden.clone(),
             epochs: recipe.epochs.or(default.epochs),

@@ -18,6 +18,7 @@ mod soft_tail;
 mod split;
 mod standardize;
 
+pub(crate) use base::ln_gamma;
 pub use base::{Base, DiagonalNormal, Mixture, StudentT};
 pub use conditioner::{
     Activation, Conditioner, Conv1d, ConvLayer, Dense, Mlp, Padding, ResidualBlock, ResidualNet,

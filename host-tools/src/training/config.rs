@@ -1,7 +1,7 @@
 //! Settings of training, with a recipe that suits sensor tables as default.
 
 use super::TrainError;
-use crate::flow::{Activation, ImageShape};
+use crate::flow::{Activation, ImageShape, Padding};
 use clap::ValueEnum;
 
 /// An option's name on the command line, in messages and in JSON.
@@ -103,6 +103,8 @@ pub struct TrainConfig {
     pub flow: FlowKind,
     /// Bins of a spline, 4..=16.
     pub bins: usize,
+    /// Half the side of the box that a spline acts in, in standard deviations, 1 <= bound <= 64; the identity outside.
+    pub bound: f32,
     /// What the flow maps to.
     pub base: BaseKind,
     /// Components of a mixture base, 1..=64; 0 derives it from the number of rows.
@@ -126,11 +128,16 @@ pub struct TrainConfig {
     pub activation: Activation,
     /// Channels per time step of a convolution: features are time-major.
     pub channels: usize,
+    /// Time steps under a convolution's kernel, 1..=64; odd for [`Padding::Same`].
+    pub kernel: usize,
+    /// Where a convolution's kernel stands.
+    pub padding: Padding,
     /// Number of context inputs: the last columns of the data, which condition and are not scored.
     pub contexts: usize,
     /// Number of couplings, 1..=64.
     pub layers: usize,
-    /// Widths of the conditioners' hidden layers, each 1..=1024; empty for a linear conditioner.
+    /// Widths of the conditioners' hidden layers, each 1..=1024; empty for a linear conditioner. Of a residual
+    /// net one entry per block, all the same; of a convolution the hidden channels.
     pub hidden: Vec<usize>,
     /// Passes over the training rows; `None` derives it from their number, see [`Self::epochs_for`].
     pub epochs: Option<usize>,
@@ -190,6 +197,7 @@ impl Default for TrainConfig {
         Self {
             flow: FlowKind::Realnvp,
             bins: 8,
+            bound: 5.0,
             base: BaseKind::Normal,
             components: 0,
             marginal: MarginalFront::None,
@@ -201,6 +209,8 @@ impl Default for TrainConfig {
             conditioner: ConditionerKind::Mlp,
             activation: Activation::Relu,
             channels: 1,
+            kernel: 3,
+            padding: Padding::Same,
             contexts: 0,
             layers: 6,
             hidden: vec![64],
@@ -226,6 +236,23 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// What the flow is made of, in a line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let hidden: Vec<String> = self.hidden.iter().map(ToString::to_string).collect();
+        let mut text = format!("{}, {} layers of {}", self.flow.name(), self.layers, hidden.join("x"));
+        if self.whiten {
+            text.push_str(", whitened");
+        }
+        if self.marginal != MarginalFront::None {
+            text.push_str(&format!(", {} marginals", self.marginal.name()));
+        }
+        if self.base != BaseKind::Normal {
+            text.push_str(&format!(", {} base", self.base.name()));
+        }
+        text
+    }
+
     /// Epochs for `rows` training rows: the given number, or else enough for about 2000 steps (20 to 500 epochs).
     #[must_use]
     pub fn epochs_for(&self, rows: usize) -> usize {
@@ -265,6 +292,23 @@ impl TrainConfig {
         for &width in &self.hidden {
             count("hidden", width, 1, 1024, "use widths of 1 to 1024")?;
         }
+        let odd = self.kernel % 2 == 1 || self.padding == Padding::Causal;
+        count(
+            "kernel",
+            if odd { self.kernel } else { 0 },
+            1,
+            64,
+            "use 1 to 64 time steps, an odd number for same padding",
+        )?;
+        if self.conditioner == ConditionerKind::Residual {
+            let blocks = if self.hidden.windows(2).all(|w| w[0] == w[1]) { self.hidden.len() } else { 0 };
+            count("hidden", blocks, 1, 7, "use one width per residual block, all the same and at most 7")?;
+        }
+        if self.conditioner == ConditionerKind::Conv1d && (self.flow == FlowKind::Glow || self.whiten) {
+            let value = self.conditioner.name().to_owned();
+            let remedy = "a linear map would mix time steps: leave out glow and whitening";
+            return Err(TrainError::Setting { name: "conditioner", value, remedy });
+        }
         if let Some(epochs) = self.epochs {
             count("epochs", epochs, 1, 1_000_000, "use at least 1")?;
         }
@@ -278,6 +322,7 @@ impl TrainConfig {
         number("noise_floor", self.noise_floor, 0.0, 1.0, "use a fraction from 0 to 1")?;
         number("holdout", self.holdout as f32, 0.0, 0.5, "hold out a fraction from 0 to 0.5")?;
         number("clamp", self.clamp, tiny, 8.0, "use a positive bound up to 8 nats, such as 0.6")?;
+        number("bound", self.bound, 1.0, 64.0, "use 1 to 64 standard deviations, such as 5")?;
         number("input_limit", self.input_limit, tiny, 1e6, "use a positive bound, such as 2")?;
         number("knee", self.knee, tiny, 1e6, "use a positive number, such as 4")?;
         number("outer_knee", self.outer_knee, tiny, 1e6, "use a positive number, such as 8")?;

@@ -41,6 +41,16 @@ pub struct Trained {
     pub lanes: &'static str,
 }
 
+impl Trained {
+    /// Mean negative log-likelihood of the held-out rows but the least likely 2 %, standardized nats, of the
+    /// kept epoch; NaN if none were held out.
+    #[must_use]
+    pub fn val_nll_trimmed(&self) -> f64 {
+        let kept = self.history.iter().find(|epoch| epoch.number == self.best_epoch);
+        kept.map_or(f64::NAN, |epoch| epoch.val_nll_trimmed)
+    }
+}
+
 /// Share of the held-out rows, the least likely ones, that do not vote on the best epoch: one wild row must
 /// not decide.
 const TRIM: f64 = 0.02;

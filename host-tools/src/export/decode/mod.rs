@@ -4,12 +4,14 @@
 //! gives the real net that its integers stand for: the integer activations are taken as the real ones,
 //! so that no scale is lost.
 
+mod base;
 mod coupling;
 mod marginal;
+mod net;
 
 use super::encode::is_fixed;
 use super::{dense, Metadata};
-use crate::flow::{Base, Flow, Logit, Permutation, SoftTail, Split, Standardize, Transform};
+use crate::flow::{Flow, Logit, Permutation, SoftTail, Split, Standardize, Transform};
 use flowlet::arithmetic::{Arithmetic, Fixed, Float};
 use flowlet::image::descriptor::{Feature, Numeric};
 use flowlet::transform::Step;
@@ -60,10 +62,7 @@ fn flow<A: Arithmetic>(model: &Model<'_>, real: fn(A::Value) -> f64) -> Flow {
         active = step.keeps(active);
         transforms.push(transform);
     }
-    let base = match expert.base {
-        flowlet::base::Base::StandardNormal(_) => Base::StandardNormal,
-        other => unreachable!("no import of {}", other.name()),
-    };
+    let base = base::decode::<A>(&expert.base, model.features());
     Flow { features: model.features(), contexts: model.contexts(), transforms, base }
 }
 

@@ -7,16 +7,22 @@
 mod affine;
 mod bases;
 mod conditioner;
+mod conv1d;
 mod coupling;
 mod kernels;
 mod lanes;
+mod layer;
 mod logit;
 mod map;
 mod marginal;
 mod matrix;
 mod mlp;
+#[cfg(test)]
+mod net_tests;
 mod permutation;
+mod residual;
 mod soft_tail;
+mod spline;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -25,6 +31,7 @@ mod transform;
 pub(crate) use affine::TileAffine;
 pub(crate) use bases::{TileBase, TileStandardNormal};
 pub(crate) use conditioner::TileConditioner;
+pub(crate) use conv1d::{ConvShape, TileConv1d};
 pub(crate) use coupling::TileCoupling;
 pub(crate) use kernels::{split_mix, AdamStep, Kernels, TILE};
 pub(crate) use lanes::Line;
@@ -33,7 +40,9 @@ pub(crate) use map::TileMap;
 pub(crate) use marginal::TileMarginal;
 pub(crate) use mlp::TileMlp;
 pub(crate) use permutation::TilePermutation;
+pub(crate) use residual::TileResidual;
 pub(crate) use soft_tail::TileSoftTail;
+pub(crate) use spline::TileSpline;
 pub(crate) use split::TileSplit;
 pub(crate) use transform::TileTransform;
 
