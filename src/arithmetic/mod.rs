@@ -3,18 +3,26 @@
 //! Both are always compiled. The image says which one it wants; the choice is made once per score.
 
 pub mod activation;
+pub mod base;
 pub mod dense;
 pub mod fixed;
 pub mod float;
+pub mod logit;
+pub mod marginal;
+pub mod spline;
 
 use activation::Activation;
+use base::BaseArithmetic;
 use bytemuck::Pod;
 use dense::Dense;
+use logit::LogitArithmetic;
+use marginal::MarginalArithmetic;
 
 pub use fixed::Fixed;
 #[cfg(feature = "fast-math")]
 pub use float::FastMath;
 pub use float::{Elementary, Float, Libm};
+pub use spline::SplineArithmetic;
 
 /// Readings saturate at this many standard deviations, in every arithmetic.
 ///
@@ -26,7 +34,14 @@ pub const READING_LIMIT: f32 = 32767.0;
 /// `Value` flows through the chain, `Log` sums log-determinants and log-densities, `Activation` is
 /// what conditioner nets pass from layer to layer. All functions are total: they saturate, and
 /// neither panic nor wrap.
-pub trait Arithmetic: Copy + 'static {
+pub trait Arithmetic:
+    Copy
+    + 'static
+    + BaseArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+    + LogitArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+    + MarginalArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+    + SplineArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+{
     /// The trunk: f32, or Q15.16 in i32.
     type Value: Pod + PartialOrd + core::fmt::Debug;
     /// Log-densities in nats: f32, or Q47.16 in i64.

@@ -7,7 +7,7 @@ use super::scoring::{self, NumericArg};
 use super::tables::TableArgs;
 use super::usage;
 use crate::export::Numeric;
-use crate::flow::{Activation, Padding};
+use crate::flow::{Activation, ImageShape, Padding};
 use crate::training::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
@@ -75,6 +75,15 @@ struct Parts {
     /// Monotone map of each feature in front of the couplings, from quantiles to those of a normal
     #[arg(long, value_enum, default_value = "none")]
     marginal: MarginalFront,
+    /// The features are an image, row by row, channels last: a multi-scale flow with checkerboard and channel masks
+    #[arg(long, value_name = "HxW[xC]")]
+    image: Option<ImageShape>,
+    /// Scales of --image [default: 2]
+    #[arg(long, value_name = "N", requires = "image")]
+    levels: Option<usize>,
+    /// The features are integers from 0 to MAX: dequantizing noise and a logit in front of the flow
+    #[arg(long, value_name = "MAX")]
+    integers: Option<u32>,
     /// Whiten the data in front of the couplings: a fixed linear map that takes out correlations
     #[arg(long)]
     whiten: bool,
@@ -205,6 +214,9 @@ impl TrainArgs {
             base: parts.base,
             components: parts.components,
             marginal: parts.marginal,
+            image: parts.image,
+            levels: parts.levels.unwrap_or(default.levels),
+            integers: parts.integers,
             whiten: parts.whiten,
             mask: parts.mask,
             conditioner: parts.conditioner,

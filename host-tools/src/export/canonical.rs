@@ -1,7 +1,7 @@
 //! A flow in the form that images have: what can be fused is fused, and every coupling conditions on one end
 //! of the vector.
 
-use crate::flow::{Coupling, Flow, Mask, Permutation, Transform};
+use crate::flow::{Base, Coupling, Flow, Mask, Permutation, Transform};
 
 /// The same density with fewer, simpler steps.
 pub(super) fn canonical(flow: &Flow) -> Flow {
@@ -13,7 +13,12 @@ pub(super) fn canonical(flow: &Flow) -> Flow {
             other => transforms.push(other.clone()),
         }
     }
-    Flow { transforms, ..flow.clone() }
+    let mut base = flow.base.clone();
+    if let Base::DiagonalNormal(normal) = &base {
+        transforms.push(Transform::ElementwiseAffine(normal.standardizing()));
+        base = Base::StandardNormal;
+    }
+    Flow { transforms, base, ..flow.clone() }
 }
 
 /// A coupling whose conditioning features are scattered is one on the first of them, between two orders.

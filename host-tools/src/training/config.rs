@@ -1,7 +1,7 @@
 //! Settings of training, with a recipe that suits sensor tables as default.
 
 use super::TrainError;
-use crate::flow::{Activation, Padding};
+use crate::flow::{Activation, ImageShape, Padding};
 use clap::ValueEnum;
 
 /// An option's name on the command line, in messages and in JSON.
@@ -103,12 +103,21 @@ pub struct TrainConfig {
     pub flow: FlowKind,
     /// Bins of a spline, 4..=16.
     pub bins: usize,
+    /// Half the side of the box that a spline acts in, in standard deviations, 1 <= bound <= 64; the identity outside.
+    pub bound: f32,
     /// What the flow maps to.
     pub base: BaseKind,
     /// Components of a mixture base, 1..=64; 0 derives it from the number of rows.
     pub components: usize,
     /// Maps of single features in front of the couplings.
     pub marginal: MarginalFront,
+    /// Shape of the features as an image, for the multi-scale form of a flow; `None` for plain vectors.
+    pub image: Option<ImageShape>,
+    /// Scales of an image, 1..=8.
+    pub levels: usize,
+    /// The largest value of features that are integers from 0 on: they get dequantizing noise and a logit instead of
+    /// a standardizer fitted to them and a soft tail. Below 2^24.
+    pub integers: Option<u32>,
     /// Whether a fixed linear map that whitens the data stands in front of the couplings.
     pub whiten: bool,
     /// Which features condition.
@@ -188,9 +197,13 @@ impl Default for TrainConfig {
         Self {
             flow: FlowKind::Realnvp,
             bins: 8,
+            bound: 5.0,
             base: BaseKind::Normal,
             components: 0,
             marginal: MarginalFront::None,
+            image: None,
+            levels: 2,
+            integers: None,
             whiten: false,
             mask: MaskKind::Half,
             conditioner: ConditionerKind::Mlp,
@@ -270,6 +283,10 @@ impl TrainConfig {
         count("layers", self.layers, 1, 64, "use 1 to 64 couplings")?;
         count("bins", self.bins, 4, 16, "use 4 to 16 bins")?;
         count("components", self.components, 0, 64, "use 1 to 64 components, or 0 to have it derived")?;
+        count("levels", self.levels, 1, 8, "use 1 to 8 scales")?;
+        if let Some(most) = self.integers {
+            count("integers", most as usize, 1, (1 << 24) - 1, "use the largest value, 1 to 16777215")?;
+        }
         count("channels", self.channels, 1, 256, "use at least 1 channel")?;
         count("hidden", self.hidden.len(), 0, 8, "use at most 8 hidden layers")?;
         for &width in &self.hidden {
@@ -305,6 +322,7 @@ impl TrainConfig {
         number("noise_floor", self.noise_floor, 0.0, 1.0, "use a fraction from 0 to 1")?;
         number("holdout", self.holdout as f32, 0.0, 0.5, "hold out a fraction from 0 to 0.5")?;
         number("clamp", self.clamp, tiny, 8.0, "use a positive bound up to 8 nats, such as 0.6")?;
+        number("bound", self.bound, 1.0, 64.0, "use 1 to 64 standard deviations, such as 5")?;
         number("input_limit", self.input_limit, tiny, 1e6, "use a positive bound, such as 2")?;
         number("knee", self.knee, tiny, 1e6, "use a positive number, such as 4")?;
         number("outer_knee", self.outer_knee, tiny, 1e6, "use a positive number, such as 8")?;

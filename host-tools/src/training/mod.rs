@@ -6,7 +6,10 @@
 mod config;
 mod engine;
 mod error;
+mod marginal;
 mod matrix;
+mod multiscale;
+mod normal;
 mod optimizer;
 mod preprocess;
 mod progress;
@@ -21,5 +24,6 @@ pub use config::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, T
 pub use error::TrainError;
 pub use matrix::Matrix;
 pub use progress::{Epoch, Plan, Progress};
+pub(crate) use random::Random;
 pub use search::{search, Candidate, Outcome, Search};
 pub use trainer::{train, Trained};

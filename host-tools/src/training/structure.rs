@@ -2,12 +2,15 @@
 
 use super::config::{BaseKind, ConditionerKind, FlowKind, MaskKind};
 use super::engine::{
-    ConvShape, TileAffine, TileBase, TileConditioner, TileConv1d, TileCoupling, TileMap, TileMlp,
-    TilePermutation, TileResidual, TileSoftTail, TileStandardNormal, TileTransform,
+    ConvShape, TileAffine, TileBase, TileConditioner, TileConv1d, TileCoupling, TileLogit, TileMap,
+    TileMarginal, TileMlp, TilePermutation, TileResidual, TileSoftTail, TileSpline, TileSplit,
+    TileStandardNormal, TileTransform,
 };
+use super::multiscale::{self, Piece};
+use super::preprocess::Bounded;
 use super::random::Random;
 use super::{TrainConfig, TrainError};
-use crate::flow::{CouplingMap, Mask};
+use crate::flow::{CouplingMap, ImageShape, Mask, Spline, SplineParameters};
 
 /// Features and context inputs of a flow, and the settings.
 pub(super) struct Structure<'a> {
@@ -19,13 +22,63 @@ impl Structure<'_> {
     /// The trainable chain: couplings, what stands between them, and at the end a soft tail, behind which a
     /// wild reading's |z|^2 stays small enough for f32 and fixed point to resolve.
     pub(super) fn chain(&self, random: &mut Random) -> Result<Vec<Box<dyn TileTransform>>, TrainError> {
+        if let Some(shape) = self.config.image {
+            return self.multiscale(shape);
+        }
         let mut chain = match self.config.flow {
-            FlowKind::Realnvp => self.realnvp(random)?,
-            FlowKind::Nice | FlowKind::Nsf | FlowKind::Glow => {
+            FlowKind::Realnvp => {
+                self.couplings(random, &|| Box::new(TileAffine { clamp: self.config.clamp }))?
+            }
+            FlowKind::Nsf => self.couplings(random, &|| Box::new(TileSpline { spline: self.spline() }))?,
+            FlowKind::Nice | FlowKind::Glow => {
                 return Err(self.unsupported("flow", self.config.flow.name()));
             }
         };
         chain.push(Box::new(TileSoftTail::new(self.features, self.stride(), self.config.outer_knee)));
+        Ok(chain)
+    }
+
+    /// What stands between the noise that makes integers continuous and the trained chain: logit, map of each
+    /// feature, soft tail.
+    pub(super) fn bounded(&self, bounded: Option<&Bounded>) -> Vec<Box<dyn TileTransform>> {
+        let Some(Bounded { logit, marginal, .. }) = bounded else { return Vec::new() };
+        let (features, stride) = (self.features, self.stride());
+        vec![
+            Box::new(TileLogit::new(features, stride, logit.margin)),
+            Box::new(TileMarginal::new(stride, marginal.clone())),
+            Box::new(TileSoftTail::new(features, stride, self.config.knee)),
+        ]
+    }
+
+    /// The form for images; see [`multiscale`].
+    fn multiscale(&self, shape: ImageShape) -> Result<Vec<Box<dyn TileTransform>>, TrainError> {
+        let config = self.config;
+        if config.flow != FlowKind::Realnvp {
+            let remedy = "images have --flow realnvp only";
+            return Err(TrainError::Setting { name: "flow", value: config.flow.name().into(), remedy });
+        }
+        if shape.features() != self.features {
+            let remedy = "its pixels times channels must be the number of features";
+            return Err(TrainError::Setting { name: "image", value: shape.to_string(), remedy });
+        }
+        let pieces = multiscale::chain(shape, config.levels).map_err(|remedy| {
+            let value = format!("{} of {shape}", config.levels);
+            TrainError::Setting { name: "levels", value, remedy }
+        })?;
+        let mut chain: Vec<Box<dyn TileTransform>> = Vec::new();
+        for piece in pieces {
+            chain.push(match piece {
+                Piece::Order(order) => Box::new(TilePermutation::new(order, self.stride())),
+                Piece::Coupling { active, given } => {
+                    let map = Box::new(TileAffine { clamp: config.clamp });
+                    Box::new(self.coupling(Mask::split(active, given, true), map)?)
+                }
+                Piece::Tail { active } => {
+                    Box::new(TileSoftTail::new(active, self.stride(), config.outer_knee))
+                }
+                Piece::Split { keep } => Box::new(TileSplit { keep }),
+            });
+        }
         Ok(chain)
     }
 
@@ -43,7 +96,11 @@ impl Structure<'_> {
     }
 
     /// Couplings in turn on both halves, with a random order of the features before each further pair.
-    fn realnvp(&self, random: &mut Random) -> Result<Vec<Box<dyn TileTransform>>, TrainError> {
+    fn couplings(
+        &self,
+        random: &mut Random,
+        map: &dyn Fn() -> Box<dyn TileMap>,
+    ) -> Result<Vec<Box<dyn TileTransform>>, TrainError> {
         let config = self.config;
         let mut chain: Vec<Box<dyn TileTransform>> = Vec::new();
         for layer in 0..config.layers {
@@ -53,10 +110,19 @@ impl Structure<'_> {
                 random.shuffle(&mut order);
                 chain.push(Box::new(TilePermutation::new(order, self.stride())));
             }
-            let map = Box::new(TileAffine { clamp: config.clamp });
-            chain.push(Box::new(self.coupling(self.mask(layer)?, map)?));
+            chain.push(Box::new(self.coupling(self.mask(layer)?, map())?));
         }
         Ok(chain)
+    }
+
+    fn spline(&self) -> Spline {
+        Spline {
+            bins: self.config.bins,
+            bound: self.config.bound,
+            min_bin: 1e-3,
+            min_derivative: 1e-3,
+            parameters: SplineParameters::Softplus,
+        }
     }
 
     /// Whether orders may stand between couplings: a convolution needs the features in the order of time.

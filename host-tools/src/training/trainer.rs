@@ -145,8 +145,11 @@ impl<'a> Trainer<'a> {
         let front = preprocess(data, &fit, config)?;
         let features = data.columns - config.contexts;
         let structure = Structure { features, config };
-        let chain = structure.chain(&mut Random::new(config.seed, purpose::STRUCTURE))?;
-        let engine = Engine::new((features, config.contexts), chain, structure.base()?);
+        let mut chain = structure.bounded(front.bounded.as_ref());
+        let fixed = chain.len();
+        chain.extend(structure.chain(&mut Random::new(config.seed, purpose::STRUCTURE))?);
+        let inputs = (features, config.contexts);
+        let engine = Engine::new(inputs, chain, structure.base()?).noise_behind(fixed);
         Ok(Self { config, threads, pool: None, engine, front, fit, held_out })
     }
 
@@ -193,7 +196,8 @@ impl<'a> Trainer<'a> {
                 let floor = f64::from(config.noise_floor);
                 let noise = config.noise * (floor + (1.0 - floor) * cosine(done)) as f32;
                 let seed = split_mix(config.seed ^ split_mix(purpose::NOISE ^ ((step as u64) << 8)));
-                let rows = Rows { data: &self.front.values, rows: batch, noise, seed };
+                let step = self.front.bounded.as_ref().map_or(0.0, |b| b.step);
+                let rows = Rows { data: &self.front.values, rows: batch, noise, step, seed };
                 let nll = self.gradient(&parameters, &mut memory, rows, &mut gradient);
                 let tail = mean(batch.iter().map(|&r| self.front.log_det[r]));
                 let bounds = (config.weight_decay, config.grad_norm);

@@ -12,8 +12,13 @@
 //! the bits of their f32.
 
 pub mod activation;
+pub mod base;
 pub mod convert;
 pub mod elementary;
+mod logit;
+mod marginal;
+pub mod ratio;
+pub(crate) mod spline;
 mod table;
 
 use super::activation::Activation;

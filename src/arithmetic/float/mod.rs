@@ -2,12 +2,17 @@
 //! multiply-add, a fixed order of summation, and therefore the same bits on host and device.
 
 mod activation;
+mod logit;
+mod marginal;
+pub(crate) mod spline;
 
 use crate::arithmetic::activation::Activation;
 use crate::arithmetic::dense::{Dense, Encoding};
 use crate::arithmetic::{dense, Arithmetic, READING_LIMIT};
 use crate::{Error, Part};
 use core::marker::PhantomData;
+
+mod base;
 
 /// The transcendental functions that a flow's score needs, in f32.
 pub trait Elementary: Copy + 'static {

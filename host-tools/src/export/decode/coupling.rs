@@ -1,7 +1,7 @@
 //! Couplings.
 
 use super::{net, CHECKED};
-use crate::flow::{Coupling, CouplingMap, Mask, ScaleMap};
+use crate::flow::{Coupling, CouplingMap, Mask, ScaleMap, Spline, SplineParameters};
 use flowlet::arithmetic::Arithmetic;
 use flowlet::transform::coupling::{affine, Coupling as Encoded, Map};
 
@@ -15,6 +15,7 @@ pub(super) fn decode<A: Arithmetic>(
     let map = match c.map() {
         Map::Additive => CouplingMap::Additive,
         Map::Affine(affine::ScaleMap::Tanh) => CouplingMap::Affine { scale: ScaleMap::Tanh { clamp: bound } },
+        Map::Spline(s) => CouplingMap::Spline(spline::<A>(s, c.bound::<A>().expect(CHECKED), bound)),
         other => unreachable!("no import of {other:?}"),
     };
     let conditioner = net::decode(&c.net(), c.input_shift(), &map);
@@ -23,5 +24,23 @@ pub(super) fn decode<A: Arithmetic>(
         map,
         input_limit: number(c.input_limit::<A>().expect(CHECKED)),
         conditioner,
+    }
+}
+
+fn spline<A: Arithmetic>(
+    s: flowlet::transform::coupling::spline::Spline,
+    value: A::Value,
+    bound: f32,
+) -> Spline {
+    let shape = s.shape::<A>(value).expect(CHECKED);
+    Spline {
+        bins: shape.bins,
+        bound,
+        min_bin: A::fraction_to_f32(shape.min_bin),
+        min_derivative: A::fraction_to_f32(shape.min_derivative),
+        parameters: match shape.parameters {
+            flowlet::arithmetic::spline::SplineParameters::Softplus => SplineParameters::Softplus,
+            flowlet::arithmetic::spline::SplineParameters::SoftClipped => SplineParameters::SoftClipped,
+        },
     }
 }

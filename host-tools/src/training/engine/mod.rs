@@ -12,7 +12,9 @@ mod coupling;
 mod kernels;
 mod lanes;
 mod layer;
+mod logit;
 mod map;
+mod marginal;
 mod matrix;
 mod mlp;
 #[cfg(test)]
@@ -20,6 +22,8 @@ mod net_tests;
 mod permutation;
 mod residual;
 mod soft_tail;
+mod spline;
+mod split;
 #[cfg(test)]
 mod tests;
 mod transform;
@@ -31,11 +35,15 @@ pub(crate) use conv1d::{ConvShape, TileConv1d};
 pub(crate) use coupling::TileCoupling;
 pub(crate) use kernels::{split_mix, AdamStep, Kernels, TILE};
 pub(crate) use lanes::Line;
+pub(crate) use logit::TileLogit;
 pub(crate) use map::TileMap;
+pub(crate) use marginal::TileMarginal;
 pub(crate) use mlp::TileMlp;
 pub(crate) use permutation::TilePermutation;
 pub(crate) use residual::TileResidual;
 pub(crate) use soft_tail::TileSoftTail;
+pub(crate) use spline::TileSpline;
+pub(crate) use split::TileSplit;
 pub(crate) use transform::TileTransform;
 
 use crate::flow;
@@ -53,6 +61,8 @@ pub(crate) struct Engine {
     transforms: Vec<Box<dyn TileTransform>>,
     base: Box<dyn TileBase>,
     kernels: Box<dyn Kernels>,
+    /// The noise comes behind so many transforms.
+    noise_behind: usize,
 }
 
 /// Memory of one tile: made once, used for every batch.
@@ -74,8 +84,10 @@ pub(crate) struct Rows<'a> {
     pub(crate) data: &'a [Line],
     /// Indices of the rows.
     pub(crate) rows: &'a [usize],
-    /// Standard deviation of the input noise.
+    /// Standard deviation of the noise.
     pub(crate) noise: f32,
+    /// Width of the uniform noise in front of the chain that makes integers continuous; 0 for none.
+    pub(crate) step: f32,
     /// Seed of the noise.
     pub(crate) seed: u64,
 }
@@ -97,7 +109,12 @@ impl Engine {
         base: Box<dyn TileBase>,
         kernels: Box<dyn Kernels>,
     ) -> Self {
-        Self { features, contexts, transforms, base, kernels }
+        Self { features, contexts, transforms, base, kernels, noise_behind: 0 }
+    }
+
+    /// The same with the noise (not that of integers) behind the first `count` transforms.
+    pub(crate) fn noise_behind(self, count: usize) -> Self {
+        Self { noise_behind: count, ..self }
     }
 
     /// Number of features.
@@ -161,7 +178,7 @@ impl Engine {
         let mut out = Vec::with_capacity(rows.len() * self.features);
         for tile in rows.chunks(TILE) {
             self.kernels.gather(data, self.stride(), tile, &mut workspace.values);
-            self.forward(parameters, &mut workspace, count);
+            self.forward(parameters, &mut workspace, count, None);
             for i in 0..tile.len() {
                 let panel = &workspace.values[i / LINE * self.stride()..][..self.features];
                 out.extend(panel.iter().map(|line| line.0[i % LINE]));
@@ -248,10 +265,14 @@ impl Engine {
     ) -> f64 {
         let k = self.kernels.as_ref();
         k.gather(rows.data, self.stride(), tile, &mut workspace.values);
-        if rows.noise > 0.0 {
-            self.add_noise(&mut workspace.values, rows, index);
+        if rows.step > 0.0 {
+            let seed = split_mix(rows.seed ^ (DEQUANTIZE << 32) ^ ((index as u64) << 48));
+            for (p, values) in workspace.values.chunks_exact_mut(self.stride()).enumerate() {
+                logit::dequantize(&mut values[..self.features], rows.step, split_mix(seed ^ p as u64));
+            }
         }
-        let log_det = self.forward(parameters, workspace, self.transforms.len());
+        let noise = (rows.noise > 0.0).then_some((rows, index));
+        let log_det = self.forward(parameters, workspace, self.transforms.len(), noise);
         let Workspace { values, kept, scratch } = workspace;
         let (chain, base) = parameters.split_at(self.chain_parameters());
         let (chain_gradient, base_gradient) = gradient.split_at_mut(chain.len());
@@ -298,12 +319,21 @@ impl Engine {
         }
     }
 
-    /// The first `count` transforms.
-    fn forward(&self, parameters: &[Line], workspace: &mut Workspace, count: usize) -> [Line; PANELS] {
+    /// The first `count` transforms, with the noise for a tile among them.
+    fn forward(
+        &self,
+        parameters: &[Line],
+        workspace: &mut Workspace,
+        count: usize,
+        noise: Option<(Rows<'_>, usize)>,
+    ) -> [Line; PANELS] {
         let Workspace { values, kept, .. } = workspace;
         let mut log_det = [Line::ZERO; PANELS];
         let (mut rest, mut kept) = (parameters, kept.as_mut_slice());
-        for t in &self.transforms[..count] {
+        for (at, t) in self.transforms[..count].iter().enumerate() {
+            if let Some((rows, index)) = noise.filter(|_| at == self.noise_behind) {
+                self.add_noise(values, rows, index);
+            }
             let (own, tail) = rest.split_at(t.parameters());
             let (kept_own, kept_tail) = kept.split_at_mut(t.kept());
             t.forward(self.kernels.as_ref(), own, values, &mut log_det, kept_own);
@@ -324,7 +354,7 @@ impl Engine {
         let base = &parameters[self.chain_parameters()..];
         for tile in rows.chunks(TILE) {
             self.kernels.gather(data, self.stride(), tile, &mut workspace.values);
-            let log_det = self.forward(parameters, workspace, self.transforms.len());
+            let log_det = self.forward(parameters, workspace, self.transforms.len(), None);
             let Workspace { values, scratch, .. } = workspace;
             for (p, values) in values.chunks_exact_mut(self.stride()).enumerate() {
                 let loss = self.base.loss(self.kernels(), base, &mut values[..self.features], scratch);
@@ -338,6 +368,8 @@ impl Engine {
     }
 }
 
+/// Keeps the noise of integers apart from the other.
+const DEQUANTIZE: u64 = 1;
 /// Rows that data-dependent starting values of transforms are taken from, spread over all.
 const MOST_FITTED: usize = 4096;
 

@@ -12,11 +12,13 @@ mod activation;
 mod affine;
 mod base;
 mod soft_tail;
+mod spline;
 
 pub(crate) use activation::ActivationKernels;
 pub(crate) use affine::AffineKernels;
 pub(crate) use base::BaseKernels;
 pub(crate) use soft_tail::SoftTailKernels;
+pub(crate) use spline::{SplineKernels, SplineSettings};
 
 use super::lanes::{Lanes, Line, LINE};
 use super::matrix::{dense_block, for_row_blocks, input_block, weight_block};
@@ -45,7 +47,9 @@ pub(crate) struct AdamStep {
 }
 
 /// The kernels of one lane type; those of a topic stand in a file and a trait of their own.
-pub(crate) trait Kernels: ActivationKernels + AffineKernels + SoftTailKernels + BaseKernels {
+pub(crate) trait Kernels:
+    ActivationKernels + AffineKernels + SplineKernels + SoftTailKernels + BaseKernels
+{
     /// Name of the lane type.
     fn name(&self) -> &'static str;
 
