@@ -8,6 +8,7 @@ mod engine;
 mod error;
 mod marginal;
 mod matrix;
+mod mixture;
 mod multiscale;
 mod normal;
 mod optimizer;

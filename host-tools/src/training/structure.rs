@@ -3,8 +3,8 @@
 use super::config::{BaseKind, ConditionerKind, FlowKind, MaskKind};
 use super::engine::{
     ConvShape, TileAffine, TileBase, TileConditioner, TileConv1d, TileCoupling, TileLogit, TileMap,
-    TileMarginal, TileMlp, TilePermutation, TileResidual, TileSoftTail, TileSpline, TileSplit,
-    TileStandardNormal, TileTransform,
+    TileMarginal, TileMixture, TileMlp, TilePermutation, TileResidual, TileSoftTail, TileSpline, TileSplit,
+    TileStandardNormal, TileStudentT, TileTransform,
 };
 use super::multiscale::{self, Piece};
 use super::preprocess::Bounded;
@@ -12,9 +12,15 @@ use super::random::Random;
 use super::{TrainConfig, TrainError};
 use crate::flow::{CouplingMap, ImageShape, Mask, Spline, SplineParameters};
 
+/// Most components of a mixture base when their number is not given: with couplings in front, more cost time and gain
+/// nothing.
+const MOST_DERIVED: usize = 32;
+
 /// Features and context inputs of a flow, and the settings.
 pub(super) struct Structure<'a> {
     pub(super) features: usize,
+    /// Rows to train on.
+    pub(super) rows: usize,
     pub(super) config: &'a TrainConfig,
 }
 
@@ -86,7 +92,16 @@ impl Structure<'_> {
     pub(super) fn base(&self) -> Result<Box<dyn TileBase>, TrainError> {
         match self.config.base {
             BaseKind::Normal => Ok(Box::new(TileStandardNormal(self.features))),
-            BaseKind::Student | BaseKind::Mixture => Err(self.unsupported("base", self.config.base.name())),
+            BaseKind::Student => Ok(Box::new(TileStudentT::new(self.features))),
+            BaseKind::Mixture => Ok(Box::new(TileMixture::new(self.features, self.components()))),
+        }
+    }
+
+    /// Components of a mixture base: as many as asked for, else one for every eight rows, up to 32.
+    fn components(&self) -> usize {
+        match self.config.components {
+            0 => (self.rows / 8).clamp(1, MOST_DERIVED),
+            asked => asked.min(self.rows),
         }
     }
 

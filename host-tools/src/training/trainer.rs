@@ -144,7 +144,7 @@ impl<'a> Trainer<'a> {
         fit.sort_unstable();
         let front = preprocess(data, &fit, config)?;
         let features = data.columns - config.contexts;
-        let structure = Structure { features, config };
+        let structure = Structure { features, rows: fit.len(), config };
         let mut chain = structure.bounded(front.bounded.as_ref());
         let fixed = chain.len();
         chain.extend(structure.chain(&mut Random::new(config.seed, purpose::STRUCTURE))?);
@@ -202,6 +202,7 @@ impl<'a> Trainer<'a> {
                 let tail = mean(batch.iter().map(|&r| self.front.log_det[r]));
                 let bounds = (config.weight_decay, config.grad_norm);
                 let norm = optimizer.step(self.engine.kernels(), lr, bounds, &gradient, &mut parameters);
+                self.engine.project(&mut parameters);
                 healthy = nll.is_finite() && norm.is_finite();
                 if !healthy {
                     break;
@@ -243,6 +244,7 @@ impl<'a> Trainer<'a> {
                 best.epoch = number;
                 best.score = val_nll_trimmed;
                 best.parameters.copy_from_slice(smooth);
+                self.engine.project(&mut best.parameters);
             }
             progress.epoch(&epoch, better);
             history.push(epoch);

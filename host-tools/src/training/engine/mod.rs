@@ -29,11 +29,13 @@ mod tests;
 mod transform;
 
 pub(crate) use affine::TileAffine;
-pub(crate) use bases::{TileBase, TileStandardNormal};
+pub(crate) use bases::{TileBase, TileMixture, TileStandardNormal, TileStudentT};
 pub(crate) use conditioner::TileConditioner;
 pub(crate) use conv1d::{ConvShape, TileConv1d};
 pub(crate) use coupling::TileCoupling;
-pub(crate) use kernels::{split_mix, AdamStep, Kernels, TILE};
+#[cfg(test)]
+pub(crate) use kernels::best as best_kernels;
+pub(crate) use kernels::{split_mix, AdamStep, Kernels, BLOCK, TILE};
 pub(crate) use lanes::Line;
 pub(crate) use logit::TileLogit;
 pub(crate) use map::TileMap;
@@ -70,6 +72,8 @@ pub(crate) struct Workspace {
     values: Vec<Line>,
     kept: Vec<Line>,
     scratch: Vec<Line>,
+    /// Of the base, which adds panel by panel: one sum per tile, whatever the number of threads.
+    base_gradient: Vec<Line>,
 }
 
 /// Memory of a batch: one workspace and one gradient per tile that may run at the same time.
@@ -187,6 +191,11 @@ impl Engine {
         out
     }
 
+    /// Takes parameters back into their ranges after a step.
+    pub(crate) fn project(&self, parameters: &mut [Line]) {
+        self.base.project(&mut parameters[self.chain_parameters()..]);
+    }
+
     /// The base with these parameters.
     pub(crate) fn export_base(&self, parameters: &[Line]) -> flow::Base {
         self.base.export(&parameters[self.chain_parameters()..])
@@ -213,6 +222,7 @@ impl Engine {
             values: vec![Line::ZERO; PANELS * self.stride()],
             kept: vec![Line::ZERO; kept],
             scratch: vec![Line::ZERO; scratch],
+            base_gradient: vec![Line::ZERO; self.base.parameters()],
         }
     }
 
@@ -273,7 +283,8 @@ impl Engine {
         }
         let noise = (rows.noise > 0.0).then_some((rows, index));
         let log_det = self.forward(parameters, workspace, self.transforms.len(), noise);
-        let Workspace { values, kept, scratch } = workspace;
+        let Workspace { values, kept, scratch, base_gradient: own_gradient } = workspace;
+        own_gradient.fill(Line::ZERO);
         let (chain, base) = parameters.split_at(self.chain_parameters());
         let (chain_gradient, base_gradient) = gradient.split_at_mut(chain.len());
         let mut loss = 0.0;
@@ -282,11 +293,12 @@ impl Engine {
             let live = tile.len().saturating_sub(p * LINE).min(LINE);
             weights[p].0[..live].fill(weight);
             let z = &mut values[..self.features];
-            let own = self.base.gradient(k, (base, &mut *base_gradient), z, &weights[p], scratch);
+            let own = self.base.gradient(k, (base, &mut *own_gradient), z, &weights[p], scratch);
             for i in 0..live {
                 loss += f64::from(own.0[i]) - f64::from(log_det[p].0[i]);
             }
         }
+        k.add(own_gradient, base_gradient);
         let mut parameters_end = chain.len();
         let mut kept_end = kept.len();
         for t in self.transforms.iter().rev() {

@@ -16,7 +16,7 @@ mod spline;
 
 pub(crate) use activation::ActivationKernels;
 pub(crate) use affine::AffineKernels;
-pub(crate) use base::BaseKernels;
+pub(crate) use base::{BaseKernels, MixtureShape, BLOCK};
 pub(crate) use soft_tail::SoftTailKernels;
 pub(crate) use spline::{SplineKernels, SplineSettings};
 
