@@ -11,6 +11,7 @@
 //! No float instruction and no soft-float call is used: readings enter, and scores leave, through
 //! the bits of their f32.
 
+pub mod base;
 pub mod convert;
 pub mod elementary;
 mod table;

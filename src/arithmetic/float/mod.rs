@@ -6,6 +6,8 @@ use crate::arithmetic::{dense, Arithmetic, READING_LIMIT};
 use crate::{Error, Part};
 use core::marker::PhantomData;
 
+mod base;
+
 /// The transcendental functions that a flow's score needs, in f32.
 pub trait Elementary: Copy + 'static {
     /// `e^x`.
