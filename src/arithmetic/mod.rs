@@ -6,6 +6,7 @@ pub mod base;
 pub mod dense;
 pub mod fixed;
 pub mod float;
+pub mod statistics;
 
 use bytemuck::Pod;
 use dense::Dense;
@@ -26,7 +27,10 @@ pub const READING_LIMIT: f32 = 32767.0;
 /// what conditioner nets pass from layer to layer. All functions are total: they saturate, and
 /// neither panic nor wrap.
 pub trait Arithmetic:
-    Copy + 'static + base::BaseArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+    Copy
+    + 'static
+    + base::BaseArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+    + statistics::StatisticsArithmetic<<Self as Arithmetic>::Log>
 {
     /// The trunk: f32, or Q15.16 in i32.
     type Value: Pod + PartialOrd + core::fmt::Debug;

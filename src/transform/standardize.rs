@@ -68,6 +68,21 @@ impl<'a> Standardizer<'a> {
         A::log(self.log_det)
     }
 
+    /// Standardizes the context, which stands behind `features` features.
+    pub fn context<A: Arithmetic>(
+        &self,
+        features: usize,
+        context: &[f32],
+        values: &mut [A::Value],
+    ) -> Option<()> {
+        let parameters = self.parameters.get(features * A::STANDARDIZER_WORDS..)?;
+        let parameters = parameters.chunks_exact(A::STANDARDIZER_WORDS);
+        for ((value, &input), parameters) in values.iter_mut().zip(context).zip(parameters) {
+            *value = A::standardize(input, parameters)?;
+        }
+        Some(())
+    }
+
     /// Values back to readings in the user's units.
     pub fn inverse<A: Arithmetic>(&self, values: &[A::Value], readings: &mut [f32]) -> Option<()> {
         let parameters = self.parameters.chunks_exact(A::STANDARDIZER_WORDS);

@@ -14,6 +14,7 @@
 pub mod base;
 pub mod convert;
 pub mod elementary;
+mod statistics;
 mod table;
 
 use super::dense::{Dense, Encoding};
