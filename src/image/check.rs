@@ -4,7 +4,7 @@ use super::descriptor::{
     CalibrationRecord, Combine, ExpertRecord, Feature, Notes, Numeric, OtherStatistics, Statistic, MAX_EXPERTS,
     MAX_FEATURES,
 };
-use super::model::{take, Model};
+use super::model::{take, Model, NOTES_SINCE};
 use crate::arithmetic::{Arithmetic, Fixed, Float};
 use crate::base::Base;
 use crate::conditioner::Needs;
@@ -53,8 +53,8 @@ impl Model<'_> {
         standardizer.check::<A>()?;
         let needs = self.check_experts::<A>()?;
         self.gradient_words = needs.gradient as u32;
+        self.check_behind::<A>()?;
         self.check_calibration::<A>(&head.calibration)?;
-        self.check_other_statistics::<A>()?;
         self.check_self_test()?;
 
         let needed = 4 * (self.inputs() + 2 * needs.scratch) as u32;
@@ -85,27 +85,26 @@ impl Model<'_> {
             self.experts.push(record).map_err(|_| Error::Malformed(Part::Experts))?;
         }
         self.behind = records;
-        if self.version == 1 && !records.is_empty() {
-            return Err(malformed);
-        }
         Ok(needs)
     }
 
-    /// The records behind the experts: nothing, notes, or notes and the other statistics.
-    fn check_other_statistics<A: Arithmetic>(&self) -> Result<(), Error> {
+    /// The records behind the experts: none in version 1, else notes, and perhaps the other statistics.
+    fn check_behind<A: Arithmetic>(&self) -> Result<(), Error> {
         let malformed = Error::Malformed(Part::Descriptor);
-        if self.behind.is_empty() {
-            return Ok(());
+        let mut records = self.behind;
+        if self.version >= NOTES_SINCE {
+            records = take::<Notes<'_>>(records).ok_or(malformed)?.1;
+            if !records.is_empty() {
+                let (statistics, rest) = take::<OtherStatistics>(records).ok_or(malformed)?;
+                records = rest;
+                statistics.others.iter().try_for_each(|other| self.check_calibration::<A>(other))?;
+            }
         }
-        let (_, behind) = take::<Notes<'_>>(self.behind).ok_or(malformed)?;
-        if behind.is_empty() {
-            return Ok(());
+        if records.is_empty() {
+            Ok(())
+        } else {
+            Err(malformed)
         }
-        let (record, behind) = take::<OtherStatistics>(behind).ok_or(malformed)?;
-        if !behind.is_empty() {
-            return Err(malformed);
-        }
-        record.others.iter().try_for_each(|other| self.check_calibration::<A>(other))
     }
 
     fn check_calibration<A: Arithmetic>(&self, record: &CalibrationRecord) -> Result<(), Error> {

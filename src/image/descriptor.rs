@@ -2,8 +2,8 @@
 //!
 //! Records stand one behind the other, so that a device reads them front to back without holding a
 //! list: one [`Head`], then as many [`Feature`] as it has features, as many [`Feature`] as it has
-//! context inputs, and as many [`ExpertRecord`] as it has experts. Behind them, since version 2, may
-//! stand [`Notes`], and behind those [`OtherStatistics`]. Offsets count words from the start of the
+//! context inputs, as many [`ExpertRecord`] as it has experts, and, from version 2 on, one [`Notes`], behind
+//! which may stand one [`OtherStatistics`]. Offsets count words from the start of the
 //! word section. Strings are borrowed from flash.
 
 use crate::base::BaseRecord;
@@ -135,14 +135,14 @@ pub struct ExpertRecord {
     pub base: BaseRecord,
 }
 
-/// What version 2 may say behind its experts; read by host tools.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What nobody needs to score a reading; behind the experts, from version 2 on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notes<'a> {
-    /// The flow as it was trained, where export rewrote it; or empty.
+    /// The chain as it was trained, before export fused what could be fused.
     pub trained_as: &'a str,
 }
 
-/// Behind the notes: the calibrations of the two statistics that the image does not use.
+/// The calibrations of the two statistics that the image does not use; behind the notes, or absent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OtherStatistics {
     /// In the order of [`Statistic::ALL`], the used one left out.

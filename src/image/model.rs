@@ -11,6 +11,9 @@ use crate::transform::{Chain, Standardizer};
 use crate::Error;
 use serde::Deserialize;
 
+/// The format version from which on there are [`Notes`].
+pub(super) const NOTES_SINCE: u16 = 2;
+
 /// A trained flow in an image, borrowed in place; what it holds has been checked and is used without
 /// further doubt.
 ///
@@ -169,10 +172,10 @@ impl<'a> Model<'a> {
         self.gradient_words as usize
     }
 
-    /// What host tools noted when they wrote the image (version 2).
+    /// The chain as it was trained, before export fused what could be fused; empty in images of version 1.
     #[must_use]
-    pub fn notes(&self) -> Option<Notes<'a>> {
-        Some(take::<Notes<'a>>(self.behind)?.0)
+    pub fn trained_as(&self) -> &'a str {
+        take::<Notes<'a>>(self.behind).map_or("", |(notes, _)| notes.trained_as)
     }
 
     fn expert(&self, record: &ExpertRecord) -> Option<Expert<'a>> {
