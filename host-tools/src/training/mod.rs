@@ -20,4 +20,5 @@ pub use config::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, T
 pub use error::TrainError;
 pub use matrix::Matrix;
 pub use progress::{Epoch, Plan, Progress};
+pub(crate) use random::Random;
 pub use trainer::{train, Trained};
