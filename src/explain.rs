@@ -151,11 +151,7 @@ impl<'m, 'w> Explainer<'m, 'w> {
     ///
     /// # Errors
     /// As [`Self::explain`], and [`Error::ContextCount`].
-    pub fn explain_in_context(
-        &mut self,
-        reading: &[f32],
-        context: &[f32],
-    ) -> Result<Explanation<'_>, Error> {
+    pub fn explain_in_context(&mut self, reading: &[f32], context: &[f32]) -> Result<Explanation<'_>, Error> {
         pass::check_reading(self.model, reading, context)?;
         let summary = in_arithmetic!(self.model, A => self.explain_in::<A>(reading, context));
         let Summary { log_prob, score, excess, nearest_is_typical } = summary.ok_or(Error::LogicBug)?;
@@ -217,7 +213,8 @@ impl<'m, 'w> Explainer<'m, 'w> {
         if let Some(likeliest) = model.self_test_vectors().next().and_then(|(v, _)| v.get(..reading.len())) {
             self.base_variable::<A>(decides, likeliest, context)?;
             let values: &[A::Value] = bytemuck::cast_slice(self.workspace.values);
-            bytemuck::cast_slice_mut::<u32, A::Value>(self.target).copy_from_slice(values.get(..reading.len())?);
+            bytemuck::cast_slice_mut::<u32, A::Value>(self.target)
+                .copy_from_slice(values.get(..reading.len())?);
             if let Some(score) = self.pull::<A>(decides, context, typical)? {
                 return Some(score);
             }
@@ -226,7 +223,12 @@ impl<'m, 'w> Explainer<'m, 'w> {
     }
 
     /// The base variable of a reading under one expert, in the workspace's values; the context stands there.
-    fn base_variable<A: Arithmetic>(&mut self, expert: usize, reading: &[f32], context: &[f32]) -> Option<()> {
+    fn base_variable<A: Arithmetic>(
+        &mut self,
+        expert: usize,
+        reading: &[f32],
+        context: &[f32],
+    ) -> Option<()> {
         let expert = self.model.expert_at(expert)?;
         let standardizer = self.model.standardizer::<A>()?;
         let values: &mut [A::Value] = bytemuck::cast_slice_mut(self.workspace.values);
@@ -292,9 +294,12 @@ impl<'m, 'w> Explainer<'m, 'w> {
         // Beyond the saturation of readings nothing changes: the line ends there.
         let mut distance = 0.0f32;
         let parameters = standardizer.parameters::<A>();
-        for (((end, &x), &near), parameters) in end.iter_mut().zip(reading).zip(&*self.nearest).zip(parameters) {
+        for (((end, &x), &near), parameters) in
+            end.iter_mut().zip(reading).zip(&*self.nearest).zip(parameters)
+        {
             let z = A::standardize(x, parameters)?;
-            *end = if A::to_f32(z).abs() < READING_LIMIT { x } else { finite(A::unstandardize(z, parameters)?) };
+            *end =
+                if A::to_f32(z).abs() < READING_LIMIT { x } else { finite(A::unstandardize(z, parameters)?) };
             let moved = (A::to_f32(z) - A::to_f32(A::standardize(near, parameters)?)).abs();
             distance = if moved > distance { moved } else { distance };
         }

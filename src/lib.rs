@@ -44,7 +44,7 @@ mod score;
 pub mod transform;
 
 pub use error::{Error, Part};
-pub use image::{workspace_bytes, workspace_words, Model};
 pub use explain::{explain_workspace_words, Explainer, Explanation};
+pub use image::{workspace_bytes, workspace_words, Model};
 pub use sample::Sampler;
 pub use score::{Graded, Score, Scorer, Statistics};

@@ -1,8 +1,8 @@
 //! The one check of an image's content; after it the rest of the crate is total.
 
 use super::descriptor::{
-    CalibrationRecord, Combine, ExpertRecord, Feature, Notes, Numeric, OtherStatistics, Statistic, MAX_EXPERTS,
-    MAX_FEATURES,
+    CalibrationRecord, Combine, ExpertRecord, Feature, Notes, Numeric, OtherStatistics, Statistic,
+    MAX_EXPERTS, MAX_FEATURES,
 };
 use super::model::{take, Model, NOTES_SINCE};
 use crate::arithmetic::{Arithmetic, Fixed, Float};

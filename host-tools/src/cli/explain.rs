@@ -86,9 +86,7 @@ impl Report<'_> {
         let by_name = |names: &[String], values: &[f32]| -> Map<String, Value> {
             names.iter().zip(values).map(|(name, &value)| (name.clone(), shortest(value))).collect()
         };
-        let graded = |Graded { value, p_value }: Graded| {
-            json!({ "value": shortest(value), "p_value": p_value.map(shortest) })
-        };
+        let graded = |Graded { value, p_value }: Graded| json!({ "value": shortest(value), "p_value": p_value.map(shortest) });
         let e = &self.explanation;
         json!({
             "row": self.row,

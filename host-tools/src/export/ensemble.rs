@@ -85,12 +85,6 @@ impl Ensemble<'_> {
     }
 
     pub(super) fn verdict<'a>(&self, entropy: f64, sketches: &'a [Sketch; 3]) -> Verdict<'a> {
-        Verdict {
-            combine: self.combine,
-            quoted: self.quoted,
-            statistic: self.statistic,
-            entropy,
-            sketches,
-        }
+        Verdict { combine: self.combine, quoted: self.quoted, statistic: self.statistic, entropy, sketches }
     }
 }
