@@ -170,13 +170,13 @@ impl<'m, 'w> Explainer<'m, 'w> {
     fn explain_in<A: Arithmetic>(&mut self, reading: &[f32], context: &[f32]) -> Option<Summary> {
         let found = pass::run::<A>(self.model, (reading, context), &mut self.workspace, false)?;
         let (log_prob, score) = (A::log_to_f32(found.log_prob), A::negate(found.combined));
-        self.point.copy_from_slice(reading);
+        copy(reading, self.point);
         self.slopes::<A>(context)?;
-        self.gradient.copy_from_slice(self.slope);
+        copy(self.slope, self.gradient);
         self.attribution.fill(0.0);
         let typical = A::log_from_f32(self.model.head().entropy);
         if score <= typical {
-            self.nearest.copy_from_slice(reading);
+            copy(reading, self.nearest);
             return Some(Summary {
                 log_prob,
                 score: A::log_to_f32(score),
@@ -204,7 +204,7 @@ impl<'m, 'w> Explainer<'m, 'w> {
         self.base_variable::<A>(decides, reading, context)?;
         let values: &[A::Value] = bytemuck::cast_slice(self.workspace.values);
         let values = values.get(..reading.len())?;
-        bytemuck::cast_slice_mut::<u32, A::Value>(self.origin).copy_from_slice(values);
+        copy(values, bytemuck::cast_slice_mut(self.origin));
         base.mode::<A>(values, bytemuck::cast_slice_mut(self.target));
         if let Some(score) = self.pull::<A>(decides, context, typical)? {
             return Some(score);
@@ -213,8 +213,7 @@ impl<'m, 'w> Explainer<'m, 'w> {
         if let Some(likeliest) = model.self_test_vectors().next().and_then(|(v, _)| v.get(..reading.len())) {
             self.base_variable::<A>(decides, likeliest, context)?;
             let values: &[A::Value] = bytemuck::cast_slice(self.workspace.values);
-            bytemuck::cast_slice_mut::<u32, A::Value>(self.target)
-                .copy_from_slice(values.get(..reading.len())?);
+            copy(values, bytemuck::cast_slice_mut(self.target));
             if let Some(score) = self.pull::<A>(decides, context, typical)? {
                 return Some(score);
             }
@@ -344,7 +343,7 @@ impl<'m, 'w> Explainer<'m, 'w> {
                         *sum = finite(*sum + share * slope);
                     }
                 }
-                self.slope.copy_from_slice(bytemuck::cast_slice(self.target));
+                copy(bytemuck::cast_slice(self.target), self.slope);
                 Some(())
             }
         }
@@ -416,6 +415,13 @@ fn complete(shares: &mut [f32], excess: f32) {
         if let Some(largest) = largest {
             *largest = finite(*largest + rest);
         }
+    }
+}
+
+/// Without the panic of `copy_from_slice`: lengths are equal once the image was checked.
+fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
     }
 }
 
