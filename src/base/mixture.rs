@@ -52,6 +52,19 @@ impl<'a> Mixture<'a> {
         self.components
     }
 
+    /// `ln weight - sum of ln std - n ln(2 pi) / 2` of a component, in f32; the lowest number if there is none.
+    #[must_use]
+    pub fn constant<A: Arithmetic>(&self, component: usize) -> f32 {
+        self.iter::<A>().nth(component).map_or(f32::MIN, |c| A::log_to_f32(c.constant))
+    }
+
+    /// Mean and precision (inverse standard deviation) of one feature of a component, in f32.
+    #[must_use]
+    pub fn numbers<A: Arithmetic>(&self, component: usize, feature: usize) -> Option<(f32, f32)> {
+        let words = self.iter::<A>().nth(component)?.words;
+        A::component_numbers(words, self.format(), self.features, feature)
+    }
+
     fn format(&self) -> MixtureFormat {
         self.words.first().and_then(|&word| MixtureFormat::from_word(word)).unwrap_or_default()
     }

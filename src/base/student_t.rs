@@ -15,6 +15,7 @@
 //! [`BaseArithmetic::STUDENT_WORDS`]: crate::arithmetic::base::BaseArithmetic::STUDENT_WORDS
 
 use super::random;
+use crate::arithmetic::base::StudentNumbers;
 use crate::arithmetic::Arithmetic;
 use crate::{Error, Part};
 use rand_core::RngCore;
@@ -38,6 +39,12 @@ impl<'a> StudentT<'a> {
 
     fn constant<A: Arithmetic>(&self) -> Option<A::Value> {
         A::value(*self.words.first()?)
+    }
+
+    /// The parameters of one feature in f32.
+    #[must_use]
+    pub fn numbers<A: Arithmetic>(&self, feature: usize) -> Option<StudentNumbers> {
+        A::student_numbers(self.parameters::<A>()?.chunks_exact(A::STUDENT_WORDS).nth(feature)?)
     }
 
     /// Checks its words: all there, finite, within their ranges.

@@ -11,12 +11,16 @@
 //! so that walking a chain costs a few instructions per transform and no RAM.
 
 pub mod coupling;
+mod logit;
+pub mod marginal;
 mod permutation;
 mod soft_tail;
 mod split;
 pub mod standardize;
 
 pub use coupling::Coupling;
+pub use logit::Logit;
+pub use marginal::Marginal;
 pub use permutation::Permutation;
 pub use soft_tail::SoftTail;
 pub use split::Split;
@@ -68,6 +72,10 @@ pub enum Step<'a> {
     Permutation(Permutation<'a>),
     /// See [`Coupling`].
     Coupling(Coupling<'a>),
+    /// See [`Marginal`].
+    Marginal(Marginal<'a>),
+    /// See [`Logit`].
+    Logit(Logit),
     /// See [`Split`].
     Split(Split),
 }
@@ -86,9 +94,9 @@ pub mod kind {
     pub const ELEMENTWISE_AFFINE: u8 = 5;
     /// Dense linear map as triangular factors.
     pub const LINEAR: u8 = 6;
-    /// Monotone map of each feature.
+    /// [`super::Marginal`].
     pub const MARGINAL: u8 = 7;
-    /// Log-odds of bounded features.
+    /// [`super::Logit`].
     pub const LOGIT: u8 = 8;
     /// [`super::Split`].
     pub const SPLIT: u8 = 9;
@@ -101,6 +109,8 @@ impl<'a> Step<'a> {
             kind::PERMUTATION => Some(Step::Permutation(Permutation::parse(body))),
             kind::AFFINE_COUPLING => Coupling::parse_affine(body).map(Step::Coupling),
             kind::COUPLING => Coupling::parse(body).map(Step::Coupling),
+            kind::MARGINAL => Marginal::parse(body).map(Step::Marginal),
+            kind::LOGIT => Logit::parse(body).map(Step::Logit),
             kind::SPLIT => Split::parse(body).map(Step::Split),
             _ => None,
         }
@@ -115,7 +125,10 @@ impl<'a> Step<'a> {
             Step::Coupling(coupling) => match coupling.map() {
                 coupling::Map::Additive => "additive_coupling",
                 coupling::Map::Affine(_) => "affine_coupling",
+                coupling::Map::Spline(_) => "spline_coupling",
             },
+            Step::Marginal(_) => "marginal",
+            Step::Logit(_) => "logit",
             Step::Split(_) => "split",
         }
     }
@@ -137,6 +150,8 @@ macro_rules! dispatch {
             Step::SoftTail($t) => $call,
             Step::Permutation($t) => $call,
             Step::Coupling($t) => $call,
+            Step::Marginal($t) => $call,
+            Step::Logit($t) => $call,
             Step::Split($t) => $call,
         }
     };

@@ -13,7 +13,7 @@ pub struct Parts<'a> {
     pub version: u16,
     /// First record of the descriptor.
     pub head: Head<'a>,
-    /// Its features.
+    /// Its features, then its context inputs.
     pub features: Vec<Feature<'a>>,
     /// Its experts.
     pub experts: Vec<ExpertRecord>,

@@ -18,12 +18,14 @@
 
 pub mod additive;
 pub mod affine;
+pub mod spline;
 
 use super::Transform;
 use crate::arithmetic::Arithmetic;
 use crate::conditioner::{GradientScratch, Inputs, Needs, Net, Scratch};
 use crate::{Error, Part};
 use affine::ScaleMap;
+use spline::Spline;
 
 /// What a coupling does to its transformed part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub enum Map {
     Additive,
     /// `z = x exp(log_scale) + shift`; see [`affine`].
     Affine(ScaleMap),
+    /// A rational-quadratic spline; see [`spline`].
+    Spline(Spline),
 }
 
 /// Map bytes of a coupling block.
@@ -41,19 +45,24 @@ pub mod map {
     pub const ADDITIVE: u8 = 0;
     /// [`super::Map::Affine`].
     pub const AFFINE: u8 = 1;
-    /// Rational-quadratic spline.
+    /// [`super::Map::Spline`].
     pub const SPLINE: u8 = 2;
 }
 
 impl Map {
-    fn parse(word: u32) -> Option<Self> {
+    /// From word 4 and those behind it; gives what follows the map's own words.
+    fn parse(word: u32, words: &[u32]) -> Option<(Self, &[u32])> {
         let [map, option, parameterization, zero] = word.to_le_bytes();
         if zero != 0 {
             return None;
         }
         match (map, parameterization) {
-            (map::ADDITIVE, 0) if option == 0 => Some(Map::Additive),
-            (map::AFFINE, 0) => ScaleMap::from_byte(option).map(Map::Affine),
+            (map::ADDITIVE, 0) if option == 0 => Some((Map::Additive, words)),
+            (map::AFFINE, 0) => Some((Map::Affine(ScaleMap::from_byte(option)?), words)),
+            (map::SPLINE, parameters) => {
+                let (&further, words) = words.split_first_chunk::<2>()?;
+                Some((Map::Spline(Spline::parse(option, parameters, further)?), words))
+            }
             _ => None,
         }
     }
@@ -64,6 +73,7 @@ impl Map {
         match self {
             Map::Additive => transformed,
             Map::Affine(_) => 2 * transformed,
+            Map::Spline(spline) => spline.outputs_per_feature() * transformed,
         }
     }
 }
@@ -90,7 +100,8 @@ impl<'a> Coupling<'a> {
 
     pub(super) fn parse(body: &'a [u32]) -> Option<Self> {
         let (&[shape, bound, input_limit, net, map], words) = body.split_first_chunk::<5>()?;
-        Self::assemble([shape, bound, input_limit, net], Map::parse(map)?, words)
+        let (map, words) = Map::parse(map, words)?;
+        Self::assemble([shape, bound, input_limit, net], map, words)
     }
 
     fn assemble(front: [u32; 4], map: Map, words: &'a [u32]) -> Option<Self> {
@@ -190,6 +201,9 @@ impl<'a> Coupling<'a> {
         match self.map {
             Map::Additive => additive::couple::<A>(transformed, outputs, direction),
             Map::Affine(scale) => affine::couple::<A>(transformed, outputs, (scale, bound), direction),
+            Map::Spline(spline) => {
+                spline::couple::<A>(transformed, outputs, &spline.shape::<A>(bound)?, direction)
+            }
         }
     }
 }
@@ -213,6 +227,7 @@ impl<A: Arithmetic> Transform<A> for Coupling<'_> {
         let bound_is_valid = match self.map {
             Map::Additive => self.bound == 0,
             Map::Affine(_) => A::is_positive(bound),
+            Map::Spline(spline) => spline.is_valid::<A>(bound),
         };
         if self.split == 0
             || self.split >= features
@@ -257,6 +272,10 @@ impl<A: Arithmetic> Transform<A> for Coupling<'_> {
             Map::Additive => additive::backward::<A>(transformed, slope_transformed, outputs, slopes)?,
             Map::Affine(scale) => {
                 affine::backward::<A>(transformed, slope_transformed, outputs, (scale, bound), slopes)?;
+            }
+            Map::Spline(spline) => {
+                let shape = spline.shape::<A>(bound)?;
+                spline::backward::<A>(transformed, slope_transformed, outputs, &shape, slopes)?;
             }
         }
         let Scratch { front, back } = &mut scratch.scratch;

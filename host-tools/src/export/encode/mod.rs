@@ -19,7 +19,7 @@ use crate::flow::{Flow, Standardize, Transform};
 use flowlet::image::descriptor::ExpertRecord;
 use flowlet::transform::kind;
 
-pub(super) use net::normalized;
+pub(super) use net::{normalized, windowed};
 
 /// Experts as words: standardizer first, then the chain and the base of each.
 pub(super) struct Encoded {
