@@ -127,7 +127,7 @@ fn run_simulation(
     name: &str,
     output: &Output,
 ) -> anyhow::Result<(Simulation, Vec<usize>)> {
-    let columns = image.model()?.features();
+    let columns = image.model()?.inputs();
     let host = scoring::score_rows(image, rows, |_| {})?;
     let progress = Progress::start(output, &format!("simulating {name}"), "rows", host.len() as u64);
     let result = simulator.run(image.bytes(), rows, columns, |rows| progress.advance(rows as u64));

@@ -6,8 +6,9 @@ use super::output::{grouped, Output};
 use super::scoring::{self, NumericArg};
 use super::tables::TableArgs;
 use super::usage;
-use crate::export::Numeric;
+use crate::export::{Numeric, Statistic};
 use crate::flow::{Activation, ImageShape, Padding};
+use crate::selection;
 use crate::training::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 Examples:
   flowlet train pump.csv -o pump.flow
   flowlet train day1.csv day2.csv --label fault --ignore time -o pump.flow
+  flowlet train pump.csv --context speed,load -o pump.flow
   flowlet train pump.csv -o small.flow --layers 4 --hidden 16,16 --numeric i16 --seed 7")]
 pub(super) struct TrainArgs {
     /// Tables with the same columns: .csv, .npy or .parquet
@@ -34,6 +36,9 @@ pub(super) struct TrainArgs {
     output: PathBuf,
     #[command(flatten)]
     table: TableArgs,
+    /// Columns of the operating point (speed, load, temperature): they say what is normal and are not scored
+    #[arg(long, value_name = "A,B", value_delimiter = ',', help_heading = "Input")]
+    context: Vec<String>,
     /// Kind of flow
     #[arg(long, value_enum, default_value = "realnvp", help_heading = "Flow")]
     flow: FlowArg,
@@ -52,6 +57,10 @@ pub(super) struct TrainArgs {
     /// Numbers that the image computes with [default: i8 if that costs little, else i16]
     #[arg(long, value_enum, help_heading = "Flow")]
     numeric: Option<NumericArg>,
+    /// What is compared with the alarm's threshold; auto takes the log-density unless another separates anomalies
+    /// clearly better: labelled ones, or else perturbed rows
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Flow")]
+    statistic: StatisticArg,
     /// Share of normal readings that may raise the alarm
     #[arg(long, value_name = "P", default_value = "0.01", value_parser = probability, help_heading = "Flow")]
     false_alarm_rate: f32,
@@ -173,6 +182,26 @@ struct Recipe {
     holdout: f64,
 }
 
+/// Statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StatisticArg {
+    Auto,
+    LogProb,
+    SquaredNorm,
+    Typicality,
+}
+
+impl From<StatisticArg> for Option<Statistic> {
+    fn from(arg: StatisticArg) -> Self {
+        match arg {
+            StatisticArg::Auto => None,
+            StatisticArg::LogProb => Some(Statistic::NegativeLogProb),
+            StatisticArg::SquaredNorm => Some(Statistic::SquaredNorm),
+            StatisticArg::Typicality => Some(Statistic::Typicality),
+        }
+    }
+}
+
 /// Kinds of flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FlowArg {
@@ -205,6 +234,7 @@ impl TrainArgs {
         let default = TrainConfig::default();
         let parts = &self.parts;
         let recipe = &self.recipe;
+        check_context(&self.context, &self.table)?;
         if recipe.threads == Some(0) {
             return Err(usage("--threads is 0: use at least 1"));
         }
@@ -222,6 +252,7 @@ impl TrainArgs {
             conditioner: parts.conditioner,
             activation: parts.activation.into(),
             channels: parts.channels,
+            contexts: self.context.len(),
             kernel: parts.kernel,
             padding: parts.padding.into(),
             layers: self.layers,
@@ -243,7 +274,8 @@ impl TrainArgs {
     pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
         let config = self.config()?;
         files::check_target(&self.output)?;
-        let table = self.table.read_all(&self.data, output)?;
+        let table = self.table.read_all(&self.data, output)?.with_context(&self.context)?;
+        let features = table.columns.len() - self.context.len();
         let normal_rows = table.labels.as_ref().map_or(table.rows, |l| l.iter().filter(|a| !**a).count());
         if normal_rows == 0 {
             bail!("{}: no normal rows (label 0) to train on", table.path.display());
@@ -258,7 +290,9 @@ impl TrainArgs {
         // Not the output's name: the same training gives the same image wherever it is written.
         let stem = table.path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
         let name = self.name.clone().unwrap_or(stem);
-        let fit = Fit::new(&table, &config, name, self.false_alarm_rate, output)?;
+        let mut fit = Fit::new(&table, &config, name, self.false_alarm_rate, output)?;
+        let anomalies = table.anomalous_values();
+        let selection = fit.select(self.statistic.into(), anomalies.as_deref())?;
         let chosen = fit.choose(self.numeric.map(Numeric::from))?;
         files::write_whole(&self.output, chosen.image.bytes())?;
 
@@ -269,7 +303,8 @@ impl TrainArgs {
         let json = json!({
             "output": self.output,
             "flow": config.flow.name(),
-            "features": table.columns,
+            "features": table.columns[..features],
+            "context": table.columns[features..],
             "rows": normal_rows,
             "held_out_rows": trained.holdout_rows.len(),
             "anomalous_rows_left_out": table.rows - normal_rows,
@@ -288,19 +323,28 @@ impl TrainArgs {
             "numeric_reason": chosen.reason,
             "mean_abs_delta_log_prob": chosen.delta.mean,
             "max_abs_delta_log_prob": chosen.delta.max,
+            "statistic": selection::name(selection.statistic),
+            "statistic_reason": selection.reason(),
+            "statistic_auroc": selection.json(),
             "image_bytes": chosen.image.bytes().len(),
             "workspace_bytes": workspace_bytes,
             "notes": table.notes,
         });
         let text = format!(
-            "{}: {} over {} features, {} parameters\n\
+            "{}: {} over {} features{}, {} parameters\n\
              trained    {} epochs (kept {}) in {:.2} s, {} samples/s\n\
              held out   NLL {:.4} nats in the data's units, {:.4} standardized ({} rows)\n\
+             statistic  {}: {}\n\
              numbers    {numeric}: {}\n\
              image      {} bytes; {workspace_bytes} bytes of workspace on the device",
             self.output.display(),
             config.flow.name(),
-            table.columns.len(),
+            features,
+            if self.context.is_empty() {
+                String::new()
+            } else {
+                format!(" in the context of {}", self.context.join(", "))
+            },
             grouped(trained.flow.parameters()),
             trained.epochs,
             trained.best_epoch,
@@ -309,11 +353,32 @@ impl TrainArgs {
             trained.val_nll,
             trained.val_nll_standardized,
             trained.holdout_rows.len(),
+            selection::name(selection.statistic),
+            selection.reason(),
             chosen.reason,
             grouped(chosen.image.bytes().len()),
         );
         output.finish(&text, &json)
     }
+}
+
+/// What can be said of --context before a table is read.
+fn check_context(context: &[String], table: &TableArgs) -> anyhow::Result<()> {
+    for (index, name) in context.iter().enumerate() {
+        if context[..index].contains(name) {
+            return Err(usage(format!("--context names '{name}' twice")));
+        }
+        if table.label.as_ref() == Some(name) {
+            return Err(usage(format!("'{name}' cannot be both --context and --label")));
+        }
+        if table.ignore.contains(name) {
+            return Err(usage(format!("'{name}' is both in --context and in --ignore: take it out of one")));
+        }
+        if table.columns.as_ref().is_some_and(|columns| !columns.contains(name)) {
+            return Err(usage(format!("'{name}' of --context is not in --columns: add it there too")));
+        }
+    }
+    Ok(())
 }
 
 /// A label trained on as a feature is the commonest slip.
