@@ -51,40 +51,47 @@ impl<'a> Marginal<'a> {
         }
     }
 
-    /// Words of `y`, and per feature of slopes.
-    fn sizes(&self, features: usize) -> (usize, usize) {
-        let knots = usize::from(self.knots);
-        let slopes = match self.form() {
+    /// Slopes of a feature.
+    fn slopes(&self) -> usize {
+        match self.form() {
             MarginalForm::Linear => 2,
-            MarginalForm::RationalQuadratic => knots,
-        };
-        (if self.flags & SHARED_Y == 0 { features.wrapping_mul(knots) } else { knots }, slopes)
+            MarginalForm::RationalQuadratic => usize::from(self.knots),
+        }
+    }
+
+    fn y_is_shared(&self) -> bool {
+        self.flags & SHARED_Y != 0
     }
 
     /// The maps of `features` features, in their order; fewer only if the image was never checked.
     pub fn maps(&self, features: usize) -> impl Iterator<Item = Knots<'a>> + use<'a> {
-        let Marginal { knots, x_shift, y_shift, .. } = *self;
-        let (y_size, slopes) = self.sizes(features);
-        let (knots, form, shared) = (usize::from(knots), self.form(), self.flags & SHARED_Y != 0);
-        let (ys, rest) = self.words.split_at_checked(y_size).unwrap_or_default();
-        let (xs, slope_words) = rest.split_at_checked(features.wrapping_mul(knots)).unwrap_or_default();
-        let mut ys_left = ys;
-        let parts = xs.chunks_exact(knots.max(1)).zip(slope_words.chunks_exact(slopes.max(1)));
-        parts.map_while(move |(x, slopes)| {
-            let (y, behind) = ys_left.split_at_checked(knots)?;
+        let (knots, slopes, form) = (usize::from(self.knots), self.slopes(), self.form());
+        let Marginal { x_shift, y_shift, words, .. } = *self;
+        let shared = self.y_is_shared();
+        let owners = if shared { 1 } else { features };
+        // Three runs of words, each walked once.
+        let (mut ys, rest) = words.split_at_checked(owners.wrapping_mul(knots)).unwrap_or_default();
+        let (mut xs, mut tails) = rest.split_at_checked(features.wrapping_mul(knots)).unwrap_or_default();
+        core::iter::from_fn(move || {
+            let (x, more_xs) = xs.split_at_checked(knots)?;
+            let (y, more_ys) = ys.split_at_checked(knots)?;
+            let (own, more_tails) = tails.split_at_checked(slopes)?;
+            (xs, tails) = (more_xs, more_tails);
             if !shared {
-                ys_left = behind;
+                ys = more_ys;
             }
-            Some(Knots { form, x, y, slopes, x_shift, y_shift })
+            Some(Knots { form, x, y, slopes: own, x_shift, y_shift })
         })
+        .take(features)
     }
 }
 
 impl<A: Arithmetic> Transform<A> for Marginal<'_> {
     fn check(&self, features: usize, _contexts: usize) -> Result<Needs, Error> {
-        let (y_size, slopes) = self.sizes(features);
-        let x_size = features.wrapping_mul(usize::from(self.knots));
-        let size = y_size.wrapping_add(x_size).wrapping_add(features.wrapping_mul(slopes));
+        let knots = usize::from(self.knots);
+        let owners = if self.y_is_shared() { 1 } else { features };
+        let per_feature = features.wrapping_mul(knots.wrapping_add(self.slopes()));
+        let size = owners.wrapping_mul(knots).wrapping_add(per_feature);
         let flags_are_known = self.flags & !(RATIONAL_QUADRATIC | SHARED_Y) == 0;
         let valid = flags_are_known
             && self.words.len() == size

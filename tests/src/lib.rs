@@ -3,6 +3,7 @@
 pub mod command;
 pub mod evaluate;
 pub mod golden;
+pub mod nets;
 pub mod oracle;
 pub mod surgery;
 

@@ -6,7 +6,7 @@
 //! words (one, where features share their `y`), and none for slopes.
 
 use super::logit::{ln_of_log2, product};
-use super::ratio::{ratio, Scaled, UNIT};
+use super::ratio::{log2, ratio, reciprocal, Scaled, UNIT};
 use super::{convert, round_shift, saturate, Fixed};
 use crate::arithmetic::marginal::{
     Knots, MarginalArithmetic, MarginalForm, Piece, MOST_KNOT_SHIFT, SLOPE_BITS, SLOPE_FRACTION_BITS,
@@ -38,16 +38,59 @@ struct Bin {
 /// The three masses of a rational quadratic, normalized to 30 bits: `h`, `a`, `b`.
 #[derive(Clone, Copy)]
 struct Masses {
-    h: u64,
-    a: u64,
-    b: u64,
+    h: u32,
+    a: u32,
+    b: u32,
     exponent: i32,
+}
+
+/// A size that is divided by, with its top bit shifted to place 31, and `2^63` over that.
+#[derive(Clone, Copy)]
+struct Divisor {
+    normal: u32,
+    zeros: u32,
+    reciprocal: u32,
+}
+
+impl Divisor {
+    fn new(size: u32) -> Self {
+        let zeros = size.leading_zeros() & 31;
+        let normal = size << zeros;
+        Divisor { normal, zeros, reciprocal: reciprocal(normal) }
+    }
+
+    /// `part / size` in Q31, for `part <= size`.
+    fn share(self, part: u32) -> u32 {
+        upper(part << self.zeros, self.reciprocal).min(UNIT)
+    }
+
+    /// Log2 of `other / size` in Q20.
+    fn log2_of(self, other: u32) -> i32 {
+        let zeros = other.leading_zeros() & 31;
+        // In Q31, from a half to two.
+        let quotient = upper(other << zeros, self.reciprocal);
+        let small = (quotient >> 31) ^ 1;
+        let exponent = (self.zeros as i32).wrapping_sub(zeros as i32).wrapping_sub(small as i32);
+        log2(quotient << small).wrapping_add(exponent << 20)
+    }
+}
+
+/// The upper half of a product.
+fn upper(a: u32, b: u32) -> u32 {
+    (u64::from(a).wrapping_mul(u64::from(b)) >> 32) as u32
+}
+
+/// `share * size` rounded, for a share in Q31.
+fn part(share: u32, size: u32) -> u32 {
+    (u64::from(share).wrapping_mul(u64::from(size)).wrapping_add(1 << 30) >> 31) as u32
 }
 
 /// The place of `value` among `along`, which is `knots.x` or `knots.y`.
 fn find(knots: &Knots<'_>, along: &[u32], value: i64) -> Option<Place> {
     let number = |words: &[u32], index: usize| words.get(index).map(|&w| w as i32);
-    let below = along.partition_point(|&k| i64::from(k as i32) <= value);
+    // What lies beyond i32 lies beyond all knots (the lowest number is none, by the check).
+    let narrow = saturate(value);
+    let below = along.partition_point(|&k| k as i32 <= narrow);
     let (index, slope) = if below == 0 {
         (0, *knots.slopes.first()?)
     } else if below >= along.len() {
@@ -67,13 +110,6 @@ fn find(knots: &Knots<'_>, along: &[u32], value: i64) -> Option<Place> {
     Some(Place::Tail { x: number(knots.x, index)?, y: number(knots.y, index)?, slope })
 }
 
-/// `offset * h / w` rounded down, for `offset <= w`: at most `h`.
-fn along_line(offset: u32, w: u32, h: u32) -> u32 {
-    let share = ratio(u64::from(offset), u64::from(w));
-    // Half a unit of the share's 31 bits is less than one of `h`.
-    (u64::from(share).wrapping_mul(u64::from(h)).wrapping_add(1 << 30) >> 31) as u32
-}
-
 /// `x * slope`, or with `invert` `x / slope`, times `2^shift`; `|shift| <= 13`, `slope` in Q21.
 fn scale(x: i64, slope: u32, invert: bool, shift: i32) -> i64 {
     let zeros = slope.leading_zeros() & 31;
@@ -87,70 +123,77 @@ fn scale(x: i64, slope: u32, invert: bool, shift: i32) -> i64 {
     product(x, factor, exponent.wrapping_add(shift))
 }
 
-/// ln of `2^log2` in Q16, `log2` in Q20.
-fn log(log2: i32) -> i64 {
-    i64::from(ln_of_log2(log2))
+/// ln of `2^(log2 + exponent)` in Q16, `log2` in Q20.
+fn log(log2: i32, exponent: i32) -> i64 {
+    i64::from(ln_of_log2(log2.wrapping_add(exponent << 20)))
 }
 
+/// ln of a slope.
+fn log_slope(slope: u32) -> i64 {
+    let zeros = slope.leading_zeros() & 31;
+    log(log2(slope << zeros), 31 - SLOPE_FRACTION_BITS as i32 - zeros as i32)
+}
+
+/// Fractional bits that `x` has beyond those of `y`.
 fn difference(knots: &Knots<'_>) -> i32 {
     i32::from(knots.x_shift).wrapping_sub(i32::from(knots.y_shift))
 }
 
 impl Bin {
-    /// Log2 in Q20 of a line's slope.
-    fn line_log2(&self, knots: &Knots<'_>) -> i32 {
-        let exponent = difference(knots);
-        Scaled::new(u64::from(self.h), exponent).log2().wrapping_sub(Scaled::new(u64::from(self.w), 0).log2())
-    }
-
-    fn masses(&self, knots: &Knots<'_>, (d0, d1): (u32, u32)) -> Masses {
-        // w d, in units of y.
-        let exponent = -difference(knots) - SLOPE_FRACTION_BITS as i32;
-        let mass = |d: u32| Scaled::new(u64::from(self.w).wrapping_mul(u64::from(d)), exponent);
-        let (h, a, b) = (Scaled::new(u64::from(self.h), 0), mass(d0), mass(d1));
+    fn masses(&self, knots: &Knots<'_>, w: Divisor, (d0, d1): (u32, u32)) -> Masses {
+        // Each a number of at least 30 bits, and its exponent; w d in units of y.
+        let zeros = self.h.leading_zeros() & 31;
+        let (h, h_exponent) = (self.h << zeros, -(zeros as i32));
+        let unit = 32 - difference(knots) - SLOPE_FRACTION_BITS as i32 - w.zeros as i32;
+        let product = |d: u32| {
+            let zeros = d.leading_zeros() & 31;
+            (upper(w.normal, d << zeros), unit.wrapping_sub(zeros as i32))
+        };
+        let ((a, a_exponent), (b, b_exponent)) = (product(d0), product(d1));
         // The largest gets 30 bits.
-        let exponent = h.exponent.max(a.exponent).max(b.exponent).wrapping_add(2);
-        Masses {
-            h: u64::from(h.at(exponent)),
-            a: u64::from(a.at(exponent)),
-            b: u64::from(b.at(exponent)),
-            exponent,
-        }
+        let exponent = h_exponent.max(a_exponent).max(b_exponent).wrapping_add(2);
+        let at = |mantissa: u32, own: i32| match exponent.wrapping_sub(own) {
+            right @ 0..=31 => (mantissa >> right).max(1),
+            _ => 1,
+        };
+        Masses { h: at(h, h_exponent), a: at(a, a_exponent), b: at(b, b_exponent), exponent }
     }
 
-    /// Log2 in Q20 of a rational quadratic's slope at `u`.
-    fn rational_log2(&self, knots: &Knots<'_>, masses: Masses, u: u32) -> i32 {
+    /// Log2 in Q20 of a rational quadratic's slope at `u`, in units of y over units of x.
+    fn rational_log2(&self, w: Divisor, masses: Masses, u: u32, q: u64) -> i32 {
         let exponent = masses.exponent.wrapping_sub(31);
         let n = Scaled::new(masses.rise(u), exponent).log2();
-        let q = Scaled::new(masses.share(u).1, exponent).log2();
-        let h = Scaled::new(u64::from(self.h), 0).log2();
-        let w = Scaled::new(u64::from(self.w), -difference(knots)).log2();
-        let twice = h.wrapping_sub(q).wrapping_mul(2);
-        twice.wrapping_add(n).wrapping_sub(w)
+        let q = Scaled::new(q, exponent).log2();
+        let zeros = self.h.leading_zeros() & 31;
+        let h = log2(self.h << zeros).wrapping_add(31i32.wrapping_sub(zeros as i32) << 20);
+        w.log2_of(self.h).wrapping_add(h).wrapping_add(n).wrapping_sub(q.wrapping_mul(2))
     }
 }
 
 /// `u^2`, `u v` and `v^2` in Q31 for `u` in Q31.
-fn squares(u: u32) -> (u64, u64, u64) {
-    let (u, v) = (u64::from(u), u64::from(UNIT.saturating_sub(u)));
-    let round = |x: u64| x.wrapping_add(1 << 30) >> 31;
-    (round(u.wrapping_mul(u)), round(u.wrapping_mul(v)), round(v.wrapping_mul(v)))
+fn squares(u: u32) -> (u32, u32, u32) {
+    let v = UNIT.saturating_sub(u);
+    (part(u, u), part(u, v), part(v, v))
+}
+
+fn times(a: u32, b: u32) -> u64 {
+    u64::from(a).wrapping_mul(u64::from(b))
 }
 
 impl Masses {
     /// `p` and `q` at the position `u`: below 2^62 and 2^63.
     fn share(&self, u: u32) -> (u64, u64) {
         let (uu, uv, vv) = squares(u);
-        let p = self.h.wrapping_mul(uu).wrapping_add(self.a.wrapping_mul(uv));
-        let rest = self.h.wrapping_mul(vv).wrapping_add(self.b.wrapping_mul(uv));
+        let p = times(self.h, uu).wrapping_add(times(self.a, uv));
+        let rest = times(self.h, vv).wrapping_add(times(self.b, uv));
         (p, p.wrapping_add(rest))
     }
 
     /// `n` at the position `u`.
     fn rise(&self, u: u32) -> u64 {
         let (uu, uv, vv) = squares(u);
-        let middle = self.h.wrapping_mul(uv).wrapping_mul(2);
-        self.b.wrapping_mul(uu).wrapping_add(middle).wrapping_add(self.a.wrapping_mul(vv))
+        let middle = times(self.h, uv).wrapping_mul(2);
+        times(self.b, uu).wrapping_add(middle).wrapping_add(times(self.a, vv))
     }
 
     /// Where `p / q` is `share` (Q31): the largest such position.
@@ -194,10 +237,15 @@ impl MarginalArithmetic<i32, i64> for Fixed {
         };
         let bins = knots.x.windows(2).zip(knots.y.windows(2));
         let slope = 1u32 << (SLOPE_FRACTION_BITS - SLOPE_BITS)..=1 << (SLOPE_FRACTION_BITS + SLOPE_BITS);
-        bins.into_iter().all(|(x, y)| {
-            let (w, h) = (rises(x, knots.x_shift), rises(y, knots.y_shift));
-            w > 0 && h > 0 && h << SLOPE_BITS >= w && h <= w << SLOPE_BITS
-        }) && knots.slopes.iter().all(|s| slope.contains(s))
+        // So that what lies below i32 lies below all knots.
+        let lowest = Some(&(i32::MIN as u32));
+        let lowest_is_free = knots.x.first() != lowest && knots.y.first() != lowest;
+        lowest_is_free
+            && bins.into_iter().all(|(x, y)| {
+                let (w, h) = (rises(x, knots.x_shift), rises(y, knots.y_shift));
+                w > 0 && h > 0 && h << SLOPE_BITS >= w && h <= w << SLOPE_BITS
+            })
+            && knots.slopes.iter().all(|s| slope.contains(s))
     }
 
     fn marginal(knots: &Knots<'_>, x: i32) -> Option<(i32, i64)> {
@@ -205,22 +253,21 @@ impl MarginalArithmetic<i32, i64> for Fixed {
         Some(match find(knots, knots.x, value)? {
             Place::Tail { x, y, slope } => {
                 let rise = scale(value.wrapping_sub(i64::from(x)), slope, false, -difference(knots));
-                let log2 = Scaled::new(u64::from(slope), -(SLOPE_FRACTION_BITS as i32)).log2();
-                (narrow(rise.saturating_add(i64::from(y)), knots.y_shift), log(log2))
+                (narrow(rise.saturating_add(i64::from(y)), knots.y_shift), log_slope(slope))
             }
             Place::Bin(bin) => {
-                let offset = offset(value, bin.x);
-                let (rise, log2) = match bin.ends {
-                    None => (along_line(offset, bin.w, bin.h), bin.line_log2(knots)),
+                let w = Divisor::new(bin.w);
+                let u = w.share(offset(value, bin.x));
+                let (share, log2) = match bin.ends {
+                    None => (u, w.log2_of(bin.h)),
                     Some(ends) => {
-                        let masses = bin.masses(knots, ends);
-                        let u = ratio(u64::from(offset), u64::from(bin.w));
+                        let masses = bin.masses(knots, w, ends);
                         let (p, q) = masses.share(u);
-                        let share = u64::from(ratio(p, q)).wrapping_mul(u64::from(bin.h));
-                        ((share.wrapping_add(1 << 30) >> 31) as u32, bin.rational_log2(knots, masses, u))
+                        (ratio(p, q), bin.rational_log2(w, masses, u, q))
                     }
                 };
-                (narrow(i64::from(bin.y).wrapping_add(i64::from(rise)), knots.y_shift), log(log2))
+                let y = i64::from(bin.y).wrapping_add(i64::from(part(share, bin.h)));
+                (narrow(y, knots.y_shift), log(log2, difference(knots)))
             }
         })
     }
@@ -230,21 +277,21 @@ impl MarginalArithmetic<i32, i64> for Fixed {
         Some(match find(knots, knots.y, value)? {
             Place::Tail { x, y, slope } => {
                 let rise = scale(value.wrapping_sub(i64::from(y)), slope, true, difference(knots));
-                let log2 = Scaled::new(u64::from(slope), -(SLOPE_FRACTION_BITS as i32)).log2();
-                (narrow(rise.saturating_add(i64::from(x)), knots.x_shift), log(log2))
+                (narrow(rise.saturating_add(i64::from(x)), knots.x_shift), log_slope(slope))
             }
             Place::Bin(bin) => {
-                let offset = offset(value, bin.y);
-                let (rise, log2) = match bin.ends {
-                    None => (along_line(offset, bin.h, bin.w), bin.line_log2(knots)),
+                let share = Divisor::new(bin.h).share(offset(value, bin.y));
+                let w = Divisor::new(bin.w);
+                let (u, log2) = match bin.ends {
+                    None => (share, w.log2_of(bin.h)),
                     Some(ends) => {
-                        let masses = bin.masses(knots, ends);
-                        let u = masses.position(ratio(u64::from(offset), u64::from(bin.h)));
-                        let rise = u64::from(u).wrapping_mul(u64::from(bin.w)).wrapping_add(1 << 30) >> 31;
-                        (rise as u32, bin.rational_log2(knots, masses, u))
+                        let masses = bin.masses(knots, w, ends);
+                        let u = masses.position(share);
+                        (u, bin.rational_log2(w, masses, u, masses.share(u).1))
                     }
                 };
-                (narrow(i64::from(bin.x).wrapping_add(i64::from(rise)), knots.x_shift), log(log2))
+                let x = i64::from(bin.x).wrapping_add(i64::from(part(u, bin.w)));
+                (narrow(x, knots.x_shift), log(log2, difference(knots)))
             }
         })
     }
@@ -261,7 +308,7 @@ impl MarginalArithmetic<i32, i64> for Fixed {
                 match bin.ends {
                     None => Piece::Line { slope: h / w },
                     Some((d0, d1)) => {
-                        let u = ratio(u64::from(offset(value, bin.x)), u64::from(bin.w));
+                        let u = Divisor::new(bin.w).share(offset(value, bin.x));
                         Piece::Rational { w, h, d0: slope_of(d0), d1: slope_of(d1), u: real(u, 31) }
                     }
                 }

@@ -15,8 +15,10 @@ use super::table;
 
 /// One in Q31, the format of shares.
 pub const UNIT: u32 = 1 << 31;
-/// ln(2) in Q16, for the remainder of the power, and in Q31.
-const LN_2_Q16: u32 = 45_426;
+/// ln(2) in Q18 and twice one in Q15, both fitted over the remainder of a power of two.
+const REMAINDER_LINEAR: u32 = 181_703;
+const REMAINDER_SQUARE: u32 = 65_860;
+/// ln(2) in Q31.
 const LN_2_Q31: u64 = 1_488_522_236;
 /// log2(e) in Q30.
 const LOG2_E_Q30: u64 = 1_549_082_005;
@@ -69,7 +71,7 @@ impl Scaled {
 }
 
 /// `2^63 / d` for `d` with its top bit set, within 2^-30 relative; saturates.
-fn reciprocal(d: u32) -> u32 {
+pub(super) fn reciprocal(d: u32) -> u32 {
     // 17 bits from the divider; the Newton step squares the error. Rounding the divisor halves it.
     let high = (d >> 16) + ((d >> 15) & 1);
     let guess = u32::MAX.checked_div(high).unwrap_or(0);
@@ -123,22 +125,23 @@ pub fn log2(x: u32) -> i32 {
 }
 
 /// `e^-d` in Q30, for `d` in Q12.20; zero past 21.
+#[inline(always)]
 #[must_use]
 pub fn exp_negative(d: u32) -> u32 {
     if d >= 21 << 20 {
         return 0;
     }
-    // d log2(e) in Q20, below 2^25; 2^-t = 2^f / 2^whole with f in [0, 1).
+    // -d log2(e) = f - whole, in Q20; d log2(e) is below 2^25.
     let t = (u64::from(d).wrapping_mul(LOG2_E_Q30).wrapping_add(1 << 29) >> 30) as u32;
+    let f = t.wrapping_neg();
     let whole = (t + 0xf_ffff) >> 20;
-    let f = (whole << 20) - t;
-    let base = table::EXP2.get((f >> 14) as usize).copied().unwrap_or(1 << 30);
-    // The remainder r < 2^-6: 2^r - 1 = u + u^2/2 + u^3/6 + ..., u = r ln 2 below 2^23.5 in Q30.
-    let u = ((f & 0x3fff) * LN_2_Q16 + (1 << 5)) >> 6;
-    let square = ((u >> 8) * (u >> 8)) >> 15;
-    let cube = (square * (u >> 14) >> 16) * 21_845 >> 16;
-    let growth = u64::from(u + square + cube).wrapping_mul(u64::from(base)) >> 30;
-    (base + growth as u32) >> whole
+    let base = table::EXP2.get(((f >> 14) & 0x3f) as usize).copied().unwrap_or(1 << 30);
+    // The remainder r < 2^-6: 2^r - 1 = u + u^2/2 + u^3/6 + ..., u = r ln 2 in Q30; the two factors make up
+    // for the cubic term, to 2e-8.
+    let u = ((f & 0x3fff) * REMAINDER_LINEAR + (1 << 7)) >> 8;
+    let square = ((u >> 8) * (u >> 8) >> 16) * REMAINDER_SQUARE >> 15;
+    let growth = (u64::from(u + square).wrapping_mul(u64::from(base)) >> 30) as u32;
+    (base + growth) >> (whole & 31)
 }
 
 /// `ln(1 + e^x)` in Q30 for `x` in Q15.16.

@@ -43,12 +43,6 @@ impl SplineArithmetic<i32, i64> for Fixed {
     }
 }
 
-/// One axis: the bins' sizes in a common unit.
-struct Axis {
-    masses: [u32; MOST_BINS],
-    total: u32,
-}
-
 /// A bin on one axis, in the units of `total`.
 #[derive(Clone, Copy)]
 struct Place {
@@ -60,6 +54,11 @@ struct Place {
 /// The side of the box in Q16, at most 2^25.
 fn side(shape: &SplineShape<i32>) -> u32 {
     shape.bound.unsigned_abs().wrapping_mul(2)
+}
+
+/// The clipped raw width or height in Q20.
+fn clip_bin(raw: i32) -> i32 {
+    soft_clip(raw, CLIP_BINS_Q32, CLIP_LIMIT_Q20)
 }
 
 /// `x / (1 + |x| c)`, `c = 1 / limit` in Q32, in the format of `limit`.
@@ -75,84 +74,114 @@ fn soft_clip(x: i32, c: u64, limit: u64) -> i32 {
     }
 }
 
-impl Axis {
-    fn new(raws: &[i32], shape: &SplineShape<i32>) -> Self {
-        // Up to K of at most 2^(31 - log2 K) each, rounded up: the sum is at most 2^31.
-        let bins = raws.len().clamp(2, MOST_BINS) as u32;
-        let shift = 31 - bins.wrapping_sub(1).leading_zeros();
-        let mut masses = [0u32; MOST_BINS];
-        // Below their largest, in Q20, of which exp_negative wants up to 21.
+/// One axis of a spline. Its bins are sized as their exponentials are, in a unit in which these sum to between
+/// 2^26 and 2^31; the edge after `k` of `K` bins lies at `rest sum(first k) + k floor sum(all)`, so that the last
+/// one is at the sum of all whatever was rounded.
+struct Axis<'r> {
+    raws: &'r [i32],
+    clipped: bool,
+    /// The largest raw parameter (clipped, if it is).
+    top: i32,
+    /// Exponentials are cut by so many bits, for their sum to fit.
+    shift: u32,
+    /// The minimum share of a bin in Q30, and what remains to be shared out.
+    floor: u32,
+    rest: u32,
+}
+
+impl<'r> Axis<'r> {
+    fn new(raws: &'r [i32], shape: &SplineShape<i32>) -> Self {
         let clipped = shape.parameters == SplineParameters::SoftClipped;
+        let mut top = i32::MIN;
+        for &raw in raws {
+            top = top.max(raw);
+        }
         if clipped {
-            let mut top = i32::MIN;
-            for (mass, &raw) in masses.iter_mut().zip(raws) {
-                let clipped = soft_clip(raw, CLIP_BINS_Q32, CLIP_LIMIT_Q20);
-                *mass = clipped as u32;
-                top = top.max(clipped);
-            }
-            for mass in &mut masses {
-                *mass = (top as u32).wrapping_sub(*mass);
-            }
-        } else {
-            let mut top = i32::MIN;
-            for &raw in raws {
-                top = top.max(raw);
-            }
-            for (mass, &raw) in masses.iter_mut().zip(raws) {
-                *mass = (top.wrapping_sub(raw) as u32).min(32 << FRACTION_BITS) << 4;
-            }
+            // The clip is monotone.
+            top = clip_bin(top);
         }
-        let mut sum = 0u32;
-        for mass in masses.iter_mut().take(raws.len()) {
-            *mass = exp_negative(*mass) >> shift;
-            sum = sum.wrapping_add(*mass);
-        }
+        let bins = raws.len() as u32;
         let floor = if clipped { 0 } else { (shape.min_bin as u32).max(LEAST_Q30) };
-        let rest = u64::from(ONE_Q30.saturating_sub(bins.wrapping_mul(floor)));
-        // None is zero: the sum is at least 2^26, and a soft-clipped bin has a thousandth of the largest one's.
-        let floor = u64::from(floor).wrapping_mul(u64::from(sum)).wrapping_add(1 << 29);
-        let mut total = 0u32;
-        for mass in masses.iter_mut().take(raws.len()) {
-            *mass = (rest.wrapping_mul(u64::from(*mass)).wrapping_add(floor) >> 30) as u32;
-            total = total.wrapping_add(*mass);
+        Axis {
+            raws,
+            clipped,
+            top,
+            // Up to K of at most 2^(31 - log2 K) each, rounded up: the sum is at most 2^31.
+            shift: 31u32.saturating_sub(bins.wrapping_sub(1).leading_zeros()),
+            floor,
+            rest: ONE_Q30.saturating_sub(bins.wrapping_mul(floor)),
         }
-        Axis { masses, total }
+    }
+
+    /// The exponential of a raw parameter less the largest.
+    #[inline(always)]
+    fn mass(&self, raw: i32) -> u32 {
+        let below = if self.clipped {
+            self.top.wrapping_sub(clip_bin(raw)) as u32
+        } else {
+            // In Q20, of which the exponential wants up to 21.
+            (self.top.wrapping_sub(raw) as u32).min(32 << FRACTION_BITS) << 4
+        };
+        exp_negative(below) >> self.shift
+    }
+
+    /// The edge after `bins` bins whose exponentials sum to `sum`, of all that sum to `total`.
+    fn edge(&self, bins: usize, sum: u32, total: u32) -> u32 {
+        let shared = u64::from(self.rest).wrapping_mul(u64::from(sum));
+        let floors = u64::from((bins as u32).wrapping_mul(self.floor)).wrapping_mul(u64::from(total));
+        (shared.wrapping_add(floors).wrapping_add(1 << 29) >> 30) as u32
     }
 
     /// The bin that `x` lies in, its index, and the position within it in Q31.
     fn find(&self, x: i32, shape: &SplineShape<i32>) -> (usize, Place, u32) {
+        let mut masses = [0u32; MOST_BINS];
+        let mut total = 0u32;
+        for (mass, &raw) in masses.iter_mut().zip(self.raws) {
+            *mass = self.mass(raw);
+            total = total.wrapping_add(*mass);
+        }
         let side = u64::from(side(shape));
         // (x + B) / side = edge / total without a division: both sides times both denominators, below 2^57.
-        let target = u64::from(x.wrapping_add(shape.bound) as u32).wrapping_mul(u64::from(self.total));
-        let mut place = Place { edge: 0, size: self.total, total: self.total };
-        let mut index = 0;
-        for (i, &size) in self.masses.iter().take(shape.bins).enumerate() {
-            (index, place.size) = (i, size);
-            let end = place.edge.wrapping_add(size);
-            if target < u64::from(end).wrapping_mul(side) || i.wrapping_add(1) == shape.bins {
+        let target = u64::from(x.wrapping_add(shape.bound) as u32).wrapping_mul(u64::from(total));
+        let (mut index, mut sum, mut edge, mut end) = (0usize, 0u32, 0, total);
+        for (i, &mass) in masses.iter().take(self.raws.len()).enumerate() {
+            index = i;
+            sum = sum.wrapping_add(mass);
+            end = self.edge(i.wrapping_add(1), sum, total);
+            if target < u64::from(end).wrapping_mul(side) || i.wrapping_add(1) == self.raws.len() {
                 break;
             }
-            place.edge = end;
+            edge = end;
         }
-        let within = target.wrapping_sub(u64::from(place.edge).wrapping_mul(side));
+        let place = Place::between(edge, end, total);
+        let within = target.wrapping_sub(u64::from(edge).wrapping_mul(side));
         (index, place, ratio(within, u64::from(place.size).wrapping_mul(side)))
     }
 
     /// The bin with this index.
     fn at(&self, index: usize) -> Place {
-        let mut place = Place { edge: 0, size: self.total, total: self.total };
-        for (i, &size) in self.masses.iter().enumerate() {
-            place.size = size;
-            if i >= index {
-                break;
+        let (mut before, mut own, mut total) = (0, 0, 0u32);
+        for (i, &raw) in self.raws.iter().enumerate() {
+            if i == index {
+                before = total;
             }
-            place.edge = place.edge.wrapping_add(size);
+            total = total.wrapping_add(self.mass(raw));
+            if i == index {
+                own = total;
+            }
         }
-        place
+        let edge = self.edge(index, before, total);
+        Place::between(edge, self.edge(index.wrapping_add(1), own, total), total)
     }
 }
 
 impl Place {
+    /// None is empty: a bin's least share is 2^-20 of 2^26, or a thousandth of the largest one's where raw
+    /// parameters are clipped.
+    fn between(edge: u32, end: u32, total: u32) -> Self {
+        Place { edge, size: end.wrapping_sub(edge), total }
+    }
+
     /// A position within the bin, in Q31, as a place in the box in Q15.16.
     fn value(&self, share: u32, shape: &SplineShape<i32>) -> i32 {
         let at =

@@ -182,9 +182,10 @@ fn both_arithmetics_are_the_formulas_and_invert() {
         for (steep, limits) in [
             // image and back in units of the last place, log-slope in nats, far out relative
             (6.7, [[1.0, 3e-6, 1.0, 5e-7], [1.0, 4e-5, 1.0, 1e-6]]),
-            (9.99, [[1.0, 3e-6, 1.0, 5e-7], [1.0, 6e-4, 1.0, 2e-5]]),
+            (9.99, [[1.0, 3e-6, 1.0, 5e-7], [1.0, 1e-3, 1.0, 2e-5]]),
         ] {
-            // u and v are rounded to 2^-31: where the derivatives of a knot are 2^20 apart, that is what log-slopes lose.
+            // u, v and the masses are rounded to 2^-31 and 2^-30 of the largest: where the slopes of a bin are up to
+            // 2^20 apart, that is what log-slopes lose.
             let ulp = [1.2e-7, 1.0 / 65536.0];
             let found =
                 [examine::<F32>(false, form, steep, ulp[0]), examine::<Fixed>(true, form, steep, ulp[1])];
@@ -293,6 +294,9 @@ fn knots_out_of_order_and_slopes_out_of_range_are_refused() {
     let mut odd = Map::new(&mut random, 3, MarginalForm::Linear, 1.0, true);
     odd.shifts.0 = MOST_KNOT_SHIFT + 1;
     assert!(!Fixed::marginal_is_valid(&odd.knots()));
+    let mut lowest = Map::new(&mut random, 3, MarginalForm::Linear, 1.0, true);
+    lowest.words[0][0] = 1 << 31;
+    assert!(!Fixed::marginal_is_valid(&lowest.knots()));
     let mut infinite = Map::new(&mut random, 3, MarginalForm::Linear, 1.0, false);
     infinite.words[0][2] = f32::INFINITY.to_bits();
     assert!(!F32::marginal_is_valid(&infinite.knots()));
