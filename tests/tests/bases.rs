@@ -174,8 +174,8 @@ fn images_agree_with_torch_within_their_budgets() {
                 // 500 degrees of freedom: 250 times the rounding of the logarithm's argument.
                 (Numeric::F32, false) => (2e-5, 5e-5, 3e-6, 2e-5),
                 (_, true) => (1e-2, 4e-2, 2e-3, 5e-3),
-                // Far out q saturates at 32767.
-                (_, false) => (2e-4, 1e-3, 5e-4, 1e-4),
+                // Far out q saturates at 32767: a narrow scale loses the logarithm of what is beyond.
+                (_, false) => (2e-4, 1e-3, 5e-3, 1e-4),
             };
             let what = format!("{} {numeric:?}", case.name);
             assert!(found.mean < mean && found.largest < largest, "{what}: {} {}", found.mean, found.largest);
