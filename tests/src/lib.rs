@@ -6,6 +6,7 @@ pub mod golden;
 pub mod nets;
 pub mod oracle;
 pub mod surgery;
+pub mod trained;
 
 use flowlet_tools::export::{Metadata, Numeric};
 use flowlet_tools::flow::{Coupling, Dense, Flow, Mask, Mlp, Permutation, SoftTail, Standardize, Transform};
