@@ -3,6 +3,7 @@
 pub mod command;
 pub mod evaluate;
 pub mod golden;
+pub mod golden_flows;
 pub mod oracle;
 pub mod surgery;
 
