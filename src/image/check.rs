@@ -1,7 +1,9 @@
 //! The one check of an image's content; after it the rest of the crate is total.
 
-use super::descriptor::{Combine, ExpertRecord, Feature, Numeric, Statistic, MAX_EXPERTS, MAX_FEATURES};
-use super::model::{take, Model};
+use super::descriptor::{
+    Combine, ExpertRecord, Feature, Notes, Numeric, Statistic, MAX_EXPERTS, MAX_FEATURES,
+};
+use super::model::{take, Model, NOTES_SINCE};
 use crate::arithmetic::{Arithmetic, Fixed, Float};
 use crate::base::Base;
 use crate::conditioner::Needs;
@@ -77,6 +79,9 @@ impl Model<'_> {
                 .ok_or(Error::Malformed(Part::Base))?
                 .check::<A>()?;
             self.experts.push(record).map_err(|_| Error::Malformed(Part::Experts))?;
+        }
+        if self.version >= NOTES_SINCE {
+            records = take::<Notes<'_>>(records).ok_or(malformed)?.1;
         }
         if records.is_empty() {
             Ok(needs)

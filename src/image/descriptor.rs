@@ -2,7 +2,7 @@
 //!
 //! Records stand one behind the other, so that a device reads them front to back without holding a
 //! list: one [`Head`], then as many [`Feature`] as it has features, as many [`Feature`] as it has
-//! context inputs, and as many [`ExpertRecord`] as it has experts. Offsets count words from the start
+//! context inputs, as many [`ExpertRecord`] as it has experts, and, from version 2 on, one [`Notes`]. Offsets count words from the start
 //! of the word section. Strings are borrowed from flash.
 
 use crate::base::BaseRecord;
@@ -122,4 +122,11 @@ pub struct ExpertRecord {
     pub transforms: u16,
     /// What it maps to.
     pub base: BaseRecord,
+}
+
+/// What nobody needs to score a reading; behind the experts, from version 2 on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notes<'a> {
+    /// The chain as it was trained, before export fused what could be fused.
+    pub trained_as: &'a str,
 }

@@ -1,6 +1,6 @@
 //! The borrowed view of a checked image.
 
-use super::descriptor::{ExpertRecord, Feature, Head, Numeric, MAX_EXPERTS};
+use super::descriptor::{ExpertRecord, Feature, Head, Notes, Numeric, MAX_EXPERTS};
 use super::layout::{Header, HEADER_BYTES};
 use crate::arithmetic::Arithmetic;
 use crate::base::Base;
@@ -8,6 +8,9 @@ use crate::calibration::Calibration;
 use crate::transform::{Chain, Standardizer};
 use crate::Error;
 use serde::Deserialize;
+
+/// The format version from which on there are [`Notes`].
+pub(super) const NOTES_SINCE: u16 = 2;
 
 /// A trained flow in an image, borrowed in place; what it holds has been checked and is used without
 /// further doubt.
@@ -136,6 +139,26 @@ impl<'a> Model<'a> {
             records = rest;
             Some(feature)
         })
+    }
+
+    /// The chain as it was trained, before export fused what could be fused; empty in images of version 1.
+    #[must_use]
+    pub fn trained_as(&self) -> &'a str {
+        self.notes().unwrap_or_default().trained_as
+    }
+
+    fn notes(&self) -> Option<Notes<'a>> {
+        if self.version < NOTES_SINCE {
+            return None;
+        }
+        let mut records = self.records;
+        for _ in 0..self.inputs() {
+            records = take::<Feature<'_>>(records)?.1;
+        }
+        for _ in 0..self.head.experts {
+            records = take::<ExpertRecord>(records)?.1;
+        }
+        Some(take(records)?.0)
     }
 
     /// Its flows.

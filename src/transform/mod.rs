@@ -11,12 +11,16 @@
 //! so that walking a chain costs a few instructions per transform and no RAM.
 
 pub mod coupling;
+mod elementwise_affine;
+pub mod linear;
 mod permutation;
 mod soft_tail;
 mod split;
 pub mod standardize;
 
 pub use coupling::Coupling;
+pub use elementwise_affine::ElementwiseAffine;
+pub use linear::Linear;
 pub use permutation::Permutation;
 pub use soft_tail::SoftTail;
 pub use split::Split;
@@ -68,6 +72,10 @@ pub enum Step<'a> {
     Permutation(Permutation<'a>),
     /// See [`Coupling`].
     Coupling(Coupling<'a>),
+    /// See [`ElementwiseAffine`].
+    ElementwiseAffine(ElementwiseAffine<'a>),
+    /// See [`Linear`].
+    Linear(Linear<'a>),
     /// See [`Split`].
     Split(Split),
 }
@@ -82,9 +90,9 @@ pub mod kind {
     pub const AFFINE_COUPLING: u8 = 3;
     /// [`super::Coupling`] with any map.
     pub const COUPLING: u8 = 4;
-    /// Scale and shift of each feature.
+    /// [`super::ElementwiseAffine`].
     pub const ELEMENTWISE_AFFINE: u8 = 5;
-    /// Dense linear map as triangular factors.
+    /// [`super::Linear`].
     pub const LINEAR: u8 = 6;
     /// Monotone map of each feature.
     pub const MARGINAL: u8 = 7;
@@ -101,6 +109,8 @@ impl<'a> Step<'a> {
             kind::PERMUTATION => Some(Step::Permutation(Permutation::parse(body))),
             kind::AFFINE_COUPLING => Coupling::parse_affine(body).map(Step::Coupling),
             kind::COUPLING => Coupling::parse(body).map(Step::Coupling),
+            kind::ELEMENTWISE_AFFINE => ElementwiseAffine::parse(body).map(Step::ElementwiseAffine),
+            kind::LINEAR => Linear::parse(body).map(Step::Linear),
             kind::SPLIT => Split::parse(body).map(Step::Split),
             _ => None,
         }
@@ -116,6 +126,8 @@ impl<'a> Step<'a> {
                 coupling::Map::Additive => "additive_coupling",
                 coupling::Map::Affine(_) => "affine_coupling",
             },
+            Step::ElementwiseAffine(_) => "elementwise_affine",
+            Step::Linear(_) => "linear",
             Step::Split(_) => "split",
         }
     }
@@ -137,6 +149,8 @@ macro_rules! dispatch {
             Step::SoftTail($t) => $call,
             Step::Permutation($t) => $call,
             Step::Coupling($t) => $call,
+            Step::ElementwiseAffine($t) => $call,
+            Step::Linear($t) => $call,
             Step::Split($t) => $call,
         }
     };

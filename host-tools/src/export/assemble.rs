@@ -4,7 +4,7 @@ use super::encode::{is_fixed, log, Encoded};
 use super::{ExportError, ImageFile, Metadata, Numeric, Sketch};
 use flowlet::arithmetic::fixed::QUANTILE_BITS;
 use flowlet::image::descriptor::{
-    CalibrationRecord, Combine, ExpertRecord, Feature, Head, SelfTestRecord, Statistic,
+    CalibrationRecord, Combine, ExpertRecord, Feature, Head, Notes, SelfTestRecord, Statistic,
 };
 use flowlet::image::layout::{checksum, field, CHECKSUM_FROM, HEADER_BYTES, MAGIC, VERSION, WORDS_ALIGNMENT};
 use flowlet::Error;
@@ -60,6 +60,7 @@ pub(super) fn image(
         descriptor.extend(encode(&Feature { name, unit })?);
     }
     descriptor.extend(encode(&expert)?);
+    descriptor.extend(encode(&Notes { trained_as: &flow.trained_as })?);
 
     // The device's check says what workspace the transforms need: one place knows it.
     match seal(&descriptor, &words, 0).model() {

@@ -102,7 +102,7 @@ pub fn build_observing(
         )));
     }
     calibrate::check(calibration, columns)?;
-    let chain = encode::Encoded::new(&canonical::canonical(flow), numeric, observed)?;
+    let chain = encode::Encoded::new(flow, numeric, observed)?;
 
     // Twice: the sketch and the self-test hold scores of the image itself.
     let draft = assemble::image(&chain, metadata, numeric, &Sketch::empty(calibration), &[])?;
@@ -135,9 +135,8 @@ pub fn certified_bound(flow: &Flow, numeric: Numeric, readings: &[f32]) -> Resul
             *high = high.max(x);
         }
     }
-    let flow = canonical::canonical(flow);
-    let encoded = encode::Encoded::new(&flow, numeric, readings)?;
-    Ok(bound::certify(&flow, encoded.nets(), &lows, &highs))
+    let encoded = encode::Encoded::new(flow, numeric, readings)?;
+    Ok(bound::certify(&canonical::canonical(flow), encoded.nets(), &lows, &highs))
 }
 
 /// Scores rows with the device's own code.

@@ -16,6 +16,7 @@ mod reference;
 mod soft_tail;
 mod split;
 mod standardize;
+mod summary;
 
 pub use base::{Base, DiagonalNormal, Mixture, StudentT};
 pub use conditioner::{
@@ -142,6 +143,12 @@ impl Flow {
     #[must_use]
     pub fn macs(&self) -> usize {
         self.transforms.iter().map(Transform::macs).sum::<usize>() + self.base.macs()
+    }
+
+    /// The names of its transforms in order, repetitions folded: `standardize, (linear, affine_coupling) x4`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        summary::summary(&self.transforms.iter().map(Transform::name).collect::<Vec<_>>())
     }
 
     /// Its couplings, in density order.

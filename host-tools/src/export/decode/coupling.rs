@@ -10,12 +10,12 @@ use flowlet::transform::coupling::{affine, Coupling as Encoded, Map};
 pub(super) fn decode<A: Arithmetic>(
     c: &Encoded<'_>,
     active: usize,
-    number: impl Fn(A::Value) -> f32,
+    number: impl Fn(A::Value) -> f32 + Copy,
 ) -> Coupling {
     let bound = number(c.bound::<A>().expect(CHECKED));
     let map = match c.map() {
         Map::Additive => CouplingMap::Additive,
-        Map::Affine(affine::ScaleMap::Tanh) => CouplingMap::Affine { scale: ScaleMap::Tanh { clamp: bound } },
+        Map::Affine(scale) => CouplingMap::Affine { scale: scale_map::<A>(scale, bound, number) },
         other => unreachable!("no import of {other:?}"),
     };
     let conditioner = match c.net() {
@@ -30,12 +30,26 @@ pub(super) fn decode<A: Arithmetic>(
     }
 }
 
+fn scale_map<A: Arithmetic>(
+    scale: affine::ScaleMap,
+    clamp: f32,
+    number: impl Fn(A::Value) -> f32,
+) -> ScaleMap {
+    match scale {
+        affine::ScaleMap::Tanh => ScaleMap::Tanh { clamp },
+        affine::ScaleMap::Hard => ScaleMap::Hard { clamp },
+        affine::ScaleMap::SoftSign => ScaleMap::SoftSign { clamp },
+        affine::ScaleMap::Sigmoid { offset, floor } => ScaleMap::Sigmoid {
+            offset: number(A::value(offset).expect(CHECKED)),
+            floor: A::scale_floor(floor).expect(CHECKED),
+        },
+        other => unreachable!("no import of {other:?}"),
+    }
+}
+
 fn mlp(net: &flowlet::conditioner::Mlp<'_>, input_shift: u8, map: &CouplingMap) -> Mlp {
-    // The second half of an affine coupling's outputs is in units of the clamp.
-    let clamp = match map {
-        CouplingMap::Affine { scale: ScaleMap::Tanh { clamp } } => f64::from(*clamp),
-        _ => 1.0,
-    };
+    // The second half of an affine coupling's outputs may be in units of the clamp.
+    let clamp = f64::from(map.raw_unit());
     // Integer inputs are real ones times this.
     let mut input_scale = match input_shift {
         0 => 1.0,

@@ -5,6 +5,7 @@
 //! so that no scale is lost.
 
 mod coupling;
+mod linear;
 
 use super::{dense, Metadata};
 use crate::flow::{Base, Flow, Permutation, SoftTail, Split, Standardize, Transform};
@@ -50,6 +51,8 @@ fn flow<A: Arithmetic>(model: &Model<'_>, real: fn(A::Value) -> f64) -> Flow {
                 order: p.order().iter().take(active).map(|&i| usize::from(i)).collect(),
             }),
             Step::Coupling(c) => Transform::Coupling(coupling::decode::<A>(c, active, number)),
+            Step::ElementwiseAffine(t) => Transform::ElementwiseAffine(linear::elementwise::<A>(t, number)),
+            Step::Linear(t) => Transform::Linear(linear::linear::<A>(t, active, number)),
             Step::Split(t) => Transform::Split(Split { keep: t.keep() }),
             other => unreachable!("no import of {}", other.name()),
         };

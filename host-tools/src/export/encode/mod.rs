@@ -1,6 +1,6 @@
 //! Transforms, nets and bases as the image's words; one file per kind.
 //!
-//! What is encoded is in canonical form: couplings condition on one end of the vector (see
+//! What is encoded is brought into canonical form first: couplings condition on one end of the vector (see
 //! [`super::canonical`]).
 
 mod base;
@@ -11,6 +11,7 @@ mod logit;
 mod marginal;
 mod net;
 
+use super::canonical::canonical;
 use super::dense::EncodedDense;
 use super::observe::{observe, Observed};
 use super::{ExportError, Numeric};
@@ -26,13 +27,17 @@ pub(super) struct Encoded {
     pub(super) chain: usize,
     pub(super) transforms: usize,
     pub(super) base: BaseRecord,
+    /// The chain before it was brought into canonical form, in words.
+    pub(super) trained_as: String,
     /// The layers of each coupling's net, for the certified bound.
     nets: Vec<Vec<EncodedDense>>,
 }
 
 impl Encoded {
-    /// Encodes `flow`, in canonical form, for `numeric`; activation ranges come from `readings`.
+    /// Encodes `flow` for `numeric`; activation ranges come from `readings`.
     pub(super) fn new(flow: &Flow, numeric: Numeric, readings: &[f32]) -> Result<Self, ExportError> {
+        let trained_as = flow.summary();
+        let flow = &canonical(flow);
         let mut transforms = flow.transforms.as_slice();
         let unit = Standardize { mean: vec![0.0; flow.inputs()], std: vec![1.0; flow.inputs()] };
         let standardizer = match transforms.split_first() {
@@ -81,7 +86,7 @@ impl Encoded {
             words[head] = u32::from(kind) | (length as u32) << 8;
         }
         let base = base::encode(&flow.base, numeric, &mut words)?;
-        Ok(Encoded { words, chain, transforms: transforms.len(), base, nets })
+        Ok(Encoded { words, chain, transforms: transforms.len(), base, trained_as, nets })
     }
 
     /// The layers of each coupling's net, in density order.

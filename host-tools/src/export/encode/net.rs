@@ -3,7 +3,7 @@
 use super::{is_fixed, unsupported, EncodedDense, ExportError, Numeric, Observed};
 use crate::export::dense::Numbers;
 use crate::export::quantizer;
-use crate::flow::{Activation, Conditioner, CouplingMap, Mlp, ScaleMap};
+use crate::flow::{Activation, Conditioner, CouplingMap, Mlp};
 use flowlet::arithmetic::dense::Encoding;
 use flowlet::conditioner::kind;
 
@@ -42,18 +42,18 @@ pub(super) fn encode(
     Ok(EncodedNet { kind: kind::MLP, layers_byte: layers.len() as u8, words, layers })
 }
 
-/// The net with its raw log-scales in units of the clamp, as the image has them: `log_scale = clamp
-/// tanh(raw)`.
+/// The net with its raw log-scales in units of the clamp, as the image has them where the scale map is
+/// `clamp f(raw)`.
 pub(in crate::export) fn normalized(net: &Mlp, map: &CouplingMap) -> Mlp {
     let mut net = net.clone();
-    let clamp = match map {
-        CouplingMap::Affine { scale: ScaleMap::Tanh { clamp } } => *clamp,
-        _ => return net,
-    };
+    let unit = map.raw_unit();
+    if unit == 1.0 {
+        return net;
+    }
     if let Some(last) = net.layers.last_mut() {
         let from = last.outputs / 2;
-        last.weights[from * last.inputs..].iter_mut().for_each(|w| *w /= clamp);
-        last.bias[from..].iter_mut().for_each(|b| *b /= clamp);
+        last.weights[from * last.inputs..].iter_mut().for_each(|w| *w /= unit);
+        last.bias[from..].iter_mut().for_each(|b| *b /= unit);
     }
     net
 }
