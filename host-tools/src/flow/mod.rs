@@ -10,6 +10,7 @@ mod coupling;
 mod elementwise_affine;
 mod linear;
 mod logit;
+pub(crate) mod lu;
 mod marginal;
 mod permutation;
 mod reference;

@@ -42,8 +42,7 @@ pub(super) fn gain_to_f32(words: &[u32]) -> Option<f32> {
     let size = i64::from(gain.unsigned_abs());
     // Below 2^62 and 2^59.
     let error = (i64::from(gain) * i64::from(reciprocal) - (1 << RECIPROCAL_BITS)).abs();
-    let in_range =
-        GAIN_SHIFTS.contains(&shift) && (1 << 29..=1 << 30).contains(&size) && error <= size;
+    let in_range = GAIN_SHIFTS.contains(&shift) && (1 << 29..=1 << 30).contains(&size) && error <= size;
     in_range.then(|| super::convert::fixed_to_f32(i64::from(gain), shift as i32))
 }
 

@@ -48,7 +48,8 @@ fn reserve_log_det(words: &mut Vec<u32>) -> usize {
 
 /// Appends a gain; gives the number that it stands for.
 fn gain(gain: f64, numeric: Numeric, words: &mut Vec<u32>) -> Result<f64, ExportError> {
-    let unfit = || ExportError::Flow(format!("a scale of {gain:e} is too far from one for this numeric type"));
+    let unfit =
+        || ExportError::Flow(format!("a scale of {gain:e} is too far from one for this numeric type"));
     if !is_fixed(numeric) {
         let (gain, inverse) = (gain as f32, (1.0 / gain) as f32);
         if !(gain.is_normal() && inverse.is_normal()) {
