@@ -196,7 +196,7 @@ class Backwards(torch.nn.Module):
 def normflows_lu(n):
     layer = nf.flows.mixing.LULinearPermute(n, identity_init=False)
     for p in layer.linear.parameters():
-        p.data = torch.randn_like(p) * 0.5
+        p.data = torch.randn_like(p) * 0.3
         round_(p)
     lower, upper = layer.linear._create_lower_upper()
     order = {"kind": "permutation", "order": layer.permutation._permutation.tolist()}

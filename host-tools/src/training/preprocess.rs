@@ -1,18 +1,19 @@
-//! The fixed front of every flow, fitted in f64: standardize, then the soft tail.
+//! The fixed front of every flow, fitted in f64: standardize, the soft tail, whitening if asked for.
 
 use super::engine::{padded, Line};
+use super::whiten::{apply, whiten};
 use super::{Matrix, TrainConfig, TrainError};
 use crate::flow::{SoftTail, Standardize, Transform};
 
 /// The fitted front and the data behind it.
 pub(crate) struct Preprocessed {
-    /// Standardize, soft tail.
+    /// Standardize, soft tail, whitening.
     pub(crate) transforms: Vec<Transform>,
     /// Columns without variation, whose `std` is 1.
     pub(crate) constant: Vec<usize>,
     /// Sum of `ln std`, in nats: what separates densities in standardized and in user units.
     pub(crate) sum_log_std: f64,
-    /// The data behind both, rounded to f32, laid out by [`padded`].
+    /// The data behind them, rounded to f32, laid out by [`padded`].
     pub(crate) values: Vec<Line>,
     /// Log-determinant of the front behind the standardizer for each row, in nats.
     pub(crate) log_det: Vec<f64>,
@@ -68,12 +69,13 @@ pub(crate) fn preprocess(
         }
         row_log_det.push(log_det);
     }
+    let mut transforms =
+        vec![Transform::Standardize(standardize.clone()), Transform::SoftTail(SoftTail { knee })];
+    if config.whiten {
+        let whitening = whiten(&values, (features, d), fit);
+        apply(&whitening, (features, d), &mut values, &mut row_log_det);
+        transforms.extend(whitening);
+    }
     let sum_log_std = standardize.std[..features].iter().map(|&s| f64::from(s).ln()).sum();
-    Ok(Preprocessed {
-        transforms: vec![Transform::Standardize(standardize), Transform::SoftTail(SoftTail { knee })],
-        constant,
-        sum_log_std,
-        values: padded(&values, d),
-        log_det: row_log_det,
-    })
+    Ok(Preprocessed { transforms, constant, sum_log_std, values: padded(&values, d), log_det: row_log_det })
 }

@@ -2,12 +2,12 @@
 
 use super::config::{BaseKind, ConditionerKind, FlowKind, MaskKind};
 use super::engine::{
-    TileAffine, TileBase, TileConditioner, TileCoupling, TileMap, TileMlp, TilePermutation, TileSoftTail,
-    TileStandardNormal, TileTransform,
+    TileActNorm, TileAdditive, TileAffine, TileBase, TileConditioner, TileCoupling, TileLinear, TileMap,
+    TileMlp, TilePermutation, TileSoftTail, TileStandardNormal, TileTransform,
 };
 use super::random::Random;
 use super::{TrainConfig, TrainError};
-use crate::flow::Mask;
+use crate::flow::{Mask, ScaleMap};
 
 /// Features and context inputs of a flow, and the settings.
 pub(super) struct Structure<'a> {
@@ -21,7 +21,9 @@ impl Structure<'_> {
     pub(super) fn chain(&self, random: &mut Random) -> Result<Vec<Box<dyn TileTransform>>, TrainError> {
         let mut chain = match self.config.flow {
             FlowKind::Realnvp => self.realnvp(random)?,
-            FlowKind::Nice | FlowKind::Nsf | FlowKind::Glow => {
+            FlowKind::Nice => self.nice(random)?,
+            FlowKind::Glow => self.glow(random)?,
+            FlowKind::Nsf => {
                 return Err(self.unsupported("flow", self.config.flow.name()));
             }
         };
@@ -44,19 +46,60 @@ impl Structure<'_> {
 
     /// Couplings in turn on both halves, with a random order of the features before each further pair.
     fn realnvp(&self, random: &mut Random) -> Result<Vec<Box<dyn TileTransform>>, TrainError> {
+        self.couplings(random, || Box::new(self.affine()))
+    }
+
+    /// Additive couplings, then a scale and a shift per feature: all the volume that it changes.
+    fn nice(&self, random: &mut Random) -> Result<Vec<Box<dyn TileTransform>>, TrainError> {
+        let mut chain = self.couplings(random, || Box::new(TileAdditive))?;
+        chain.push(Box::new(self.actnorm()));
+        Ok(chain)
+    }
+
+    /// Per step ActNorm, a matrix behind a fixed random order, an affine coupling.
+    fn glow(&self, random: &mut Random) -> Result<Vec<Box<dyn TileTransform>>, TrainError> {
+        let mut chain: Vec<Box<dyn TileTransform>> = Vec::new();
+        for layer in 0..self.config.layers {
+            chain.push(Box::new(self.actnorm()));
+            if self.config.permute {
+                chain.push(Box::new(self.permutation(random)));
+            }
+            chain.push(Box::new(TileLinear::new(self.features, self.stride())));
+            chain.push(Box::new(self.coupling(self.mask(layer), Box::new(self.affine()))?));
+        }
+        Ok(chain)
+    }
+
+    /// Couplings with the maps that `map` makes.
+    fn couplings(
+        &self,
+        random: &mut Random,
+        map: impl Fn() -> Box<dyn TileMap>,
+    ) -> Result<Vec<Box<dyn TileTransform>>, TrainError> {
         let config = self.config;
         let mut chain: Vec<Box<dyn TileTransform>> = Vec::new();
         for layer in 0..config.layers {
             // Two features have no further way to be split.
             if config.permute && self.features > 2 && layer > 0 && layer % 2 == 0 {
-                let mut order: Vec<usize> = (0..self.features).collect();
-                random.shuffle(&mut order);
-                chain.push(Box::new(TilePermutation::new(order, self.stride())));
+                chain.push(Box::new(self.permutation(random)));
             }
-            let map = Box::new(TileAffine { clamp: config.clamp });
-            chain.push(Box::new(self.coupling(self.mask(layer), map)?));
+            chain.push(Box::new(self.coupling(self.mask(layer), map())?));
         }
         Ok(chain)
+    }
+
+    fn permutation(&self, random: &mut Random) -> TilePermutation {
+        let mut order: Vec<usize> = (0..self.features).collect();
+        random.shuffle(&mut order);
+        TilePermutation::new(order, self.stride())
+    }
+
+    fn affine(&self) -> TileAffine {
+        TileAffine { scale: ScaleMap::Tanh { clamp: self.config.clamp } }
+    }
+
+    fn actnorm(&self) -> TileActNorm {
+        TileActNorm::new(self.features, self.features, self.stride())
     }
 
     /// The mask of coupling `layer`.

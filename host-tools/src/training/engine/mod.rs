@@ -4,12 +4,17 @@
 //! and what the backward pass needs stays in the nearest caches. Gradients of tiles are added in the
 //! order of the tiles whatever the number of threads, so results do not depend on it, bit for bit.
 
+mod actnorm;
+mod additive;
 mod affine;
 mod bases;
 mod conditioner;
 mod coupling;
 mod kernels;
 mod lanes;
+mod linear;
+#[cfg(test)]
+mod linear_tests;
 mod map;
 mod matrix;
 mod mlp;
@@ -19,12 +24,15 @@ mod soft_tail;
 mod tests;
 mod transform;
 
+pub(crate) use actnorm::TileActNorm;
+pub(crate) use additive::TileAdditive;
 pub(crate) use affine::TileAffine;
 pub(crate) use bases::{TileBase, TileStandardNormal};
 pub(crate) use conditioner::TileConditioner;
 pub(crate) use coupling::TileCoupling;
 pub(crate) use kernels::{split_mix, AdamStep, Kernels, TILE};
 pub(crate) use lanes::Line;
+pub(crate) use linear::TileLinear;
 pub(crate) use map::TileMap;
 pub(crate) use mlp::TileMlp;
 pub(crate) use permutation::TilePermutation;

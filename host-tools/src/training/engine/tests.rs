@@ -2,7 +2,7 @@
 
 use super::lanes::{Lanes, Portable};
 use super::*;
-use crate::flow::{Flow, Mask, Reference, Transform};
+use crate::flow::{Flow, Mask, Reference, ScaleMap, Transform};
 
 /// Couplings, permutations and a soft tail, of awkward shapes.
 fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engine {
@@ -15,7 +15,13 @@ fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engin
     let split = features.div_ceil(3);
     let coupling = |mask: Mask, (clamp, limit): (f32, f32)| -> Box<dyn TileTransform> {
         let net = TileMlp::new(mask.given().len(), hidden, 2 * mask.moved().len());
-        Box::new(TileCoupling::new((features, 0), mask, limit, Box::new(TileAffine { clamp }), Box::new(net)))
+        Box::new(TileCoupling::new(
+            (features, 0),
+            mask,
+            limit,
+            Box::new(TileAffine { scale: ScaleMap::Tanh { clamp } }),
+            Box::new(net),
+        ))
     };
     Engine::with_kernels(
         (features, 0),
@@ -57,7 +63,7 @@ fn parameters(engine: &Engine, random: &mut Random) -> Vec<Line> {
     parameters
 }
 
-fn data(rows: usize, features: usize, random: &mut Random) -> Vec<f32> {
+pub(super) fn data(rows: usize, features: usize, random: &mut Random) -> Vec<f32> {
     // Every eleventh value is wild, so that rows reach far beyond the knee of the soft tail.
     let size = |i: usize| if i % 11 == 10 { 4000.0 } else { 6.0 };
     (0..rows * features).map(|i| size(i) * (random.uniform() - 0.5)).collect()
@@ -67,7 +73,7 @@ const SHAPES: [(usize, &[usize], usize); 6] =
     [(2, &[5], 3), (3, &[4, 7], 17), (5, &[], 64), (7, &[18, 3], 70), (19, &[33], 130), (34, &[9, 9], 41)];
 
 /// Every lane type of this processor; says which ones are skipped.
-fn all_kernels() -> Vec<Box<dyn Kernels>> {
+pub(super) fn all_kernels() -> Vec<Box<dyn Kernels>> {
     let mut all: Vec<Box<dyn Kernels>> = vec![Box::new(Portable)];
     #[cfg(target_arch = "x86_64")]
     {
@@ -85,7 +91,7 @@ fn all_kernels() -> Vec<Box<dyn Kernels>> {
 }
 
 /// Loss and gradient of one batch.
-fn loss_and_gradient(
+pub(super) fn loss_and_gradient(
     engine: &Engine,
     parameters: &[Line],
     values: &[f32],
@@ -101,7 +107,7 @@ fn loss_and_gradient(
     (loss, gradient)
 }
 
-fn flow(engine: &Engine, parameters: &[Line]) -> Flow {
+pub(super) fn flow(engine: &Engine, parameters: &[Line]) -> Flow {
     Flow {
         features: engine.features,
         contexts: engine.contexts,
@@ -110,7 +116,7 @@ fn flow(engine: &Engine, parameters: &[Line]) -> Flow {
     }
 }
 
-fn reference_loss(reference: &Reference, values: &[f32], features: usize) -> f64 {
+pub(super) fn reference_loss(reference: &Reference, values: &[f32], features: usize) -> f64 {
     let rows = values.chunks_exact(features);
     let n = rows.len() as f64;
     rows.map(|row| -reference.log_prob_f32(row)).sum::<f64>() / n

@@ -10,10 +10,12 @@
 
 mod affine;
 mod base;
+mod linear;
 mod soft_tail;
 
 pub(crate) use affine::AffineKernels;
 pub(crate) use base::BaseKernels;
+pub(crate) use linear::LinearKernels;
 pub(crate) use soft_tail::SoftTailKernels;
 
 use super::lanes::{Lanes, Line, LINE};
@@ -43,7 +45,7 @@ pub(crate) struct AdamStep {
 }
 
 /// The kernels of one lane type; those of a topic stand in a file and a trait of their own.
-pub(crate) trait Kernels: AffineKernels + SoftTailKernels + BaseKernels {
+pub(crate) trait Kernels: AffineKernels + LinearKernels + SoftTailKernels + BaseKernels {
     /// Name of the lane type.
     fn name(&self) -> &'static str;
 
