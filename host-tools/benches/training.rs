@@ -1,12 +1,12 @@
-//! Training throughput of one thread: forward, backward and AdamW of a RealNVP with 6 couplings of (32, 32),
-//! batches of 256, on standard normal data. Prints one JSON object per line:
+//! Training throughput of one thread: forward, backward and AdamW of a RealNVP and of a spline flow of 8 bins, with
+//! 6 couplings of (32, 32), batches of 256, on standard normal data. Prints one JSON object per line:
 //! `{"name", "lanes", "d", "samples_per_second"}`, of the best epoch of 8 batches: short, so that some epochs
 //! run undisturbed on a shared machine.
 //!
 //! `cargo bench -p flowlet-tools --bench training [-- EPOCHS]`; `peers/throughput.py` calls it next to the Python
 //! libraries.
 
-use flowlet_tools::training::{train, Matrix, TrainConfig};
+use flowlet_tools::training::{train, FlowKind, Matrix, TrainConfig};
 
 const ROWS: usize = 256 * 8;
 
@@ -39,9 +39,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..TrainConfig::default()
     };
     let regularized = TrainConfig { noise: 0.1, average: 50.0, ..plain.clone() };
+    let spline = TrainConfig { flow: FlowKind::Nsf, ..plain.clone() };
     for columns in [8, 16, 32] {
         let data = data(columns)?;
-        for (name, config) in [("flowlet", &plain), ("flowlet, noise and average", &regularized)] {
+        for (name, config) in
+            [("flowlet", &plain), ("flowlet, noise and average", &regularized), ("flowlet, NSF", &spline)]
+        {
             let trained = train(&data, config, &mut ())?;
             let seconds = trained.history.iter().map(|e| e.duration.as_secs_f64());
             let best = ROWS as f64 / seconds.fold(f64::INFINITY, f64::min);

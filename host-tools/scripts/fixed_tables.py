@@ -27,6 +27,9 @@ print(table("EXP2", "2^(i/64) in Q30.", "u32", [mpf(2) ** (mpf(i) / 64) * 2**30 
 # Two points past the end serve the second difference of the last interval.
 print(table("TANH", "tanh(i/16) in Q20.", "u32", [tanh(mpf(i) / 16) * 2**20 for i in range(6 * 16 + 2)]))
 print(table("LOG2", "log2(1 + i/64) in Q20.", "u32", [log(1 + mpf(i) / 64, 2) * 2**20 for i in range(66)]))
+middle = [1 + (mpf(i) + 0.5) / 32 for i in range(32)]
+print(table("LN_32", "ln(1 + (i + 1/2) / 32) in Q26.", "u32", [log(m) * 2**26 for m in middle]))
+print(table("INVERSE_32", "1 / (1 + (i + 1/2) / 32) in Q32.", "u32", [2**32 / m for m in middle]))
 print(
     """/// Value at `index + position / 2^bits` by Newton's forward differences of second order; `None` past
 /// the table. Entries are below 2^21 and rise.

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! word 0   inputs u16, outputs u16
-//! word 1   encoding u8, activation u8 (of a hidden layer; 0 = output layer), shift u8, zero u8
+//! word 1   encoding u8, activation u8 (of a hidden layer; 0 = output layer), shift u8,
+//!          activation shift u8 (fixed point, tanh and SiLU: right shift from Q15.16 to i16; else 0)
 //! then     bias, one word per padded output
-//! then     multipliers, one word per padded output (fixed-point output layers only)
+//! then     multipliers, one word per padded output (fixed point: output layers, tanh, SiLU)
 //! then     weights, in the encoding's order
 //! ```
 //!
@@ -23,6 +24,7 @@
 //! The i8 order is the one in which sign-extending every other byte of a word (`SXTB16`) gives pairs
 //! that stand as the activations do.
 
+use super::activation::Activation;
 use crate::{Error, Part};
 
 /// Element type of a layer's weights, and their order in the image.
@@ -84,8 +86,8 @@ impl Encoding {
 
 /// Activation byte of an output layer.
 pub const OUTPUT: u8 = 0;
-/// Activation byte of a hidden layer with ReLU.
-pub const RELU: u8 = 1;
+/// Activation byte of a hidden layer with ReLU; the others are those of [`Activation`].
+pub const RELU: u8 = Activation::Relu as u8;
 /// Words before a layer's numbers.
 pub const HEADER_WORDS: usize = 2;
 /// Largest number of inputs or outputs of a layer.
@@ -104,12 +106,16 @@ pub struct Dense<'a> {
     pub encoding: Encoding,
     /// Whether this is the last layer of its net: no activation, results in the trunk's numbers.
     pub is_output: bool,
-    /// Fixed point: right shift of the accumulator (hidden) or of the product with the multiplier
-    /// (output). f32: zero.
+    /// What follows the sums; [`Activation::Linear`] of an output layer.
+    pub activation: Activation,
+    /// Fixed point: right shift of the accumulator, or of its product with the multiplier where there
+    /// are multipliers. f32: zero.
     pub shift: u8,
-    /// f32 or i32 per padded output; of a hidden fixed-point layer with its rounding included.
+    /// Fixed point with tanh or SiLU: right shift from the function's Q15.16 to its i16. Else zero.
+    pub activation_shift: u8,
+    /// f32 or i32 per padded output; of a fixed-point ReLU layer with its rounding included.
     pub bias: &'a [u32],
-    /// i32 per padded output, for a fixed-point output layer; else empty.
+    /// i32 per padded output, for a fixed-point layer that goes back to Q15.16; else empty.
     pub multipliers: &'a [u32],
     /// The weights' words.
     pub weights: &'a [u32],
@@ -121,23 +127,35 @@ impl<'a> Dense<'a> {
     pub fn parse(words: &'a [u32]) -> Option<(Self, &'a [u32])> {
         let (&[sizes, kind], rest) = words.split_first_chunk::<HEADER_WORDS>()?;
         let (inputs, outputs) = ((sizes & 0xffff) as usize, (sizes >> 16) as usize);
-        let [encoding, activation, shift, zero] = kind.to_le_bytes();
+        let [encoding, activation, shift, activation_shift] = kind.to_le_bytes();
         let encoding = Encoding::from_byte(encoding)?;
-        if inputs == 0 || outputs == 0 || inputs > MAX_WIDTH || outputs > MAX_WIDTH || zero != 0 {
+        if inputs == 0 || outputs == 0 || inputs > MAX_WIDTH || outputs > MAX_WIDTH {
             return None;
         }
-        let is_output = match activation {
-            OUTPUT => true,
-            RELU => false,
-            _ => return None,
+        let is_output = activation == OUTPUT;
+        let activation = match activation {
+            OUTPUT => Activation::Linear,
+            byte => Activation::from_byte(byte).filter(|&a| a != Activation::Linear)?,
         };
         let padded = outputs.next_multiple_of(4);
-        let scaled = is_output && encoding != Encoding::F32Rows4;
+        let scaled = encoding != Encoding::F32Rows4 && (is_output || !activation.is_homogeneous());
         let weight_words = encoding.padded_inputs(inputs) * padded * encoding.bits() / 32;
         let (bias, rest) = rest.split_at_checked(padded)?;
         let (multipliers, rest) = rest.split_at_checked(if scaled { padded } else { 0 })?;
         let (weights, rest) = rest.split_at_checked(weight_words)?;
-        Some((Dense { inputs, outputs, encoding, is_output, shift, bias, multipliers, weights }, rest))
+        let layer = Dense {
+            inputs,
+            outputs,
+            encoding,
+            is_output,
+            activation,
+            shift,
+            activation_shift,
+            bias,
+            multipliers,
+            weights,
+        };
+        Some((layer, rest))
     }
 
     /// Outputs with their padding: a multiple of 4.
@@ -163,8 +181,8 @@ impl<'a> Dense<'a> {
         })
     }
 
-    /// What a row's accumulator is multiplied with to give its output: a real number for an output layer,
-    /// units of the next layer's activations for a hidden one.
+    /// What a row's accumulator is multiplied with to give its sum: a real number for a layer with
+    /// multipliers, units of its own activations for one without.
     #[must_use]
     pub fn unit(&self, row: usize) -> f32 {
         if self.encoding == Encoding::F32Rows4 {
@@ -181,13 +199,19 @@ impl<'a> Dense<'a> {
     /// as `to` has.
     pub fn backward(&self, delta: &[f32], to: &mut [f32]) -> Option<()> {
         for (column, to) in to.iter_mut().enumerate() {
-            let mut sum = 0.0;
-            for (row, &delta) in delta.iter().enumerate().take(self.outputs) {
-                sum += delta * self.unit(row) * self.weight(row, column)?;
-            }
-            *to = sum;
+            *to = self.backward_column(delta, column)?;
         }
         Some(())
+    }
+
+    /// The slope of one input, as [`Self::backward`] gives it; `None` outside the layer.
+    #[must_use]
+    pub fn backward_column(&self, delta: &[f32], column: usize) -> Option<f32> {
+        let mut sum = 0.0;
+        for (row, &delta) in delta.iter().enumerate().take(self.outputs) {
+            sum += delta * self.unit(row) * self.weight(row, column)?;
+        }
+        Some(sum)
     }
 }
 
@@ -302,28 +326,90 @@ fn accumulate(
     Some(())
 }
 
-/// A hidden layer: one shift does the requantization, ReLU and saturation end it. The rounding is in
-/// the bias and the row's scale in the next layer's weights, so that no multiplier is needed.
-pub(crate) fn fixed_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
-    let shift = u32::from(layer.shift) & 31;
-    let output = output.as_chunks_mut::<4>().0;
+/// Accumulators times their rows' multipliers, in Q15.16.
+#[inline(always)]
+fn accumulate_scaled(
+    layer: &Dense<'_>,
+    input: &[i16],
+    mut emit: impl FnMut(usize, [i32; 4]) -> Option<()>,
+) -> Option<()> {
+    let shift = u32::from(layer.shift);
+    let multipliers: &[i32] = bytemuck::cast_slice(layer.multipliers);
+    let multipliers = multipliers.as_chunks::<4>().0;
     accumulate(layer, input, |index, sums| {
-        *output.get_mut(index)? = sums.map(|s| (s >> shift).clamp(0, 32767) as i16);
-        Some(())
+        let mut values = [0; 4];
+        for ((y, s), m) in values.iter_mut().zip(sums).zip(multipliers.get(index)?) {
+            *y = super::fixed::saturate(super::fixed::round_shift(i64::from(s) * i64::from(*m), shift));
+        }
+        emit(index, values)
     })
+}
+
+/// A hidden layer.
+///
+/// ReLU: one shift does the requantization, ReLU and saturation end it; the rounding is in the bias and
+/// the row's scale in the next layer's weights, so that no multiplier is needed. Leaky ReLU: the same with
+/// one product, and its rounding at the end. tanh and SiLU know no scales: their accumulators go back to
+/// Q15.16 first.
+pub(crate) fn fixed_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
+    let output = output.as_chunks_mut::<4>().0;
+    match layer.activation {
+        Activation::Relu => {
+            let shift = u32::from(layer.shift) & 31;
+            accumulate(layer, input, |index, sums| {
+                *output.get_mut(index)? = sums.map(|s| (s >> shift).clamp(0, 32767) as i16);
+                Some(())
+            })
+        }
+        Activation::LeakyRelu => accumulate(layer, input, |index, sums| {
+            *output.get_mut(index)? = sums.map(|s| super::fixed::activation::leaky_relu(s, layer.shift));
+            Some(())
+        }),
+        activation => accumulate_scaled(layer, input, |index, values| {
+            let shift = layer.activation_shift;
+            *output.get_mut(index)? =
+                values.map(|x| super::fixed::activation::activate(activation, shift, x));
+            Some(())
+        }),
+    }
+}
+
+/// Derivatives of a hidden layer's activations with respect to its sums, as [`Dense::weight`] has them;
+/// zero where an activation saturates. One more pass over the weights, off the scoring path.
+pub(crate) fn fixed_slopes(layer: &Dense<'_>, input: &[i16], slopes: &mut [f32]) -> Option<()> {
+    let slopes = slopes.as_chunks_mut::<4>().0;
+    let limit = ACTIVATION_LIMIT as i32;
+    match layer.activation {
+        Activation::Relu => {
+            let shift = u32::from(layer.shift) & 31;
+            accumulate(layer, input, |index, sums| {
+                let live = |s: i32| (1..limit).contains(&(s >> shift));
+                *slopes.get_mut(index)? = sums.map(|s| f32::from(u8::from(live(s))));
+                Some(())
+            })
+        }
+        Activation::LeakyRelu => accumulate(layer, input, |index, sums| {
+            *slopes.get_mut(index)? =
+                sums.map(|s| match super::fixed::activation::leaky_relu(s, layer.shift) {
+                    i16::MAX | -32767 => 0.0,
+                    _ if s < 0 => super::activation::LEAKY_SLOPE,
+                    _ => 1.0,
+                });
+            Some(())
+        }),
+        activation => accumulate_scaled(layer, input, |index, values| {
+            let shift = layer.activation_shift;
+            *slopes.get_mut(index)? = values.map(|x| super::fixed::activation::slope(activation, shift, x));
+            Some(())
+        }),
+    }
 }
 
 /// An output layer: `accumulator * multiplier / 2^shift`, rounded, in Q15.16.
 pub(crate) fn fixed_output(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
-    let shift = u32::from(layer.shift);
     let output = output.as_chunks_mut::<4>().0;
-    let multipliers: &[i32] = bytemuck::cast_slice(layer.multipliers);
-    let multipliers = multipliers.as_chunks::<4>().0;
-    accumulate(layer, input, |index, sums| {
-        let scales = multipliers.get(index)?;
-        for ((y, s), m) in output.get_mut(index)?.iter_mut().zip(sums).zip(scales) {
-            *y = super::fixed::saturate(super::fixed::round_shift(i64::from(s) * i64::from(*m), shift));
-        }
+    accumulate_scaled(layer, input, |index, values| {
+        *output.get_mut(index)? = values;
         Some(())
     })
 }

@@ -2,17 +2,27 @@
 //!
 //! Both are always compiled. The image says which one it wants; the choice is made once per score.
 
+pub mod activation;
+pub mod base;
 pub mod dense;
 pub mod fixed;
 pub mod float;
+pub mod logit;
+pub mod marginal;
+pub mod spline;
 
+use activation::Activation;
+use base::BaseArithmetic;
 use bytemuck::Pod;
 use dense::Dense;
+use logit::LogitArithmetic;
+use marginal::MarginalArithmetic;
 
 pub use fixed::Fixed;
 #[cfg(feature = "fast-math")]
 pub use float::FastMath;
 pub use float::{Elementary, Float, Libm};
+pub use spline::SplineArithmetic;
 
 /// Readings saturate at this many standard deviations, in every arithmetic.
 ///
@@ -24,7 +34,14 @@ pub const READING_LIMIT: f32 = 32767.0;
 /// `Value` flows through the chain, `Log` sums log-determinants and log-densities, `Activation` is
 /// what conditioner nets pass from layer to layer. All functions are total: they saturate, and
 /// neither panic nor wrap.
-pub trait Arithmetic: Copy + 'static {
+pub trait Arithmetic:
+    Copy
+    + 'static
+    + BaseArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+    + LogitArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+    + MarginalArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+    + SplineArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+{
     /// The trunk: f32, or Q15.16 in i32.
     type Value: Pod + PartialOrd + core::fmt::Debug;
     /// Log-densities in nats: f32, or Q47.16 in i64.
@@ -134,8 +151,16 @@ pub trait Arithmetic: Copy + 'static {
     /// Whether `limit` and `shift` of [`Self::load_inputs`] fit the activations.
     fn input_format_is_valid(limit: Self::Value, shift: u8) -> bool;
 
-    /// Whether a ReLU's output has a slope: neither cut off nor saturated.
-    fn relu_is_live(activation: Self::Activation) -> bool;
+    /// Input activations per unit of the value: what the slope of a loaded input is multiplied with.
+    fn input_unit(shift: u8) -> f32;
+
+    /// `activation` of each value, as activations; zeros behind them. `shift` is the right shift from
+    /// Q15.16 to an integer activation.
+    fn activate(activation: Activation, shift: u8, values: &[Self::Value], out: &mut [Self::Activation]);
+    /// Derivatives of [`Self::activate`], in activations per unit of the value.
+    fn activate_slopes(activation: Activation, shift: u8, values: &[Self::Value], out: &mut [f32]);
+    /// Whether [`Self::activate`] takes `shift`.
+    fn activation_is_valid(activation: Activation, shift: u8) -> bool;
 
     /// A hidden layer with its activation function; `None` only if the buffers do not fit.
     fn dense_hidden(
@@ -143,6 +168,11 @@ pub trait Arithmetic: Copy + 'static {
         input: &[Self::Activation],
         output: &mut [Self::Activation],
     ) -> Option<()>;
+    /// Derivatives of a hidden layer's activations with respect to its sums, which
+    /// [`Dense::backward`] then takes to its inputs. `out` has the layer's padded outputs.
+    ///
+    /// Sums are computed again: one pass over the weights.
+    fn hidden_slopes(layer: &Dense<'_>, input: &[Self::Activation], out: &mut [f32]) -> Option<()>;
     /// The last layer, back in the trunk's numbers; `None` only if the buffers do not fit.
     fn dense_output(layer: &Dense<'_>, input: &[Self::Activation], output: &mut [Self::Value]) -> Option<()>;
     /// Checks a layer's numbers once: encoding, finite values, accumulators that cannot overflow.

@@ -1,12 +1,20 @@
 //! Base distributions: what the chain maps normal readings to, and where the density is simple.
 //!
 //! One file per distribution; their parameters lie among the image's words, and their records in the
-//! descriptor say where.
+//! descriptor say where. A diagonal normal is not among them: the exporter folds it into an elementwise
+//! affine in front of the standard normal.
 
+mod mixture;
+mod random;
 mod standard_normal;
+mod student_t;
+
+pub use mixture::{Mixture, MAX_COMPONENTS};
+pub use student_t::StudentT;
 
 use crate::arithmetic::Arithmetic;
 use crate::Error;
+use rand_core::RngCore;
 use serde::{Deserialize, Serialize};
 
 /// The base distribution of an expert, as its descriptor names it.
@@ -15,24 +23,49 @@ use serde::{Deserialize, Serialize};
 pub enum BaseRecord {
     /// Independent standard normals: `-(sum of z^2) / 2 - n ln(2 pi) / 2`.
     StandardNormal,
+    /// Independent Student-t distributions, see [`StudentT`].
+    StudentT {
+        /// Offset of its words in the image.
+        offset: u32,
+    },
+    /// A mixture of diagonal normals, see [`Mixture`].
+    Mixture {
+        /// Offset of its words in the image.
+        offset: u32,
+        /// Number of components, 1 to [`MAX_COMPONENTS`].
+        components: u8,
+    },
 }
 
 /// A base distribution over all features, borrowed from the image.
+///
+/// Checked once ([`Self::check`]); afterwards everything is total.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Base<'a> {
     /// See [`BaseRecord::StandardNormal`].
     StandardNormal(core::marker::PhantomData<&'a [u32]>),
+    /// See [`StudentT`].
+    StudentT(StudentT<'a>),
+    /// See [`Mixture`].
+    Mixture(Mixture<'a>),
 }
 
 impl<'a> Base<'a> {
     /// The base that `record` names, over `features` features, in the image's `words`; `None` if its words
-    /// are not all there.
+    /// begin beyond the end. Whether they are all there is for [`Self::check`], which knows the arithmetic.
     #[must_use]
-    pub fn parse(record: BaseRecord, _words: &'a [u32], _features: usize) -> Option<Self> {
-        match record {
-            BaseRecord::StandardNormal => Some(Base::StandardNormal(core::marker::PhantomData)),
-        }
+    pub fn parse(record: BaseRecord, words: &'a [u32], features: usize) -> Option<Self> {
+        Some(match record {
+            BaseRecord::StandardNormal => Base::StandardNormal(core::marker::PhantomData),
+            BaseRecord::StudentT { offset } => {
+                Base::StudentT(StudentT::new(words.get(offset as usize..)?, features))
+            }
+            BaseRecord::Mixture { offset, components } => {
+                let words = words.get(offset as usize..)?;
+                Base::Mixture(Mixture::new(words, features, usize::from(components)))
+            }
+        })
     }
 
     /// Its standard name.
@@ -40,6 +73,8 @@ impl<'a> Base<'a> {
     pub fn name(&self) -> &'static str {
         match self {
             Base::StandardNormal(_) => "standard_normal",
+            Base::StudentT(_) => "student_t",
+            Base::Mixture(_) => "mixture",
         }
     }
 
@@ -50,6 +85,8 @@ impl<'a> Base<'a> {
     pub fn check<A: Arithmetic>(&self) -> Result<(), Error> {
         match self {
             Base::StandardNormal(_) => Ok(()),
+            Base::StudentT(base) => base.check::<A>(),
+            Base::Mixture(base) => base.check::<A>(),
         }
     }
 
@@ -58,20 +95,50 @@ impl<'a> Base<'a> {
     pub fn log_prob<A: Arithmetic>(&self, z: &[A::Value]) -> A::Log {
         match self {
             Base::StandardNormal(_) => A::standard_normal(z),
+            Base::StudentT(base) => base.log_prob::<A>(z),
+            Base::Mixture(base) => base.log_prob::<A>(z),
         }
     }
 
-    /// The slope of `-log_prob` with respect to `z`.
+    /// Squared distance from the centre in units of the base's scales: `|z|^2` for the standard normal, the
+    /// sum of `q^2` for Student-t, the squared Mahalanobis norm within the most responsible component of a
+    /// mixture.
+    #[must_use]
+    pub fn squared_norm<A: Arithmetic>(&self, z: &[A::Value]) -> A::Log {
+        match self {
+            Base::StandardNormal(_) => A::squared_norm(z),
+            Base::StudentT(base) => base.squared_norm::<A>(z),
+            Base::Mixture(base) => base.squared_norm::<A>(z),
+        }
+    }
+
+    /// The slope of `-log_prob` with respect to `z`, in nats per unit of z; f32 in every arithmetic.
     pub fn slope<A: Arithmetic>(&self, z: &[A::Value], slope: &mut [f32]) {
         match self {
             Base::StandardNormal(_) => standard_normal::slope::<A>(z, slope),
+            Base::StudentT(base) => base.slope::<A>(z, slope),
+            Base::Mixture(base) => base.slope::<A>(z, slope),
         }
     }
 
-    /// The most likely base variable near `z`.
-    pub fn mode<A: Arithmetic>(&self, _z: &[A::Value], out: &mut [A::Value]) {
+    /// The most likely base variable near `z`: the mean of the most responsible component of a mixture, the
+    /// only mode of the others.
+    pub fn mode<A: Arithmetic>(&self, z: &[A::Value], out: &mut [A::Value]) {
         match self {
             Base::StandardNormal(_) => out.fill(A::ZERO),
+            Base::StudentT(base) => base.mode::<A>(out),
+            Base::Mixture(base) => base.mode::<A>(z, out),
+        }
+    }
+
+    /// One sample, in f32 whatever the arithmetic; `A` is that of the image's words.
+    ///
+    /// The functions are those of the `libm` crate: the same random numbers give the same bits everywhere.
+    pub fn sample<A: Arithmetic>(&self, random: &mut impl RngCore, out: &mut [f32]) {
+        match self {
+            Base::StandardNormal(_) => random::fill_normal(random, out),
+            Base::StudentT(base) => base.sample::<A>(random, out),
+            Base::Mixture(base) => base.sample::<A>(random, out),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Multi-layer perceptron: dense layers with ReLU between them, linear at the end.
+//! Multi-layer perceptron: dense layers, each with an activation function but the last.
 
 use super::{GradientScratch, Inputs, Needs, Scratch};
-use crate::arithmetic::dense::{power_of_two, Dense};
+use crate::arithmetic::dense::Dense;
 use crate::arithmetic::Arithmetic;
 use crate::{Error, Part};
 use core::mem::size_of;
@@ -59,7 +59,7 @@ impl<'a> Mlp<'a> {
             let written = layer.padded_outputs() * unit;
             buffer_words = buffer_words.max(read.div_ceil(4)).max(written.div_ceil(4));
             if !is_last {
-                kept_words += written.div_ceil(4);
+                kept_words += layer.padded_outputs();
             }
             width = layer.outputs;
             widest = widest.max(width);
@@ -101,10 +101,10 @@ impl<'a> Mlp<'a> {
         None
     }
 
-    /// See [`super::Net::backward`]: the hidden activations are computed again and kept, then slopes go from
-    /// the last layer to the first.
+    /// See [`super::Net::backward`]: the hidden layers run again and leave their derivatives, then slopes go
+    /// from the last layer to the first.
     ///
-    /// Cost: one forward evaluation, and some ten instructions per weight with an FPU.
+    /// Cost: two forward evaluations, and some ten instructions per weight with an FPU.
     pub fn backward<A: Arithmetic>(
         &self,
         inputs: &Inputs<'_, A::Value>,
@@ -112,68 +112,48 @@ impl<'a> Mlp<'a> {
         slope_given: &mut [f32],
         scratch: &mut GradientScratch<'_>,
     ) -> Option<()> {
-        let GradientScratch { scratch: Scratch { front, .. }, kept } = scratch;
+        let GradientScratch { scratch: Scratch { front, back }, kept } = scratch;
+        let (mut front, mut back): (&mut [u32], &mut [u32]) = (front, back);
         let mut widest = inputs.len();
         let mut kept_words = 0;
         for layer in self.layers() {
             widest = widest.max(layer.outputs);
-            if !layer.is_output {
-                kept_words += (layer.padded_outputs() * size_of::<A::Activation>()).div_ceil(4);
-            }
+            kept_words += if layer.is_output { 0 } else { layer.padded_outputs() };
         }
-        let (activations, deltas) = kept.split_at_mut_checked(kept_words)?;
-        let deltas: &mut [f32] = bytemuck::cast_slice_mut(deltas);
-        let (mut delta, rest) = deltas.split_at_mut_checked(widest)?;
+        let (slopes, rest) = bytemuck::cast_slice_mut::<u32, f32>(kept).split_at_mut_checked(kept_words)?;
+        let (mut delta, rest) = rest.split_at_mut_checked(widest)?;
         let (mut next, _) = rest.split_at_mut_checked(widest)?;
 
-        // Forward, each hidden layer's outputs behind those of the one before.
-        let mut read: &[A::Activation] = {
-            let first = self.layers().next()?;
-            let loaded: &mut [A::Activation] = bytemuck::cast_slice_mut(front);
-            let loaded = loaded.get_mut(..first.padded_inputs())?;
-            inputs.load::<A>(loaded)?;
-            loaded
-        };
-        let mut rest: &mut [u32] = &mut *activations;
+        // Forward, each hidden layer's derivatives behind those of the one before.
+        let loaded: &mut [A::Activation] = bytemuck::cast_slice_mut(front);
+        inputs.load::<A>(loaded.get_mut(..self.layers().next()?.padded_inputs())?)?;
+        let mut end = 0;
         for layer in self.layers().take_while(|layer| !layer.is_output) {
-            let words = (layer.padded_outputs() * size_of::<A::Activation>()).div_ceil(4);
-            let (own, behind) = rest.split_at_mut_checked(words)?;
-            rest = behind;
-            A::dense_hidden(&layer, read, bytemuck::cast_slice_mut(own))?;
-            read = bytemuck::cast_slice(own);
+            let start = end;
+            end += layer.padded_outputs();
+            let read: &[A::Activation] = bytemuck::cast_slice(front);
+            A::hidden_slopes(&layer, read, slopes.get_mut(start..end)?)?;
+            A::dense_hidden(&layer, read, bytemuck::cast_slice_mut(back))?;
+            core::mem::swap(&mut front, &mut back);
         }
 
         // Backward; the layers lie in the image front to back, so that each is walked to.
         for (delta, &slope) in delta.iter_mut().zip(slope_outputs) {
             *delta = slope;
         }
-        let activations: &[u32] = activations;
-        let mut end = kept_words;
         for index in (0..self.layers).rev() {
             let layer = self.layers().nth(index)?;
             layer.backward(delta.get(..layer.outputs)?, next.get_mut(..layer.inputs)?)?;
             core::mem::swap(&mut delta, &mut next);
-            if index == 0 {
-                break;
-            }
-            let before = self.layers().nth(index - 1)?;
-            let words = (before.padded_outputs() * size_of::<A::Activation>()).div_ceil(4);
-            let start = end.checked_sub(words)?;
-            let seen: &[A::Activation] = bytemuck::cast_slice(activations.get(start..end)?);
-            end = start;
-            for (delta, &seen) in delta.iter_mut().zip(seen).take(before.outputs) {
-                if !A::relu_is_live(seen) {
-                    *delta = 0.0;
+            if let Some(before) = index.checked_sub(1).and_then(|i| self.layers().nth(i)) {
+                let start = end.checked_sub(before.padded_outputs())?;
+                for (delta, slope) in delta.iter_mut().zip(slopes.get(start..end)?) {
+                    *delta *= slope;
                 }
+                end = start;
             }
         }
-        // An integer activation is the value times 2^(16 - shift).
-        let unit = if inputs.shift == 0 { 1.0 } else { power_of_two(16 - i32::from(inputs.shift)) };
-        for (index, (slope, &delta)) in slope_given.iter_mut().zip(delta.iter()).enumerate() {
-            if inputs.is_live::<A>(index) {
-                *slope += delta * unit;
-            }
-        }
+        inputs.add_slopes::<A>(delta, slope_given);
         Some(())
     }
 }

@@ -1,9 +1,13 @@
 //! The small nets inside couplings: any function of the untouched part and of the context, evaluated in
 //! one direction only, so that they need not be invertible.
 
+pub mod conv1d;
 pub mod mlp;
+pub mod residual;
 
+pub use conv1d::Conv1d;
 pub use mlp::Mlp;
+pub use residual::Residual;
 
 use crate::arithmetic::Arithmetic;
 use crate::{Error, Part};
@@ -94,6 +98,25 @@ impl<V: Copy + PartialOrd> Inputs<'_, V> {
         Some(())
     }
 
+    /// Writes input `index`, of the given ones and the context behind them, as an activation; zero where
+    /// there is none.
+    pub(crate) fn load_one<A: Arithmetic<Value = V>>(&self, index: usize, out: &mut A::Activation) {
+        let beyond = index.wrapping_sub(self.given.len());
+        let value = self.given.get(index).or_else(|| self.context.get(beyond));
+        let values = value.map_or(&[][..], core::slice::from_ref);
+        A::load_inputs(values, self.limit, self.shift, core::slice::from_mut(out));
+    }
+
+    /// Adds the slopes of the loaded inputs to those of the given values; a saturated one has none.
+    pub(crate) fn add_slopes<A: Arithmetic<Value = V>>(&self, loaded: &[f32], given: &mut [f32]) {
+        let unit = A::input_unit(self.shift);
+        for (index, (slope, loaded)) in given.iter_mut().zip(loaded).enumerate() {
+            if self.is_live::<A>(index) {
+                *slope += loaded * unit;
+            }
+        }
+    }
+
     /// Whether input `index` of the given part lies within the limit, where it has a slope.
     pub(crate) fn is_live<A: Arithmetic<Value = V>>(&self, index: usize) -> bool {
         match self.given.get(index) {
@@ -109,6 +132,10 @@ impl<V: Copy + PartialOrd> Inputs<'_, V> {
 pub enum Net<'a> {
     /// See [`Mlp`].
     Mlp(Mlp<'a>),
+    /// See [`Residual`].
+    Residual(Residual<'a>),
+    /// See [`Conv1d`].
+    Conv1d(Conv1d<'a>),
 }
 
 impl<'a> Net<'a> {
@@ -117,6 +144,8 @@ impl<'a> Net<'a> {
     pub fn parse(kind: u8, layers: u8, words: &'a [u32]) -> Option<Self> {
         match kind {
             kind::MLP => Some(Net::Mlp(Mlp::new(usize::from(layers), words))),
+            kind::RESIDUAL => Some(Net::Residual(Residual::new(usize::from(layers), words))),
+            kind::CONV1D => Conv1d::parse(usize::from(layers), words).map(Net::Conv1d),
             _ => None,
         }
     }
@@ -126,6 +155,8 @@ impl<'a> Net<'a> {
     pub fn name(&self) -> &'static str {
         match self {
             Net::Mlp(_) => "mlp",
+            Net::Residual(_) => "residual",
+            Net::Conv1d(_) => "conv1d",
         }
     }
 
@@ -139,6 +170,8 @@ impl<'a> Net<'a> {
         }
         match self {
             Net::Mlp(net) => net.check::<A>(inputs, outputs),
+            Net::Residual(net) => net.check::<A>(inputs, outputs),
+            Net::Conv1d(net) => net.check::<A>(inputs, outputs),
         }
     }
 
@@ -153,6 +186,8 @@ impl<'a> Net<'a> {
     ) -> Option<&'w [A::Value]> {
         match self {
             Net::Mlp(net) => net.evaluate::<A>(inputs, scratch),
+            Net::Residual(net) => net.evaluate::<A>(inputs, scratch),
+            Net::Conv1d(net) => net.evaluate::<A>(inputs, scratch),
         }
     }
 
@@ -168,6 +203,8 @@ impl<'a> Net<'a> {
     ) -> Option<()> {
         match self {
             Net::Mlp(net) => net.backward::<A>(inputs, slope_outputs, slope_given, scratch),
+            Net::Residual(net) => net.backward::<A>(inputs, slope_outputs, slope_given, scratch),
+            Net::Conv1d(net) => net.backward::<A>(inputs, slope_outputs, slope_given, scratch),
         }
     }
 }

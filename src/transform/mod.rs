@@ -13,6 +13,8 @@
 pub mod coupling;
 mod elementwise_affine;
 pub mod linear;
+mod logit;
+pub mod marginal;
 mod permutation;
 mod soft_tail;
 mod split;
@@ -21,6 +23,8 @@ pub mod standardize;
 pub use coupling::Coupling;
 pub use elementwise_affine::ElementwiseAffine;
 pub use linear::Linear;
+pub use logit::Logit;
+pub use marginal::Marginal;
 pub use permutation::Permutation;
 pub use soft_tail::SoftTail;
 pub use split::Split;
@@ -76,6 +80,10 @@ pub enum Step<'a> {
     ElementwiseAffine(ElementwiseAffine<'a>),
     /// See [`Linear`].
     Linear(Linear<'a>),
+    /// See [`Marginal`].
+    Marginal(Marginal<'a>),
+    /// See [`Logit`].
+    Logit(Logit),
     /// See [`Split`].
     Split(Split),
 }
@@ -94,9 +102,9 @@ pub mod kind {
     pub const ELEMENTWISE_AFFINE: u8 = 5;
     /// [`super::Linear`].
     pub const LINEAR: u8 = 6;
-    /// Monotone map of each feature.
+    /// [`super::Marginal`].
     pub const MARGINAL: u8 = 7;
-    /// Log-odds of bounded features.
+    /// [`super::Logit`].
     pub const LOGIT: u8 = 8;
     /// [`super::Split`].
     pub const SPLIT: u8 = 9;
@@ -111,6 +119,8 @@ impl<'a> Step<'a> {
             kind::COUPLING => Coupling::parse(body).map(Step::Coupling),
             kind::ELEMENTWISE_AFFINE => ElementwiseAffine::parse(body).map(Step::ElementwiseAffine),
             kind::LINEAR => Linear::parse(body).map(Step::Linear),
+            kind::MARGINAL => Marginal::parse(body).map(Step::Marginal),
+            kind::LOGIT => Logit::parse(body).map(Step::Logit),
             kind::SPLIT => Split::parse(body).map(Step::Split),
             _ => None,
         }
@@ -125,9 +135,12 @@ impl<'a> Step<'a> {
             Step::Coupling(coupling) => match coupling.map() {
                 coupling::Map::Additive => "additive_coupling",
                 coupling::Map::Affine(_) => "affine_coupling",
+                coupling::Map::Spline(_) => "spline_coupling",
             },
             Step::ElementwiseAffine(_) => "elementwise_affine",
             Step::Linear(_) => "linear",
+            Step::Marginal(_) => "marginal",
+            Step::Logit(_) => "logit",
             Step::Split(_) => "split",
         }
     }
@@ -151,6 +164,8 @@ macro_rules! dispatch {
             Step::Coupling($t) => $call,
             Step::ElementwiseAffine($t) => $call,
             Step::Linear($t) => $call,
+            Step::Marginal($t) => $call,
+            Step::Logit($t) => $call,
             Step::Split($t) => $call,
         }
     };

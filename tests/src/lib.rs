@@ -6,6 +6,7 @@ pub mod evaluate;
 pub mod golden;
 pub mod golden_flows;
 pub mod linear_flows;
+pub mod nets;
 pub mod oracle;
 pub mod surgery;
 

@@ -13,7 +13,7 @@ pub struct Parts<'a> {
     pub version: u16,
     /// First record of the descriptor.
     pub head: Head<'a>,
-    /// Its features.
+    /// Its features, then its context inputs.
     pub features: Vec<Feature<'a>>,
     /// Its experts.
     pub experts: Vec<ExpertRecord>,
@@ -69,7 +69,7 @@ impl<'a> Parts<'a> {
         let descriptor = &image[32..32 + word(image, 16) as usize];
         let (head, mut rest): (Head<'a>, _) = postcard::take_from_bytes(descriptor).expect("a head");
         let mut features = Vec::new();
-        for _ in 0..head.features {
+        for _ in 0..head.features + head.contexts {
             let (feature, behind) = postcard::take_from_bytes(rest).expect("a feature");
             features.push(feature);
             rest = behind;

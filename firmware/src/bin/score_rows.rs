@@ -84,8 +84,8 @@ fn answer(board: &mut Board) -> Result<(), Refusal> {
 /// Loads the image and scores every row once; returns the bytes of workspace that the image needs.
 fn load_and_score(job: &Job<'_>, words: &mut [u32]) -> Result<u32, Refusal> {
     let model = Model::from_bytes(job.image).map_err(image_error)?;
-    if model.features() != job.features {
-        return Err(Refusal::Features { image: model.features() as u32, rows: job.features as u32 });
+    if model.inputs() != job.features {
+        return Err(Refusal::Features { image: model.inputs() as u32, rows: job.features as u32 });
     }
     let needed = flowlet::workspace_bytes(job.image);
     let available = core::mem::size_of_val(words);

@@ -3,7 +3,7 @@
 //! `data/cost/fit.py` measures and fits.
 
 use crate::export::Numeric;
-use crate::flow::Flow;
+use crate::flow::{Conditioner, Flow};
 use serde_json::{Map, Value};
 
 /// What a score's cost depends on.
@@ -35,6 +35,16 @@ impl Shape {
             let hidden = layers.split_last().map_or(&[][..], |(_, hidden)| hidden);
             shape.hidden_units += hidden.iter().map(|layer| layer.outputs).sum::<usize>();
             shape.transformed += coupling.mask.moved().len();
+            if let Conditioner::Conv1d(net) = &coupling.conditioner {
+                // Each time step is a call of the dense kernels.
+                shape.dense_layers += net.length * net.layers.len();
+                let hidden = net.layers.split_last().map_or(&[][..], |(_, hidden)| hidden);
+                shape.hidden_units += net.length * hidden.iter().map(|layer| layer.outputs).sum::<usize>();
+                for layer in &net.layers {
+                    let columns = layer.kernel * layer.inputs.next_multiple_of(4);
+                    shape.padded_macs += net.length * columns * layer.outputs.next_multiple_of(4);
+                }
+            }
             for layer in layers {
                 let columns = if fixed { layer.inputs.next_multiple_of(4) } else { layer.inputs };
                 shape.padded_macs += columns * layer.outputs.next_multiple_of(4);

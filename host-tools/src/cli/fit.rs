@@ -169,7 +169,7 @@ fn names(columns: &[String]) -> Vec<(String, String)> {
 /// Training knows columns by number only.
 fn name_column(error: TrainError, table: &Table) -> anyhow::Error {
     match &error {
-        TrainError::NotFinite { column, .. } => {
+        TrainError::NotFinite { column, .. } | TrainError::NotAnInteger { column, .. } => {
             let name = table.columns.get(*column).cloned().unwrap_or_default();
             anyhow::Error::from(error).context(format!("column '{name}'"))
         }

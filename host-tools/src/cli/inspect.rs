@@ -4,7 +4,7 @@ use super::cost;
 use super::output::{grouped, Output};
 use super::scoring;
 use crate::export;
-use crate::flow::{CouplingMap, ScaleMap, Transform};
+use crate::flow::{Conditioner, CouplingMap, ScaleMap, Transform};
 use clap::Args;
 use serde_json::{json, Value};
 use std::path::PathBuf;
@@ -111,13 +111,18 @@ fn describe(transform: &Transform) -> Value {
         Transform::Permutation(p) => json!({ "kind": "permutation", "order": p.order }),
         Transform::Coupling(c) => {
             let layers = c.conditioner.dense_layers();
-            let hidden: Vec<usize> =
+            let mut hidden: Vec<usize> =
                 layers.iter().take(layers.len().saturating_sub(1)).map(|l| l.outputs).collect();
+            if let Conditioner::Conv1d(net) = &c.conditioner {
+                hidden = net.layers.iter().take(net.layers.len() - 1).map(|l| l.outputs).collect();
+            }
             let mut json = json!({
                 "kind": c.name(),
                 "conditions": c.mask.given().len(),
                 "transformed": c.mask.moved().len(),
                 "condition_on_first": c.mask.as_split().is_some_and(|(_, first)| first),
+                "conditioner": c.conditioner.name(),
+                "activation": c.conditioner.activation().name(),
                 "hidden": hidden,
                 "input_limit": shortest(c.input_limit),
             });

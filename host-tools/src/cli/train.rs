@@ -7,7 +7,7 @@ use super::scoring::{self, NumericArg};
 use super::tables::TableArgs;
 use super::usage;
 use crate::export::Numeric;
-use crate::flow::Activation;
+use crate::flow::{Activation, ImageShape, Padding};
 use crate::training::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
@@ -40,7 +40,7 @@ pub(super) struct TrainArgs {
     /// Number of coupling layers
     #[arg(long, value_name = "N", default_value_t = TrainConfig::default().layers, help_heading = "Flow")]
     layers: usize,
-    /// Widths of the conditioners' hidden layers
+    /// Widths of the conditioners' hidden layers; of residual nets one per block, all the same
     #[arg(long, value_name = "H,H", value_delimiter = ',', default_values_t = TrainConfig::default().hidden,
           help_heading = "Flow")]
     hidden: Vec<usize>,
@@ -75,6 +75,15 @@ struct Parts {
     /// Monotone map of each feature in front of the couplings, from quantiles to those of a normal
     #[arg(long, value_enum, default_value = "none")]
     marginal: MarginalFront,
+    /// The features are an image, row by row, channels last: a multi-scale flow with checkerboard and channel masks
+    #[arg(long, value_name = "HxW[xC]")]
+    image: Option<ImageShape>,
+    /// Scales of --image [default: 2]
+    #[arg(long, value_name = "N", requires = "image")]
+    levels: Option<usize>,
+    /// The features are integers from 0 to MAX: dequantizing noise and a logit in front of the flow
+    #[arg(long, value_name = "MAX")]
+    integers: Option<u32>,
     /// Whiten the data in front of the couplings: a fixed linear map that takes out correlations
     #[arg(long)]
     whiten: bool,
@@ -90,6 +99,28 @@ struct Parts {
     /// Channels per time step, for --conditioner conv1d: columns are those of the first step, then of the second ...
     #[arg(long, value_name = "C", default_value_t = 1)]
     channels: usize,
+    /// Time steps under the kernel, for --conditioner conv1d
+    #[arg(long, value_name = "K", default_value_t = TrainConfig::default().kernel)]
+    kernel: usize,
+    /// Where the kernel stands: up to its time step, or around it (odd kernels), for --conditioner conv1d
+    #[arg(long, value_enum, default_value = "same")]
+    padding: PaddingArg,
+}
+
+/// Padding of convolutions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PaddingArg {
+    Causal,
+    Same,
+}
+
+impl From<PaddingArg> for Padding {
+    fn from(arg: PaddingArg) -> Self {
+        match arg {
+            PaddingArg::Causal => Self::Causal,
+            PaddingArg::Same => Self::Same,
+        }
+    }
 }
 
 /// Activation functions.
@@ -183,11 +214,16 @@ impl TrainArgs {
             base: parts.base,
             components: parts.components,
             marginal: parts.marginal,
+            image: parts.image,
+            levels: parts.levels.unwrap_or(default.levels),
+            integers: parts.integers,
             whiten: parts.whiten,
             mask: parts.mask,
             conditioner: parts.conditioner,
             activation: parts.activation.into(),
             channels: parts.channels,
+            kernel: parts.kernel,
+            padding: parts.padding.into(),
             layers: self.layers,
             hidden: self.hidden.clone(),
             epochs: recipe.epochs.or(default.epochs),

@@ -9,7 +9,9 @@
 
 use super::dense::{EncodedDense, Numbers};
 use super::{encode::normalized, quantizer};
-use crate::flow::{Base, Conditioner, Coupling, CouplingMap, Dense, Flow, Mlp, ScaleMap, Transform};
+use crate::flow::{
+    Activation, Base, Conditioner, Coupling, CouplingMap, Dense, Flow, Mlp, ScaleMap, Transform,
+};
 use flowlet::arithmetic::dense::ACTIVATION_LIMIT;
 
 /// Half a unit of Q15.16.
@@ -110,11 +112,14 @@ fn soft_tail(v: Range, knee: f64) -> (Range, f64) {
 
 fn couple(c: &Coupling, net: &[EncodedDense], values: &mut [Range]) -> Option<f64> {
     let CouplingMap::Affine { scale: ScaleMap::Tanh { clamp } } = c.map else { return None };
-    let Conditioner::Mlp(mlp) = &c.conditioner else { return None };
+    let Conditioner::Mlp(mlp) = normalized(&c.conditioner, &c.map) else { return None };
+    if mlp.activation != Activation::Relu {
+        return None;
+    }
     let (split, first) = c.mask.as_split()?;
     let (front, rest) = values.split_at_mut(split);
     let (conditioning, transformed) = if first { (front, rest) } else { (rest, front) };
-    let outputs = evaluate(c, &normalized(mlp, &c.map), net, conditioning);
+    let outputs = evaluate(c, &mlp, net, conditioning);
     let (shifts, raws) = outputs.split_at(transformed.len());
     let clamp = f64::from(clamp);
     let mut log_error = 0.0;
@@ -171,7 +176,7 @@ fn dense(exact: &Dense, encoded: &EncodedDense, inputs: &[Range], scales: &[f64]
     (0..exact.outputs)
         .map(|row| {
             let gain = encoded.gains[row];
-            let half = if encoded.is_output || encoded.shift == 0 { 0.0 } else { 0.5 * shift };
+            let half = if encoded.activation.is_none() || encoded.shift == 0 { 0.0 } else { 0.5 * shift };
             let offset = f64::from(exact.bias[row]);
             let mut sum = Range {
                 low: offset,
@@ -187,7 +192,7 @@ fn dense(exact: &Dense, encoded: &EncodedDense, inputs: &[Range], scales: &[f64]
                 sum.high += a.max(b);
                 sum.error += stands_for.abs() * input.error + (stands_for - weight).abs() * input.size();
             }
-            if encoded.is_output {
+            if encoded.activation.is_none() {
                 // The multiplier stands for 2^16 / gain, itself rounded.
                 let ideal = 65536.0 / gain;
                 let factor = f64::from(multipliers[row]) / shift;

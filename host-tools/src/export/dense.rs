@@ -1,6 +1,7 @@
 //! Dense layers in the image's order: padded rows of four, see `flowlet::arithmetic::dense`.
 
-use flowlet::arithmetic::dense::{Encoding, OUTPUT, RELU};
+use flowlet::arithmetic::activation::Activation;
+use flowlet::arithmetic::dense::{Encoding, OUTPUT};
 
 /// The numbers of a layer, unpadded and row-major, in the element type of the image.
 pub(super) enum Numbers {
@@ -15,9 +16,9 @@ pub(super) enum Numbers {
     Fixed {
         /// `outputs x inputs`, within the element type.
         weights: Vec<i32>,
-        /// Per output, rounding included for a hidden layer.
+        /// Per output, rounding included for a ReLU layer.
         bias: Vec<i32>,
-        /// Per output, of an output layer; else empty.
+        /// Per output, of a layer that goes back to Q15.16; else empty.
         multipliers: Vec<i32>,
     },
 }
@@ -27,8 +28,11 @@ pub(super) struct EncodedDense {
     pub(super) inputs: usize,
     pub(super) outputs: usize,
     pub(super) encoding: Encoding,
-    pub(super) is_output: bool,
+    /// `None` of an output layer.
+    pub(super) activation: Option<Activation>,
     pub(super) shift: u8,
+    /// From Q15.16 to i16, of a fixed-point layer with tanh or SiLU; else 0.
+    pub(super) activation_shift: u8,
     /// Accumulator units per unit of the real sum, per output; all ones for f32.
     pub(super) gains: Vec<f64>,
     pub(super) numbers: Numbers,
@@ -37,9 +41,9 @@ pub(super) struct EncodedDense {
 impl EncodedDense {
     /// Appends the layer's words.
     pub(super) fn write(&self, words: &mut Vec<u32>) {
-        let activation = if self.is_output { OUTPUT } else { RELU };
+        let activation = self.activation.map_or(OUTPUT, |a| a as u8);
         words.push(self.inputs as u32 | (self.outputs as u32) << 16);
-        words.push(u32::from_le_bytes([self.encoding as u8, activation, self.shift, 0]));
+        words.push(u32::from_le_bytes([self.encoding as u8, activation, self.shift, self.activation_shift]));
         let padded = self.outputs.next_multiple_of(4);
         let columns = self.encoding.padded_inputs(self.inputs);
         match &self.numbers {
@@ -56,7 +60,7 @@ impl EncodedDense {
             }
             Numbers::Fixed { weights, bias, multipliers } => {
                 push_padded(words, bias.iter().map(|&b| b as u32), padded);
-                if self.is_output {
+                if !multipliers.is_empty() {
                     push_padded(words, multipliers.iter().map(|&m| m as u32), padded);
                 }
                 let mut integers = vec![0; padded * columns];

@@ -1,7 +1,7 @@
 //! Conditioner nets in integers.
 //!
-//! A hidden unit's integer activation is its real one times a scale of its own; because ReLU is
-//! homogeneous, that scale folds into the next layer's column, so that a hidden layer needs one common
+//! A hidden unit's integer activation is its real one times a scale of its own; because ReLU and leaky
+//! ReLU are homogeneous, that scale folds into the next layer's column, so that a hidden layer needs one common
 //! shift and no multiplier (Nagel et al. 2019, "Data-free quantization through weight equalization and
 //! bias correction", use the same freedom). Each row takes the largest scale for which
 //!
@@ -9,14 +9,17 @@
 //! * `|bias| + sum |w| 32767 < 2^31`, so that its accumulator cannot wrap on any input, and
 //! * its activation, [`HEADROOM`] times the largest seen on calibration data, fits 15 bits.
 //!
-//! Only the output layer multiplies, back into the trunk's Q15.16.
+//! Only output layers and those with tanh or SiLU multiply, back into the trunk's Q15.16. The activations of
+//! the latter have one scale for the whole layer: 2^15 (tanh), or a power of two chosen like the ranges above.
 
 use super::dense::{EncodedDense, Numbers};
 use super::observe::Observed;
 use super::rounding::Compensation;
 use super::ExportError;
-use crate::flow::{Dense, Mlp};
+use crate::flow::Dense;
+use flowlet::arithmetic::activation::Activation;
 use flowlet::arithmetic::dense::{Encoding, ACTIVATION_LIMIT};
+use flowlet::arithmetic::fixed::activation::TANH_SHIFT;
 
 /// Activations up to this many times the largest of the calibration data do not saturate.
 const HEADROOM: f64 = 2.0;
@@ -39,40 +42,58 @@ pub(super) fn input_format(limit: f32) -> Result<(i32, u8), ExportError> {
     Err(ExportError::Flow(format!("a conditioner input limit of {limit} is above 16383")))
 }
 
-/// The integer form of `net`, whose inputs have `16 - input_shift` fractional bits and whose layers saw
-/// what `observed` says.
+/// What stands behind a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// An activation function.
+    Hidden(Activation),
+    /// Nothing: the values are in the trunk's numbers.
+    Output,
+}
+
+/// The integer form of `layer`, whose input `i` has `scales[i]` integer units per real unit, and the scales of
+/// its activations. `seen` is what it saw.
 pub(super) fn quantize(
-    net: &Mlp,
+    layer: &Dense,
     encoding: Encoding,
-    input_shift: u8,
-    observed: &[Observed],
-) -> Result<Vec<EncodedDense>, ExportError> {
+    scales: &[f64],
+    seen: &Observed,
+    role: Role,
+) -> Result<(EncodedDense, Vec<f64>), ExportError> {
     let largest_weight = match encoding {
         Encoding::I8Rows4 => 127.0,
         Encoding::I16Rows4 => 32767.0,
         Encoding::F32Rows4 => unreachable!("f32 nets are not quantized"),
     };
-    let mut scales = vec![f64::from(16 - input_shift).exp2(); net.layers[0].inputs];
-    let last = net.layers.len() - 1;
-    let mut encoded = Vec::new();
-    for (index, (layer, seen)) in net.layers.iter().zip(observed).enumerate() {
-        // In i16 the rounding of activations weighs more than that of weights.
-        let compensation = match encoding {
-            Encoding::I8Rows4 => Compensation::new(&seen.moments, &scales),
-            _ => None,
-        };
-        let rows = Rows::new(layer, &scales, largest_weight, compensation);
-        let gains: Vec<f64> = (0..layer.outputs).map(|row| rows.largest_gain(row)).collect();
-        let integers = if index == last {
-            output(&rows, &gains)?
-        } else {
-            let (integers, next_scales) = hidden(&rows, &gains, &seen.largest);
-            scales = next_scales;
-            integers
-        };
-        encoded.push(EncodedDense { encoding, ..integers });
-    }
-    Ok(encoded)
+    // In i16 the rounding of activations weighs more than that of weights.
+    let compensation = match encoding {
+        Encoding::I8Rows4 => Compensation::new(&seen.moments, scales),
+        _ => None,
+    };
+    let rows = Rows::new(layer, scales, largest_weight, compensation);
+    let gains: Vec<f64> = (0..layer.outputs).map(|row| rows.largest_gain(row)).collect();
+    let (integers, scales) = match role {
+        Role::Hidden(activation) if activation.is_homogeneous() => {
+            homogeneous(&rows, &gains, &seen.largest, activation)
+        }
+        Role::Hidden(activation) => {
+            let shift = match activation {
+                Activation::Tanh => TANH_SHIFT,
+                _ => activation_shift(seen.largest.iter().copied().fold(0.0, f32::max)),
+            };
+            let integers = scaled(&rows, &gains)?;
+            let scales = vec![(16.0 - f64::from(shift)).exp2(); layer.outputs];
+            (EncodedDense { activation: Some(activation), activation_shift: shift, ..integers }, scales)
+        }
+        Role::Output => (scaled(&rows, &gains)?, Vec::new()),
+    };
+    Ok((EncodedDense { encoding, ..integers }, scales))
+}
+
+/// The least right shift from Q15.16 to i16 with which [`HEADROOM`] times `largest` does not saturate.
+pub(super) fn activation_shift(largest: f32) -> u8 {
+    let range = f64::from(largest).max(SMALLEST_RANGE) * HEADROOM * 65536.0;
+    (range / ACTIVATION_LIMIT as f64).log2().ceil().clamp(1.0, 16.0) as u8
 }
 
 /// A layer's weights per integer unit of its inputs.
@@ -137,8 +158,13 @@ fn reach(weights: &[i32], bias: f64) -> f64 {
     sum * ACTIVATION_LIMIT as f64 + bias.abs()
 }
 
-/// A hidden layer and the scales of its activations.
-fn hidden(rows: &Rows<'_>, gains: &[f64], ranges: &[f32]) -> (EncodedDense, Vec<f64>) {
+/// A hidden layer whose function passes scales on, and the scales of its activations.
+fn homogeneous(
+    rows: &Rows<'_>,
+    gains: &[f64],
+    ranges: &[f32],
+    activation: Activation,
+) -> (EncodedDense, Vec<f64>) {
     let layer = rows.layer;
     let ranges: Vec<f64> = ranges.iter().map(|&r| f64::from(r).max(SMALLEST_RANGE) * HEADROOM).collect();
     // The least shift with which no row has to give up weight resolution for its activation's range.
@@ -147,7 +173,8 @@ fn hidden(rows: &Rows<'_>, gains: &[f64], ranges: &[f32]) -> (EncodedDense, Vec<
     let unit = f64::from(shift).exp2();
     let gains: Vec<f64> =
         gains.iter().zip(&ranges).map(|(g, r)| g.min(ACTIVATION_LIMIT as f64 * unit / r)).collect();
-    let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
+    // Leaky ReLU rounds at its end.
+    let half = if shift == 0 || activation != Activation::Relu { 0 } else { 1 << (shift - 1) };
     let (weights, mut bias) = rows.integers(&gains);
     bias.iter_mut().for_each(|b| *b += half);
     let numbers = Numbers::Fixed { weights, bias, multipliers: Vec::new() };
@@ -155,16 +182,17 @@ fn hidden(rows: &Rows<'_>, gains: &[f64], ranges: &[f32]) -> (EncodedDense, Vec<
         inputs: layer.inputs,
         outputs: layer.outputs,
         encoding: Encoding::I16Rows4,
-        is_output: false,
+        activation: Some(activation),
         shift: shift as u8,
+        activation_shift: 0,
         gains: gains.clone(),
         numbers,
     };
     (encoded, gains.iter().map(|g| g / unit).collect())
 }
 
-/// The output layer, with the multipliers that bring its accumulators to Q15.16.
-fn output(rows: &Rows<'_>, gains: &[f64]) -> Result<EncodedDense, ExportError> {
+/// A layer with the multipliers that bring its accumulators to Q15.16.
+fn scaled(rows: &Rows<'_>, gains: &[f64]) -> Result<EncodedDense, ExportError> {
     let layer = rows.layer;
     // A row of zeros has no natural gain.
     let gains: Vec<f64> = gains.iter().map(|&g| if g.is_finite() { g } else { 1.0 }).collect();
@@ -173,7 +201,7 @@ fn output(rows: &Rows<'_>, gains: &[f64]) -> Result<EncodedDense, ExportError> {
     let shift = (30.0 - largest.log2().floor()).min(62.0);
     if shift < 1.0 {
         return Err(ExportError::Flow(
-            "a conditioner's outputs are too large for fixed point: train with more weight decay".into(),
+            "a conditioner's weights are too large for fixed point: train with more weight decay".into(),
         ));
     }
     let (weights, bias) = rows.integers(&gains);
@@ -183,8 +211,9 @@ fn output(rows: &Rows<'_>, gains: &[f64]) -> Result<EncodedDense, ExportError> {
         inputs: layer.inputs,
         outputs: layer.outputs,
         encoding: Encoding::I16Rows4,
-        is_output: true,
+        activation: None,
         shift: shift as u8,
+        activation_shift: 0,
         numbers: Numbers::Fixed { weights, bias, multipliers },
         gains,
     })

@@ -1,5 +1,10 @@
 //! Base distributions.
 
+mod entropy;
+
+pub(crate) use entropy::ln_gamma;
+
+use super::ElementwiseAffine;
 use serde::{Deserialize, Serialize};
 
 /// What a chain maps normal readings to.
@@ -46,6 +51,33 @@ pub struct Mixture {
     pub means: Vec<f32>,
     /// Logarithms of the standard deviations, `K x d`, row-major.
     pub log_std: Vec<f32>,
+}
+
+impl DiagonalNormal {
+    /// The map onto the standard normal: behind it the density is the same.
+    #[must_use]
+    pub fn standardizing(&self) -> ElementwiseAffine {
+        let shift = |(&mean, &log_std): (&f32, &f32)| (-f64::from(mean) * (-f64::from(log_std)).exp()) as f32;
+        ElementwiseAffine {
+            log_scale: self.log_std.iter().map(|s| -s).collect(),
+            shift: self.mean.iter().zip(&self.log_std).map(shift).collect(),
+        }
+    }
+}
+
+impl Mixture {
+    /// Number of components.
+    #[must_use]
+    pub fn components(&self) -> usize {
+        self.log_weights.len()
+    }
+
+    /// Mean and logarithm of the standard deviation of each feature of a component.
+    pub fn component(&self, index: usize) -> (&[f32], &[f32]) {
+        let features = self.means.len() / self.components().max(1);
+        let own = index * features..(index + 1) * features;
+        (&self.means[own.clone()], &self.log_std[own])
+    }
 }
 
 impl Base {

@@ -121,7 +121,40 @@ pub struct ConvLayer {
     pub bias: Vec<f32>,
 }
 
+impl Activation {
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Activation::Relu => "relu",
+            Activation::LeakyRelu => "leaky-relu",
+            Activation::Tanh => "tanh",
+            Activation::Silu => "silu",
+        }
+    }
+}
+
 impl Conditioner {
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Conditioner::Mlp(_) => "mlp",
+            Conditioner::Residual(_) => "residual",
+            Conditioner::Conv1d(_) => "conv1d",
+        }
+    }
+
+    /// What stands between its layers.
+    #[must_use]
+    pub fn activation(&self) -> Activation {
+        match self {
+            Conditioner::Mlp(net) => net.activation,
+            Conditioner::Residual(net) => net.activation,
+            Conditioner::Conv1d(net) => net.activation,
+        }
+    }
+
     /// Number of weights and biases.
     #[must_use]
     pub fn parameters(&self) -> usize {

@@ -8,6 +8,7 @@ mod base;
 mod conditioner;
 mod coupling;
 mod elementwise_affine;
+mod image;
 mod linear;
 mod logit;
 pub(crate) mod lu;
@@ -19,12 +20,14 @@ mod split;
 mod standardize;
 mod summary;
 
+pub(crate) use base::ln_gamma;
 pub use base::{Base, DiagonalNormal, Mixture, StudentT};
 pub use conditioner::{
     Activation, Conditioner, Conv1d, ConvLayer, Dense, Mlp, Padding, ResidualBlock, ResidualNet,
 };
 pub use coupling::{Coupling, CouplingMap, Mask, ScaleMap, Spline, SplineParameters};
 pub use elementwise_affine::ElementwiseAffine;
+pub use image::ImageShape;
 pub use linear::Linear;
 pub use logit::Logit;
 pub use marginal::{Marginal, MarginalKind, MarginalMap};

@@ -1,7 +1,7 @@
 //! Settings of training, with a recipe that suits sensor tables as default.
 
 use super::TrainError;
-use crate::flow::Activation;
+use crate::flow::{Activation, ImageShape, Padding};
 use clap::ValueEnum;
 
 /// An option's name on the command line, in messages and in JSON.
@@ -103,12 +103,21 @@ pub struct TrainConfig {
     pub flow: FlowKind,
     /// Bins of a spline, 4..=16.
     pub bins: usize,
+    /// Half the side of the box that a spline acts in, in standard deviations, 1 <= bound <= 64; the identity outside.
+    pub bound: f32,
     /// What the flow maps to.
     pub base: BaseKind,
     /// Components of a mixture base, 1..=64; 0 derives it from the number of rows.
     pub components: usize,
     /// Maps of single features in front of the couplings.
     pub marginal: MarginalFront,
+    /// Shape of the features as an image, for the multi-scale form of a flow; `None` for plain vectors.
+    pub image: Option<ImageShape>,
+    /// Scales of an image, 1..=8.
+    pub levels: usize,
+    /// The largest value of features that are integers from 0 on: they get dequantizing noise and a logit instead of
+    /// a standardizer fitted to them and a soft tail. Below 2^24.
+    pub integers: Option<u32>,
     /// Whether a fixed linear map that whitens the data stands in front of the couplings.
     pub whiten: bool,
     /// Which features condition.
@@ -119,11 +128,16 @@ pub struct TrainConfig {
     pub activation: Activation,
     /// Channels per time step of a convolution: features are time-major.
     pub channels: usize,
+    /// Time steps under a convolution's kernel, 1..=64; odd for [`Padding::Same`].
+    pub kernel: usize,
+    /// Where a convolution's kernel stands.
+    pub padding: Padding,
     /// Number of context inputs: the last columns of the data, which condition and are not scored.
     pub contexts: usize,
     /// Number of couplings, 1..=64.
     pub layers: usize,
-    /// Widths of the conditioners' hidden layers, each 1..=1024; empty for a linear conditioner.
+    /// Widths of the conditioners' hidden layers, each 1..=1024; empty for a linear conditioner. Of a residual
+    /// net one entry per block, all the same; of a convolution the hidden channels.
     pub hidden: Vec<usize>,
     /// Passes over the training rows; `None` derives it from their number, see [`Self::epochs_for`].
     pub epochs: Option<usize>,
@@ -183,14 +197,20 @@ impl Default for TrainConfig {
         Self {
             flow: FlowKind::Realnvp,
             bins: 8,
+            bound: 5.0,
             base: BaseKind::Normal,
             components: 0,
             marginal: MarginalFront::None,
+            image: None,
+            levels: 2,
+            integers: None,
             whiten: false,
             mask: MaskKind::Half,
             conditioner: ConditionerKind::Mlp,
             activation: Activation::Relu,
             channels: 1,
+            kernel: 3,
+            padding: Padding::Same,
             contexts: 0,
             layers: 6,
             hidden: vec![64],
@@ -216,6 +236,23 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// What the flow is made of, in a line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let hidden: Vec<String> = self.hidden.iter().map(ToString::to_string).collect();
+        let mut text = format!("{}, {} layers of {}", self.flow.name(), self.layers, hidden.join("x"));
+        if self.whiten {
+            text.push_str(", whitened");
+        }
+        if self.marginal != MarginalFront::None {
+            text.push_str(&format!(", {} marginals", self.marginal.name()));
+        }
+        if self.base != BaseKind::Normal {
+            text.push_str(&format!(", {} base", self.base.name()));
+        }
+        text
+    }
+
     /// Epochs for `rows` training rows: the given number, or else enough for about 2000 steps (20 to 500 epochs).
     #[must_use]
     pub fn epochs_for(&self, rows: usize) -> usize {
@@ -246,10 +283,31 @@ impl TrainConfig {
         count("layers", self.layers, 1, 64, "use 1 to 64 couplings")?;
         count("bins", self.bins, 4, 16, "use 4 to 16 bins")?;
         count("components", self.components, 0, 64, "use 1 to 64 components, or 0 to have it derived")?;
+        count("levels", self.levels, 1, 8, "use 1 to 8 scales")?;
+        if let Some(most) = self.integers {
+            count("integers", most as usize, 1, (1 << 24) - 1, "use the largest value, 1 to 16777215")?;
+        }
         count("channels", self.channels, 1, 256, "use at least 1 channel")?;
         count("hidden", self.hidden.len(), 0, 8, "use at most 8 hidden layers")?;
         for &width in &self.hidden {
             count("hidden", width, 1, 1024, "use widths of 1 to 1024")?;
+        }
+        let odd = self.kernel % 2 == 1 || self.padding == Padding::Causal;
+        count(
+            "kernel",
+            if odd { self.kernel } else { 0 },
+            1,
+            64,
+            "use 1 to 64 time steps, an odd number for same padding",
+        )?;
+        if self.conditioner == ConditionerKind::Residual {
+            let blocks = if self.hidden.windows(2).all(|w| w[0] == w[1]) { self.hidden.len() } else { 0 };
+            count("hidden", blocks, 1, 7, "use one width per residual block, all the same and at most 7")?;
+        }
+        if self.conditioner == ConditionerKind::Conv1d && (self.flow == FlowKind::Glow || self.whiten) {
+            let value = self.conditioner.name().to_owned();
+            let remedy = "a linear map would mix time steps: leave out glow and whitening";
+            return Err(TrainError::Setting { name: "conditioner", value, remedy });
         }
         if let Some(epochs) = self.epochs {
             count("epochs", epochs, 1, 1_000_000, "use at least 1")?;
@@ -264,6 +322,7 @@ impl TrainConfig {
         number("noise_floor", self.noise_floor, 0.0, 1.0, "use a fraction from 0 to 1")?;
         number("holdout", self.holdout as f32, 0.0, 0.5, "hold out a fraction from 0 to 0.5")?;
         number("clamp", self.clamp, tiny, 8.0, "use a positive bound up to 8 nats, such as 0.6")?;
+        number("bound", self.bound, 1.0, 64.0, "use 1 to 64 standard deviations, such as 5")?;
         number("input_limit", self.input_limit, tiny, 1e6, "use a positive bound, such as 2")?;
         number("knee", self.knee, tiny, 1e6, "use a positive number, such as 4")?;
         number("outer_knee", self.outer_knee, tiny, 1e6, "use a positive number, such as 8")?;

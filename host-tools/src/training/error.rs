@@ -45,6 +45,20 @@ pub enum TrainError {
         /// The value.
         value: f32,
     },
+    /// A value that is no integer, or out of the range of bounded integers.
+    #[error(
+        "row {row}, column {column} is {value}: not one of the integers 0 to {most} that --integers promises"
+    )]
+    NotAnInteger {
+        /// Row, from 0.
+        row: usize,
+        /// Column, from 0.
+        column: usize,
+        /// The value.
+        value: f32,
+        /// The largest integer.
+        most: u32,
+    },
     /// The loss or the parameters stopped being finite, at ever lower learning rates.
     #[error("training diverged {restarts} times, last at learning rate {lr:e}: lower lr or clamp, or look for columns on wild scales")]
     Diverged {

@@ -6,11 +6,16 @@
 mod config;
 mod engine;
 mod error;
+mod marginal;
 mod matrix;
+mod mixture;
+mod multiscale;
+mod normal;
 mod optimizer;
 mod preprocess;
 mod progress;
 mod random;
+mod search;
 mod structure;
 #[cfg(test)]
 mod tests;
@@ -21,4 +26,6 @@ pub use config::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, T
 pub use error::TrainError;
 pub use matrix::Matrix;
 pub use progress::{Epoch, Plan, Progress};
+pub(crate) use random::Random;
+pub use search::{search, Candidate, Outcome, Search};
 pub use trainer::{train, Trained};

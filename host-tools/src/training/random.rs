@@ -17,6 +17,17 @@ impl Random {
         (self.0.next_u32() >> 8) as f32 / 16_777_216.0
     }
 
+    /// Standard normal (the polar method, Marsaglia and Bray 1964), one of a pair.
+    pub(crate) fn normal(&mut self) -> f64 {
+        loop {
+            let [x, y] = [(); 2].map(|()| (self.0.next_u64() >> 11) as f64 / (1u64 << 52) as f64 - 1.0);
+            let square = x * x + y * y;
+            if square > 0.0 && square < 1.0 {
+                return x * (-2.0 * square.ln() / square).sqrt();
+            }
+        }
+    }
+
     /// A random order, in place (Fisher and Yates).
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {

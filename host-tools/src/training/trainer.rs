@@ -41,6 +41,16 @@ pub struct Trained {
     pub lanes: &'static str,
 }
 
+impl Trained {
+    /// Mean negative log-likelihood of the held-out rows but the least likely 2 %, standardized nats, of the
+    /// kept epoch; NaN if none were held out.
+    #[must_use]
+    pub fn val_nll_trimmed(&self) -> f64 {
+        let kept = self.history.iter().find(|epoch| epoch.number == self.best_epoch);
+        kept.map_or(f64::NAN, |epoch| epoch.val_nll_trimmed)
+    }
+}
+
 /// Share of the held-out rows, the least likely ones, that do not vote on the best epoch: one wild row must
 /// not decide.
 const TRIM: f64 = 0.02;
@@ -134,9 +144,12 @@ impl<'a> Trainer<'a> {
         fit.sort_unstable();
         let front = preprocess(data, &fit, config)?;
         let features = data.columns - config.contexts;
-        let structure = Structure { features, config };
-        let chain = structure.chain(&mut Random::new(config.seed, purpose::STRUCTURE))?;
-        let engine = Engine::new((features, config.contexts), chain, structure.base()?);
+        let structure = Structure { features, rows: fit.len(), config };
+        let mut chain = structure.bounded(front.bounded.as_ref());
+        let fixed = chain.len();
+        chain.extend(structure.chain(&mut Random::new(config.seed, purpose::STRUCTURE))?);
+        let inputs = (features, config.contexts);
+        let engine = Engine::new(inputs, chain, structure.base()?).noise_behind(fixed);
         Ok(Self { config, threads, pool: None, engine, front, fit, held_out })
     }
 
@@ -183,11 +196,13 @@ impl<'a> Trainer<'a> {
                 let floor = f64::from(config.noise_floor);
                 let noise = config.noise * (floor + (1.0 - floor) * cosine(done)) as f32;
                 let seed = split_mix(config.seed ^ split_mix(purpose::NOISE ^ ((step as u64) << 8)));
-                let rows = Rows { data: &self.front.values, rows: batch, noise, seed };
+                let step = self.front.bounded.as_ref().map_or(0.0, |b| b.step);
+                let rows = Rows { data: &self.front.values, rows: batch, noise, step, seed };
                 let nll = self.gradient(&parameters, &mut memory, rows, &mut gradient);
                 let tail = mean(batch.iter().map(|&r| self.front.log_det[r]));
                 let bounds = (config.weight_decay, config.grad_norm);
                 let norm = optimizer.step(self.engine.kernels(), lr, bounds, &gradient, &mut parameters);
+                self.engine.project(&mut parameters);
                 healthy = nll.is_finite() && norm.is_finite();
                 if !healthy {
                     break;
@@ -229,6 +244,7 @@ impl<'a> Trainer<'a> {
                 best.epoch = number;
                 best.score = val_nll_trimmed;
                 best.parameters.copy_from_slice(smooth);
+                self.engine.project(&mut best.parameters);
             }
             progress.epoch(&epoch, better);
             history.push(epoch);

@@ -1,7 +1,7 @@
 //! Whitening: a fixed linear map onto the principal axes, each scaled to about one.
 
 use crate::flow::lu::{Factors, Pivots};
-use crate::flow::{Flow, Reference, Transform};
+use crate::flow::Transform;
 
 /// Added to the standard deviation along an axis, so that axes with next to no variation are not blown up.
 const FLOOR: f64 = 0.1;
@@ -12,18 +12,18 @@ const MOST_SWEEPS: usize = 60;
 ///
 /// `z = D V^T (x - mean)` with V the eigenvectors of the covariance and `D = 1 / (std + 0.1)` along each. The
 /// order of the axes is free, and is the one that row pivots give: the factors need no permutation.
-pub(super) fn whiten(values: &[f32], (features, columns): (usize, usize), fit: &[usize]) -> Vec<Transform> {
+pub(super) fn whiten(values: &[f64], (features, columns): (usize, usize), fit: &[usize]) -> Vec<Transform> {
     let n = features;
     let rows = || fit.iter().map(|&row| &values[row * columns..][..n]);
     let count = fit.len().max(1) as f64;
     let mut mean = vec![0.0; n];
     for row in rows() {
-        mean.iter_mut().zip(row).for_each(|(mean, &x)| *mean += f64::from(x) / count);
+        mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += x / count);
     }
     let mut covariance = vec![0.0; n * n];
     let mut centred = vec![0.0; n];
     for row in rows() {
-        centred.iter_mut().zip(row).zip(&mean).for_each(|((c, &x), mean)| *c = f64::from(x) - mean);
+        centred.iter_mut().zip(row).zip(&mean).for_each(|((c, x), mean)| *c = x - mean);
         for (i, sums) in covariance.chunks_exact_mut(n).enumerate() {
             sums.iter_mut().zip(&centred).for_each(|(sum, c)| *sum += centred[i] * c / count);
         }
@@ -42,23 +42,6 @@ pub(super) fn whiten(values: &[f32], (features, columns): (usize, usize), fit: &
         .map(|&k| -matrix[k * n..][..n].iter().zip(&mean).map(|(w, m)| w * m).sum::<f64>())
         .collect();
     vec![Transform::Linear(factors.linear(&shift))]
-}
-
-/// Runs the features of all rows through `transforms`, adding to each row's log-determinant.
-pub(super) fn apply(
-    transforms: &[Transform],
-    (features, columns): (usize, usize),
-    values: &mut [f32],
-    log_det: &mut [f64],
-) {
-    let flow = Flow { features, transforms: transforms.to_vec(), ..Flow::default() };
-    let reference = Reference::from(&flow);
-    for (row, log_det) in values.chunks_exact_mut(columns).zip(log_det) {
-        let x: Vec<f64> = row[..features].iter().map(|&x| x.into()).collect();
-        let image = reference.forward(&x);
-        row.iter_mut().zip(image.z).for_each(|(x, z)| *x = z as f32);
-        *log_det += image.log_det;
-    }
 }
 
 /// Eigenvalues and, in columns, eigenvectors of a symmetric matrix, by Jacobi's rotations in a fixed order (Golub
@@ -104,16 +87,17 @@ fn eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::{Flow, Reference};
     use crate::training::random::Random;
 
     /// Rows of related columns: a common part, and less and less of their own.
-    fn rows(n: usize, count: usize) -> Vec<f32> {
+    fn rows(n: usize, count: usize) -> Vec<f64> {
         let mut random = Random::new(3, n as u64);
-        let mut normal = move || (0..12).map(|_| random.uniform()).sum::<f32>() - 6.0;
+        let mut normal = move || (0..12).map(|_| f64::from(random.uniform())).sum::<f64>() - 6.0;
         (0..count)
             .flat_map(|_| {
                 let common = normal();
-                (0..n).map(|i| 3.0 + common + normal() / (1.0 + i as f32)).collect::<Vec<_>>()
+                (0..n).map(|i| 3.0 + common + normal() / (1.0 + i as f64)).collect::<Vec<_>>()
             })
             .collect()
     }
@@ -123,17 +107,16 @@ mod tests {
         for n in [2, 5, 21] {
             let mut values = rows(n, 2000);
             let fit: Vec<usize> = (0..2000).collect();
-            let mut log_det = vec![0.0; 2000];
             let transforms = whiten(&values, (n, n), &fit);
             assert_eq!(transforms.len(), 1);
-            apply(&transforms, (n, n), &mut values, &mut log_det);
-            assert!(log_det.iter().all(|l| *l == log_det[0]));
+            let reference = Reference::from(&Flow { features: n, transforms, ..Flow::default() });
+            values.chunks_exact_mut(n).for_each(|row| row.copy_from_slice(&reference.forward(row).z));
             let moment = |i: usize, j: usize| {
-                let products = values.chunks_exact(n).map(|r| f64::from(r[i]) * f64::from(r[j]));
+                let products = values.chunks_exact(n).map(|r| r[i] * r[j]);
                 products.sum::<f64>() / 2000.0
             };
             for i in 0..n {
-                let mean = values.chunks_exact(n).map(|r| f64::from(r[i])).sum::<f64>() / 2000.0;
+                let mean = values.chunks_exact(n).map(|r| r[i]).sum::<f64>() / 2000.0;
                 assert!(mean.abs() < 1e-4, "mean {mean}");
                 // std / (std + 0.1)
                 assert!(moment(i, i) < 1.0 && moment(i, i) > 0.05, "{n}, {i}: {}", moment(i, i));
@@ -144,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_constant_column_and_a_copy_do_no_harm() {
-        let values: Vec<f32> = rows(3, 300).chunks_exact(3).flat_map(|r| [r[0], r[0], 0.0]).collect();
+        let values: Vec<f64> = rows(3, 300).chunks_exact(3).flat_map(|r| [r[0], r[0], 0.0]).collect();
         let fit: Vec<usize> = (0..300).collect();
         let Some(Transform::Linear(l)) = whiten(&values, (3, 3), &fit).pop() else { panic!("a matrix") };
         let largest = l.matrix().into_iter().fold(0.0, |a: f64, b| a.max(b.abs()));

@@ -11,13 +11,20 @@
 //! No float instruction and no soft-float call is used: readings enter, and scores leave, through
 //! the bits of their f32.
 
+pub mod activation;
 pub mod affine;
+pub mod base;
 pub mod convert;
 pub mod elementary;
 pub mod linear;
+mod logit;
+mod marginal;
+pub mod ratio;
+pub(crate) mod spline;
 mod table;
 
-use super::dense::{Dense, Encoding};
+use super::activation::Activation;
+use super::dense::{power_of_two, Dense, Encoding};
 use super::Arithmetic;
 use crate::{Error, Part};
 
@@ -302,12 +309,34 @@ impl Arithmetic for Fixed {
         (1..=15).contains(&shift) && limit > 0 && (i64::from(limit) + (1 << (shift - 1))) >> shift <= 32767
     }
 
-    fn relu_is_live(activation: i16) -> bool {
-        activation > 0 && activation < i16::MAX
+    fn input_unit(shift: u8) -> f32 {
+        power_of_two(FRACTION_BITS as i32 - i32::from(shift))
+    }
+
+    fn activate(activation: Activation, shift: u8, values: &[i32], out: &mut [i16]) {
+        let (used, rest) = out.split_at_mut_checked(values.len()).unwrap_or_default();
+        for (out, &x) in used.iter_mut().zip(values) {
+            *out = activation::activate(activation, shift, x);
+        }
+        rest.fill(0);
+    }
+
+    fn activate_slopes(activation: Activation, shift: u8, values: &[i32], out: &mut [f32]) {
+        for (out, &x) in out.iter_mut().zip(values) {
+            *out = activation::slope(activation, shift, x);
+        }
+    }
+
+    fn activation_is_valid(activation: Activation, shift: u8) -> bool {
+        activation::shift_is_valid(activation, shift)
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
         super::dense::fixed_hidden(layer, input, output)
+    }
+
+    fn hidden_slopes(layer: &Dense<'_>, input: &[i16], out: &mut [f32]) -> Option<()> {
+        super::dense::fixed_slopes(layer, input, out)
     }
 
     fn dense_output(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
@@ -319,8 +348,18 @@ impl Arithmetic for Fixed {
         if !matches!(layer.encoding, Encoding::I16Rows4 | Encoding::I8Rows4) {
             return malformed;
         }
-        let shift_fits = if layer.is_output { (1..=62).contains(&layer.shift) } else { layer.shift <= 30 };
-        if !shift_fits || layer.multipliers.iter().any(|&m| m as i32 == i32::MIN) {
+        let is_homogeneous = layer.activation.is_homogeneous();
+        let shift_fits = if layer.is_output || !is_homogeneous {
+            (1..=62).contains(&layer.shift)
+        } else {
+            layer.shift <= 30
+        };
+        let activation_fits = if is_homogeneous {
+            layer.activation_shift == 0
+        } else {
+            activation::shift_is_valid(layer.activation, layer.activation_shift)
+        };
+        if !shift_fits || !activation_fits || layer.multipliers.iter().any(|&m| m as i32 == i32::MIN) {
             return malformed;
         }
         super::dense::check_accumulators(layer)

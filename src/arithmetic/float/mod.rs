@@ -1,13 +1,20 @@
 //! The f32 arithmetic: exp, tanh and log from the `libm` crate on every target, no fused
 //! multiply-add, a fixed order of summation, and therefore the same bits on host and device.
 
+mod activation;
 mod affine;
 mod linear;
+mod logit;
+mod marginal;
+pub(crate) mod spline;
 
+use crate::arithmetic::activation::Activation;
 use crate::arithmetic::dense::{Dense, Encoding};
 use crate::arithmetic::{dense, Arithmetic, READING_LIMIT};
 use crate::{Error, Part};
 use core::marker::PhantomData;
+
+mod base;
 
 /// The transcendental functions that a flow's score needs, in f32.
 pub trait Elementary: Copy + 'static {
@@ -272,17 +279,40 @@ impl<E: Elementary> Arithmetic for Float<E> {
         limit > 0.0 && limit <= READING_LIMIT && shift == 0
     }
 
-    fn relu_is_live(activation: f32) -> bool {
-        activation > 0.0
+    fn input_unit(_shift: u8) -> f32 {
+        1.0
+    }
+
+    fn activate(activation: Activation, _shift: u8, values: &[f32], out: &mut [f32]) {
+        let (used, rest) = out.split_at_mut_checked(values.len()).unwrap_or_default();
+        for (out, &x) in used.iter_mut().zip(values) {
+            *out = activation::activate::<E>(activation, x);
+        }
+        rest.fill(0.0);
+    }
+
+    fn activate_slopes(activation: Activation, _shift: u8, values: &[f32], out: &mut [f32]) {
+        for (out, &x) in out.iter_mut().zip(values) {
+            *out = activation::slope::<E>(activation, x);
+        }
+    }
+
+    fn activation_is_valid(_activation: Activation, shift: u8) -> bool {
+        shift == 0
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
         dense::f32_rows4(layer, input, output)?;
         for y in output.get_mut(..layer.padded_outputs())? {
-            // NaN-free by the checks, so that plain comparison is ReLU.
-            if *y < 0.0 {
-                *y = 0.0;
-            }
+            *y = activation::activate::<E>(layer.activation, *y);
+        }
+        Some(())
+    }
+
+    fn hidden_slopes(layer: &Dense<'_>, input: &[f32], out: &mut [f32]) -> Option<()> {
+        dense::f32_rows4(layer, input, out)?;
+        for y in out.get_mut(..layer.padded_outputs())? {
+            *y = activation::slope::<E>(layer.activation, *y);
         }
         Some(())
     }
@@ -292,7 +322,11 @@ impl<E: Elementary> Arithmetic for Float<E> {
     }
 
     fn check_dense(layer: &Dense<'_>) -> Result<(), Error> {
-        if layer.encoding != Encoding::F32Rows4 || layer.shift != 0 || !layer.multipliers.is_empty() {
+        if layer.encoding != Encoding::F32Rows4
+            || layer.shift != 0
+            || layer.activation_shift != 0
+            || !layer.multipliers.is_empty()
+        {
             return Err(Error::Malformed(Part::Conditioner));
         }
         if layer.bias.iter().chain(layer.weights).all(|&w| finite(w).is_some()) {

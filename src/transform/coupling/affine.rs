@@ -53,21 +53,16 @@ impl ScaleMap {
         }
     }
 
-    /// Checks the parameters; `bound` is the block's word 1.
-    pub(super) fn check<A: Arithmetic>(self, bound: u32) -> Result<(), Error> {
+    /// Whether the parameters are in range; `bound` is the block's word 1. An error if they are not finite.
+    pub(super) fn check<A: Arithmetic>(self, bound: u32) -> Result<bool, Error> {
         let number = |word| A::value(word).ok_or(Error::NotFiniteParameter(Part::Transform));
-        let is_valid = match self {
+        Ok(match self {
             ScaleMap::Tanh | ScaleMap::Hard | ScaleMap::SoftSign => A::is_positive(number(bound)?),
             ScaleMap::Sigmoid { offset, floor } => {
                 number(offset)?;
                 bound == 0 && A::scale_floor(floor).is_some()
             }
-        };
-        if is_valid {
-            Ok(())
-        } else {
-            Err(Error::Malformed(Part::Transform))
-        }
+        })
     }
 
     fn log_scale<A: Arithmetic>(self, raw: A::Value, bound: A::Value) -> Option<A::Value> {

@@ -20,12 +20,14 @@
 
 pub mod additive;
 pub mod affine;
+pub mod spline;
 
 use super::Transform;
 use crate::arithmetic::Arithmetic;
 use crate::conditioner::{GradientScratch, Inputs, Needs, Net, Scratch};
 use crate::{Error, Part};
 use affine::ScaleMap;
+use spline::Spline;
 
 /// What a coupling does to its transformed part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub enum Map {
     Additive,
     /// `z = x exp(log_scale) + shift`; see [`affine`].
     Affine(ScaleMap),
+    /// A rational-quadratic spline; see [`spline`].
+    Spline(Spline),
 }
 
 /// Map bytes of a coupling block.
@@ -43,7 +47,7 @@ pub mod map {
     pub const ADDITIVE: u8 = 0;
     /// [`super::Map::Affine`].
     pub const AFFINE: u8 = 1;
-    /// Rational-quadratic spline.
+    /// [`super::Map::Spline`].
     pub const SPLINE: u8 = 2;
 }
 
@@ -60,6 +64,10 @@ impl Map {
                 let (scale, words) = ScaleMap::parse(option, words)?;
                 Some((Map::Affine(scale), words))
             }
+            (map::SPLINE, parameters) => {
+                let (&further, words) = words.split_first_chunk::<2>()?;
+                Some((Map::Spline(Spline::parse(option, parameters, further)?), words))
+            }
             _ => None,
         }
     }
@@ -70,6 +78,7 @@ impl Map {
         match self {
             Map::Additive => transformed,
             Map::Affine(_) => 2 * transformed,
+            Map::Spline(spline) => spline.outputs_per_feature() * transformed,
         }
     }
 }
@@ -197,6 +206,9 @@ impl<'a> Coupling<'a> {
         match self.map {
             Map::Additive => additive::couple::<A>(transformed, outputs, direction),
             Map::Affine(scale) => affine::couple::<A>(transformed, outputs, (scale, bound), direction),
+            Map::Spline(spline) => {
+                spline::couple::<A>(transformed, outputs, &spline.shape::<A>(bound)?, direction)
+            }
         }
     }
 }
@@ -217,14 +229,15 @@ impl<A: Arithmetic> Transform<A> for Coupling<'_> {
         }
         let number = |word| A::value(word).ok_or(Error::NotFiniteParameter(Part::Transform));
         let limit = number(self.input_limit)?;
-        match self.map {
-            Map::Additive if self.bound == 0 => {}
-            Map::Additive => return Err(Error::Malformed(Part::Transform)),
+        let map_is_valid = match self.map {
+            Map::Additive => self.bound == 0,
             Map::Affine(scale) => scale.check::<A>(self.bound)?,
-        }
+            Map::Spline(spline) => spline.is_valid::<A>(number(self.bound)?),
+        };
         if self.split == 0
             || self.split >= features
             || self.flags > 1
+            || !map_is_valid
             || !A::input_format_is_valid(limit, self.input_shift)
         {
             return Err(Error::Malformed(Part::Transform));
@@ -264,6 +277,10 @@ impl<A: Arithmetic> Transform<A> for Coupling<'_> {
             Map::Additive => additive::backward::<A>(transformed, slope_transformed, outputs, slopes)?,
             Map::Affine(scale) => {
                 affine::backward::<A>(transformed, slope_transformed, outputs, (scale, bound), slopes)?;
+            }
+            Map::Spline(spline) => {
+                let shape = spline.shape::<A>(bound)?;
+                spline::backward::<A>(transformed, slope_transformed, outputs, &shape, slopes)?;
             }
         }
         let Scratch { front, back } = &mut scratch.scratch;

@@ -9,7 +9,7 @@ mod merge;
 #[cfg(test)]
 mod tests;
 
-use crate::flow::{Base, ElementwiseAffine, Flow, Mixture, Transform};
+use crate::flow::{Base, Flow, Mixture, Transform};
 
 /// The same density with fewer, simpler steps.
 pub(super) fn canonical(flow: &Flow) -> Flow {
@@ -30,10 +30,6 @@ fn standard(flow: &Flow, transforms: &mut Vec<Transform>) -> Base {
             log_std: b.log_std.clone(),
         });
     }
-    let shift = |(&mean, &log_std): (&f32, &f32)| (-f64::from(mean) * (-f64::from(log_std)).exp()) as f32;
-    transforms.push(Transform::ElementwiseAffine(ElementwiseAffine {
-        log_scale: b.log_std.iter().map(|s| -s).collect(),
-        shift: b.mean.iter().zip(&b.log_std).map(shift).collect(),
-    }));
+    transforms.push(Transform::ElementwiseAffine(b.standardizing()));
     Base::StandardNormal
 }

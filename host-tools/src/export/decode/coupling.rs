@@ -1,9 +1,8 @@
-//! Couplings and their nets.
+//! Couplings.
 
-use super::{dense, CHECKED};
-use crate::flow::{Activation, Conditioner, Coupling, CouplingMap, Dense, Mask, Mlp, ScaleMap};
+use super::{net, CHECKED};
+use crate::flow::{Coupling, CouplingMap, Mask, ScaleMap, Spline, SplineParameters};
 use flowlet::arithmetic::Arithmetic;
-use flowlet::conditioner::Net;
 use flowlet::transform::coupling::{affine, Coupling as Encoded, Map};
 
 /// A coupling of `active` features.
@@ -16,12 +15,10 @@ pub(super) fn decode<A: Arithmetic>(
     let map = match c.map() {
         Map::Additive => CouplingMap::Additive,
         Map::Affine(scale) => CouplingMap::Affine { scale: scale_map::<A>(scale, bound, number) },
+        Map::Spline(s) => CouplingMap::Spline(spline::<A>(s, c.bound::<A>().expect(CHECKED), bound)),
         other => unreachable!("no import of {other:?}"),
     };
-    let conditioner = match c.net() {
-        Net::Mlp(net) => Conditioner::Mlp(mlp(&net, c.input_shift(), &map)),
-        other => unreachable!("no import of {}", other.name()),
-    };
+    let conditioner = net::decode(&c.net(), c.input_shift(), &map);
     Coupling {
         mask: Mask::split(active, c.split(), c.condition_on_first()),
         map,
@@ -47,37 +44,20 @@ fn scale_map<A: Arithmetic>(
     }
 }
 
-fn mlp(net: &flowlet::conditioner::Mlp<'_>, input_shift: u8, map: &CouplingMap) -> Mlp {
-    // The second half of an affine coupling's outputs may be in units of the clamp.
-    let clamp = f64::from(map.raw_unit());
-    // Integer inputs are real ones times this.
-    let mut input_scale = match input_shift {
-        0 => 1.0,
-        shift => (16.0 - f64::from(shift)).exp2(),
-    };
-    let mut layers = Vec::new();
-    for layer in net.layers() {
-        let weights = dense::weights(&layer);
-        let rows = weights.chunks_exact(layer.inputs);
-        let (mut real_weights, mut bias) = (Vec::new(), Vec::new());
-        for (row, row_weights) in rows.enumerate() {
-            let word = layer.bias[row];
-            let (offset, scale) = if layer.encoding == flowlet::arithmetic::dense::Encoding::F32Rows4 {
-                (f64::from(f32::from_bits(word)), 1.0)
-            } else if layer.is_output {
-                let multiplier = f64::from(layer.multipliers[row] as i32);
-                (f64::from(word as i32), multiplier / f64::from(layer.shift).exp2() / 65536.0)
-            } else {
-                // The bias holds one half of the shift's unit for rounding.
-                let half = if layer.shift == 0 { 0.0 } else { (f64::from(layer.shift) - 1.0).exp2() };
-                (f64::from(word as i32) - half, 1.0 / f64::from(layer.shift).exp2())
-            };
-            let unit = if layer.is_output && row >= layer.outputs / 2 { clamp } else { 1.0 };
-            bias.push((offset * scale * unit) as f32);
-            real_weights.extend(row_weights.iter().map(|w| (w * scale * unit * input_scale) as f32));
-        }
-        layers.push(Dense { inputs: layer.inputs, outputs: layer.outputs, weights: real_weights, bias });
-        input_scale = 1.0;
+fn spline<A: Arithmetic>(
+    s: flowlet::transform::coupling::spline::Spline,
+    value: A::Value,
+    bound: f32,
+) -> Spline {
+    let shape = s.shape::<A>(value).expect(CHECKED);
+    Spline {
+        bins: shape.bins,
+        bound,
+        min_bin: A::fraction_to_f32(shape.min_bin),
+        min_derivative: A::fraction_to_f32(shape.min_derivative),
+        parameters: match shape.parameters {
+            flowlet::arithmetic::spline::SplineParameters::Softplus => SplineParameters::Softplus,
+            flowlet::arithmetic::spline::SplineParameters::SoftClipped => SplineParameters::SoftClipped,
+        },
     }
-    Mlp { activation: Activation::Relu, layers }
 }

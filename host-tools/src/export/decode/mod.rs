@@ -4,11 +4,15 @@
 //! gives the real net that its integers stand for: the integer activations are taken as the real ones,
 //! so that no scale is lost.
 
+mod base;
 mod coupling;
 mod linear;
+mod marginal;
+mod net;
 
+use super::encode::is_fixed;
 use super::{dense, Metadata};
-use crate::flow::{Base, Flow, Permutation, SoftTail, Split, Standardize, Transform};
+use crate::flow::{Flow, Logit, Permutation, SoftTail, Split, Standardize, Transform};
 use flowlet::arithmetic::{Arithmetic, Fixed, Float};
 use flowlet::image::descriptor::{Feature, Numeric};
 use flowlet::transform::Step;
@@ -53,16 +57,15 @@ fn flow<A: Arithmetic>(model: &Model<'_>, real: fn(A::Value) -> f64) -> Flow {
             Step::Coupling(c) => Transform::Coupling(coupling::decode::<A>(c, active, number)),
             Step::ElementwiseAffine(t) => Transform::ElementwiseAffine(linear::elementwise::<A>(t, number)),
             Step::Linear(t) => Transform::Linear(linear::linear::<A>(t, active, number)),
+            Step::Marginal(t) => Transform::Marginal(marginal::decode(t, active, is_fixed(model.numeric()))),
+            Step::Logit(t) => Transform::Logit(Logit { margin: number(t.margin::<A>().expect(CHECKED)) }),
             Step::Split(t) => Transform::Split(Split { keep: t.keep() }),
             other => unreachable!("no import of {}", other.name()),
         };
         active = step.keeps(active);
         transforms.push(transform);
     }
-    let base = match expert.base {
-        flowlet::base::Base::StandardNormal(_) => Base::StandardNormal,
-        other => unreachable!("no import of {}", other.name()),
-    };
+    let base = base::decode::<A>(&expert.base, model.features());
     Flow { features: model.features(), contexts: model.contexts(), transforms, base }
 }
 

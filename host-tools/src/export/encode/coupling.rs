@@ -2,8 +2,9 @@
 
 use super::{is_fixed, net, unsupported, value, EncodedDense, ExportError, Numeric, Observed};
 use crate::export::quantizer;
-use crate::flow::{Conditioner, Coupling, CouplingMap, ScaleMap};
+use crate::flow::{Conditioner, Coupling, CouplingMap, ScaleMap, Spline, SplineParameters};
 use flowlet::arithmetic::fixed::affine::ONE_Q30;
+use flowlet::arithmetic::spline::{FEWEST_BINS, LARGEST_BOUND, MOST_BINS, SMALLEST_BOUND};
 use flowlet::transform::coupling::affine::scale_map;
 use flowlet::transform::coupling::map;
 use flowlet::transform::kind;
@@ -26,9 +27,11 @@ pub(super) fn encode(
     let (bound, map_word, further): (u32, u32, Vec<u32>) = match &c.map {
         CouplingMap::Additive => (0, u32::from(map::ADDITIVE), Vec::new()),
         CouplingMap::Affine { scale } => affine(*scale, numeric)?,
-        CouplingMap::Spline(_) => return Err(unsupported("a spline coupling")),
+        CouplingMap::Spline(s) => {
+            (value(s.bound, numeric, "bound of a spline")?, spline(s)?, minima(s, numeric))
+        }
     };
-    let net = net::encode(&c.conditioner, &c.map, numeric, shift, observed)?;
+    let net = net::encode(&c.conditioner, &c.map, contexts, numeric, shift, observed)?;
     words.push(split as u32 | u32::from(first) << 16 | u32::from(shift) << 24);
     words.extend([bound, limit]);
     words.push(u32::from(net.kind) | u32::from(net.layers_byte) << 8 | (contexts as u32) << 16);
@@ -63,4 +66,42 @@ fn affine(scale: ScaleMap, numeric: Numeric) -> Result<(u32, u32, Vec<u32>), Exp
             Ok((0, word(scale_map::SIGMOID), vec![value(offset, numeric, "offset of a sigmoid")?, floor]))
         }
     }
+}
+
+/// Word 4 of a spline coupling.
+fn spline(s: &Spline) -> Result<u32, ExportError> {
+    let out_of_range = |what: &str, value: String, allowed: String| {
+        Err(ExportError::Flow(format!("a spline has {what} {value}; the image holds {allowed}")))
+    };
+    if !(FEWEST_BINS..=MOST_BINS).contains(&s.bins) {
+        return out_of_range("bins", s.bins.to_string(), format!("{FEWEST_BINS} to {MOST_BINS}"));
+    }
+    if !(SMALLEST_BOUND..=LARGEST_BOUND).contains(&s.bound) {
+        return out_of_range("bound", s.bound.to_string(), format!("{SMALLEST_BOUND} to {LARGEST_BOUND}"));
+    }
+    let parameterization = match s.parameters {
+        SplineParameters::Softplus => 0,
+        SplineParameters::SoftClipped if s.min_bin != 0.0 || s.min_derivative != 0.0 => {
+            return out_of_range(
+                "minima",
+                format!("{}, {}", s.min_bin, s.min_derivative),
+                "0 where clipped".into(),
+            );
+        }
+        SplineParameters::SoftClipped => 1,
+    };
+    if !(s.min_bin >= 0.0 && s.min_bin * (s.bins as f32) < 0.999) {
+        return out_of_range("min_bin", s.min_bin.to_string(), "0 to less than a share of all bins".into());
+    }
+    if !(0.0..0.999).contains(&s.min_derivative) {
+        return out_of_range("min_derivative", s.min_derivative.to_string(), "0 to less than 1".into());
+    }
+    Ok(u32::from(map::SPLINE) | (s.bins as u32) << 8 | parameterization << 16)
+}
+
+/// Words 5 and 6.
+fn minima(s: &Spline, numeric: Numeric) -> Vec<u32> {
+    [s.min_bin, s.min_derivative]
+        .map(|m| if is_fixed(numeric) { (f64::from(m) * 30f64.exp2()).round() as u32 } else { m.to_bits() })
+        .into()
 }

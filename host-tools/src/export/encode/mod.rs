@@ -19,7 +19,7 @@ use crate::flow::{Flow, Standardize, Transform};
 use flowlet::base::BaseRecord;
 use flowlet::transform::kind;
 
-pub(super) use net::normalized;
+pub(super) use net::{normalized, windowed};
 
 /// A flow as words: standardizer first, then its chain, then its base.
 pub(super) struct Encoded {

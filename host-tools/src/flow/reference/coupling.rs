@@ -20,7 +20,7 @@ impl CouplingStage {
             moved: c.mask.moved(),
             limit: f64::from(c.input_limit),
             map: c.map.clone(),
-            net: NetStage::new(&c.conditioner),
+            net: NetStage::new(&c.conditioner, &c.map),
         }
     }
 

@@ -9,17 +9,26 @@ mod additive;
 mod affine;
 mod bases;
 mod conditioner;
+mod conv1d;
 mod coupling;
 mod kernels;
 mod lanes;
+mod layer;
 mod linear;
 #[cfg(test)]
 mod linear_tests;
+mod logit;
 mod map;
+mod marginal;
 mod matrix;
 mod mlp;
+#[cfg(test)]
+mod net_tests;
 mod permutation;
+mod residual;
 mod soft_tail;
+mod spline;
+mod split;
 #[cfg(test)]
 mod tests;
 mod transform;
@@ -27,16 +36,24 @@ mod transform;
 pub(crate) use actnorm::TileActNorm;
 pub(crate) use additive::TileAdditive;
 pub(crate) use affine::TileAffine;
-pub(crate) use bases::{TileBase, TileStandardNormal};
+pub(crate) use bases::{TileBase, TileMixture, TileStandardNormal, TileStudentT};
 pub(crate) use conditioner::TileConditioner;
+pub(crate) use conv1d::{ConvShape, TileConv1d};
 pub(crate) use coupling::TileCoupling;
-pub(crate) use kernels::{split_mix, AdamStep, Kernels, TILE};
+#[cfg(test)]
+pub(crate) use kernels::best as best_kernels;
+pub(crate) use kernels::{split_mix, AdamStep, Kernels, BLOCK, TILE};
 pub(crate) use lanes::Line;
 pub(crate) use linear::TileLinear;
+pub(crate) use logit::TileLogit;
 pub(crate) use map::TileMap;
+pub(crate) use marginal::TileMarginal;
 pub(crate) use mlp::TileMlp;
 pub(crate) use permutation::TilePermutation;
+pub(crate) use residual::TileResidual;
 pub(crate) use soft_tail::TileSoftTail;
+pub(crate) use spline::TileSpline;
+pub(crate) use split::TileSplit;
 pub(crate) use transform::TileTransform;
 
 use crate::flow;
@@ -54,6 +71,8 @@ pub(crate) struct Engine {
     transforms: Vec<Box<dyn TileTransform>>,
     base: Box<dyn TileBase>,
     kernels: Box<dyn Kernels>,
+    /// The noise comes behind so many transforms.
+    noise_behind: usize,
 }
 
 /// Memory of one tile: made once, used for every batch.
@@ -61,6 +80,8 @@ pub(crate) struct Workspace {
     values: Vec<Line>,
     kept: Vec<Line>,
     scratch: Vec<Line>,
+    /// Of the base, which adds panel by panel: one sum per tile, whatever the number of threads.
+    base_gradient: Vec<Line>,
 }
 
 /// Memory of a batch: one workspace and one gradient per tile that may run at the same time.
@@ -75,8 +96,10 @@ pub(crate) struct Rows<'a> {
     pub(crate) data: &'a [Line],
     /// Indices of the rows.
     pub(crate) rows: &'a [usize],
-    /// Standard deviation of the input noise.
+    /// Standard deviation of the noise.
     pub(crate) noise: f32,
+    /// Width of the uniform noise in front of the chain that makes integers continuous; 0 for none.
+    pub(crate) step: f32,
     /// Seed of the noise.
     pub(crate) seed: u64,
 }
@@ -98,7 +121,12 @@ impl Engine {
         base: Box<dyn TileBase>,
         kernels: Box<dyn Kernels>,
     ) -> Self {
-        Self { features, contexts, transforms, base, kernels }
+        Self { features, contexts, transforms, base, kernels, noise_behind: 0 }
+    }
+
+    /// The same with the noise (not that of integers) behind the first `count` transforms.
+    pub(crate) fn noise_behind(self, count: usize) -> Self {
+        Self { noise_behind: count, ..self }
     }
 
     /// Number of features.
@@ -162,13 +190,18 @@ impl Engine {
         let mut out = Vec::with_capacity(rows.len() * self.features);
         for tile in rows.chunks(TILE) {
             self.kernels.gather(data, self.stride(), tile, &mut workspace.values);
-            self.forward(parameters, &mut workspace, count);
+            self.forward(parameters, &mut workspace, count, None);
             for i in 0..tile.len() {
                 let panel = &workspace.values[i / LINE * self.stride()..][..self.features];
                 out.extend(panel.iter().map(|line| line.0[i % LINE]));
             }
         }
         out
+    }
+
+    /// Takes parameters back into their ranges after a step.
+    pub(crate) fn project(&self, parameters: &mut [Line]) {
+        self.base.project(&mut parameters[self.chain_parameters()..]);
     }
 
     /// The base with these parameters.
@@ -197,6 +230,7 @@ impl Engine {
             values: vec![Line::ZERO; PANELS * self.stride()],
             kept: vec![Line::ZERO; kept],
             scratch: vec![Line::ZERO; scratch],
+            base_gradient: vec![Line::ZERO; self.base.parameters()],
         }
     }
 
@@ -249,11 +283,16 @@ impl Engine {
     ) -> f64 {
         let k = self.kernels.as_ref();
         k.gather(rows.data, self.stride(), tile, &mut workspace.values);
-        if rows.noise > 0.0 {
-            self.add_noise(&mut workspace.values, rows, index);
+        if rows.step > 0.0 {
+            let seed = split_mix(rows.seed ^ (DEQUANTIZE << 32) ^ ((index as u64) << 48));
+            for (p, values) in workspace.values.chunks_exact_mut(self.stride()).enumerate() {
+                logit::dequantize(&mut values[..self.features], rows.step, split_mix(seed ^ p as u64));
+            }
         }
-        let log_det = self.forward(parameters, workspace, self.transforms.len());
-        let Workspace { values, kept, scratch } = workspace;
+        let noise = (rows.noise > 0.0).then_some((rows, index));
+        let log_det = self.forward(parameters, workspace, self.transforms.len(), noise);
+        let Workspace { values, kept, scratch, base_gradient: own_gradient } = workspace;
+        own_gradient.fill(Line::ZERO);
         let (chain, base) = parameters.split_at(self.chain_parameters());
         let (chain_gradient, base_gradient) = gradient.split_at_mut(chain.len());
         let mut loss = 0.0;
@@ -262,11 +301,12 @@ impl Engine {
             let live = tile.len().saturating_sub(p * LINE).min(LINE);
             weights[p].0[..live].fill(weight);
             let z = &mut values[..self.features];
-            let own = self.base.gradient(k, (base, &mut *base_gradient), z, &weights[p], scratch);
+            let own = self.base.gradient(k, (base, &mut *own_gradient), z, &weights[p], scratch);
             for i in 0..live {
                 loss += f64::from(own.0[i]) - f64::from(log_det[p].0[i]);
             }
         }
+        k.add(own_gradient, base_gradient);
         let mut parameters_end = chain.len();
         let mut kept_end = kept.len();
         for t in self.transforms.iter().rev() {
@@ -299,12 +339,21 @@ impl Engine {
         }
     }
 
-    /// The first `count` transforms.
-    fn forward(&self, parameters: &[Line], workspace: &mut Workspace, count: usize) -> [Line; PANELS] {
+    /// The first `count` transforms, with the noise for a tile among them.
+    fn forward(
+        &self,
+        parameters: &[Line],
+        workspace: &mut Workspace,
+        count: usize,
+        noise: Option<(Rows<'_>, usize)>,
+    ) -> [Line; PANELS] {
         let Workspace { values, kept, .. } = workspace;
         let mut log_det = [Line::ZERO; PANELS];
         let (mut rest, mut kept) = (parameters, kept.as_mut_slice());
-        for t in &self.transforms[..count] {
+        for (at, t) in self.transforms[..count].iter().enumerate() {
+            if let Some((rows, index)) = noise.filter(|_| at == self.noise_behind) {
+                self.add_noise(values, rows, index);
+            }
             let (own, tail) = rest.split_at(t.parameters());
             let (kept_own, kept_tail) = kept.split_at_mut(t.kept());
             t.forward(self.kernels.as_ref(), own, values, &mut log_det, kept_own);
@@ -325,7 +374,7 @@ impl Engine {
         let base = &parameters[self.chain_parameters()..];
         for tile in rows.chunks(TILE) {
             self.kernels.gather(data, self.stride(), tile, &mut workspace.values);
-            let log_det = self.forward(parameters, workspace, self.transforms.len());
+            let log_det = self.forward(parameters, workspace, self.transforms.len(), None);
             let Workspace { values, scratch, .. } = workspace;
             for (p, values) in values.chunks_exact_mut(self.stride()).enumerate() {
                 let loss = self.base.loss(self.kernels(), base, &mut values[..self.features], scratch);
@@ -339,6 +388,8 @@ impl Engine {
     }
 }
 
+/// Keeps the noise of integers apart from the other.
+const DEQUANTIZE: u64 = 1;
 /// Rows that data-dependent starting values of transforms are taken from, spread over all.
 const MOST_FITTED: usize = 4096;
 

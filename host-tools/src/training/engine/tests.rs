@@ -1,8 +1,11 @@
 //! The engine against the f64 oracle, against finite differences, and against itself on other lanes and threads.
 
+mod fronts;
+mod spline;
+
 use super::lanes::{Lanes, Portable};
 use super::*;
-use crate::flow::{Flow, Mask, Reference, ScaleMap, Transform};
+use crate::flow::{Activation, Flow, Mask, Reference, ScaleMap, Transform};
 
 /// Couplings, permutations and a soft tail, of awkward shapes.
 fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engine {
@@ -14,7 +17,7 @@ fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engin
     };
     let split = features.div_ceil(3);
     let coupling = |mask: Mask, (clamp, limit): (f32, f32)| -> Box<dyn TileTransform> {
-        let net = TileMlp::new(mask.given().len(), hidden, 2 * mask.moved().len());
+        let net = TileMlp::new(Activation::Relu, mask.given().len(), hidden, 2 * mask.moved().len());
         Box::new(TileCoupling::new(
             (features, 0),
             mask,
@@ -102,7 +105,7 @@ pub(super) fn loss_and_gradient(
     let lines = padded(values, features);
     let mut batch = engine.batch(rows.len(), threads);
     let mut gradient = vec![Line::ZERO; parameters.len()];
-    let rows = Rows { data: &lines, rows: &rows, noise: 0.0, seed: 0 };
+    let rows = Rows { data: &lines, rows: &rows, noise: 0.0, step: 0.0, seed: 0 };
     let loss = engine.gradient(parameters, &mut batch, rows, &mut gradient);
     (loss, gradient)
 }
@@ -152,43 +155,48 @@ fn densities_are_those_of_the_oracle_on_every_lane_type() {
 fn every_gradient_is_that_of_central_differences_in_f64() {
     for (features, hidden, rows) in SHAPES {
         for kernels in all_kernels() {
-            let mut random = Random::new(9, features as u64);
-            let engine = engine(features, hidden, kernels);
-            let parameters = parameters(&engine, &mut random);
-            let values = data(rows.min(20), features, &mut random);
-            let (loss, gradient) = loss_and_gradient(&engine, &parameters, &values, 1);
-            let mut reference = Reference::from(&flow(&engine, &parameters));
-            let want = reference_loss(&reference, &values, features);
-            assert!((loss - want).abs() < 1e-5 * (10.0 + want.abs()), "{loss} against {want}");
-            // The export of a gradient puts each partial derivative where its parameter stands.
-            let mut slopes = Reference::from(&flow(&engine, &gradient));
-            let slopes: Vec<f64> = slopes.parameters_mut().map(|g| *g).collect();
-            let size = slopes.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
-            assert!(size > 0.0);
-            // All parameters of small flows, a sample of large ones.
-            let stride = (slopes.len() / 400).max(1);
-            for (i, slope) in slopes.iter().enumerate().step_by(stride) {
-                let mut probe = |step: f64| {
-                    let shift = |r: &mut Reference, by: f64| {
-                        if let Some(p) = r.parameters_mut().nth(i) {
-                            *p += by;
-                        }
-                    };
-                    shift(&mut reference, step);
-                    let loss = reference_loss(&reference, &values, features);
-                    shift(&mut reference, -step);
-                    loss
-                };
-                // Small enough that hardly any ReLU or clamp has its kink within the step.
-                let h = 1e-6;
-                let want = (probe(h) - probe(-h)) / (2.0 * h);
-                assert!(
-                    (slope - want).abs() < 1e-4 * size.max(1.0),
-                    "{} d={features} parameter {i}: {slope} against {want}",
-                    engine.kernels().name()
-                );
-            }
+            gradient_is_that_of_differences(engine(features, hidden, kernels), rows);
         }
+    }
+}
+
+/// Checks the gradient of a batch of at most 20 rows against the oracle's loss.
+fn gradient_is_that_of_differences(engine: Engine, rows: usize) {
+    let features = engine.features;
+    let mut random = Random::new(9, features as u64);
+    let parameters = parameters(&engine, &mut random);
+    let values = data(rows.min(20), features, &mut random);
+    let (loss, gradient) = loss_and_gradient(&engine, &parameters, &values, 1);
+    let mut reference = Reference::from(&flow(&engine, &parameters));
+    let want = reference_loss(&reference, &values, features);
+    assert!((loss - want).abs() < 1e-5 * (10.0 + want.abs()), "{loss} against {want}");
+    // The export of a gradient puts each partial derivative where its parameter stands.
+    let mut slopes = Reference::from(&flow(&engine, &gradient));
+    let slopes: Vec<f64> = slopes.parameters_mut().map(|g| *g).collect();
+    let size = slopes.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
+    assert!(size > 0.0);
+    // All parameters of small flows, a sample of large ones.
+    let stride = (slopes.len() / 400).max(1);
+    for (i, slope) in slopes.iter().enumerate().step_by(stride) {
+        let mut probe = |step: f64| {
+            let shift = |r: &mut Reference, by: f64| {
+                if let Some(p) = r.parameters_mut().nth(i) {
+                    *p += by;
+                }
+            };
+            shift(&mut reference, step);
+            let loss = reference_loss(&reference, &values, features);
+            shift(&mut reference, -step);
+            loss
+        };
+        // Small enough that hardly any ReLU or clamp has its kink within the step.
+        let h = 1e-6;
+        let want = (probe(h) - probe(-h)) / (2.0 * h);
+        assert!(
+            (slope - want).abs() < 1e-4 * size.max(1.0),
+            "{} d={features} parameter {i}: {slope} against {want}",
+            engine.kernels().name()
+        );
     }
 }
 

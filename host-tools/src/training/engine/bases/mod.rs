@@ -1,8 +1,14 @@
 //! Trainable base distributions on a panel; one file each.
 
+mod mixture;
 mod standard_normal;
+mod student_t;
+#[cfg(test)]
+mod tests;
 
+pub(crate) use mixture::TileMixture;
 pub(crate) use standard_normal::TileStandardNormal;
+pub(crate) use student_t::TileStudentT;
 
 use super::kernels::Kernels;
 use super::lanes::Line;
@@ -19,6 +25,9 @@ pub(crate) trait TileBase: Send + Sync {
 
     /// Starting values from the values that the untrained chain gives: row-major, one column per feature.
     fn fit(&self, parameters: &mut [Line], values: &[f32], random: &mut Random);
+
+    /// Back into the range of the parameters, after a step of the optimizer.
+    fn project(&self, _parameters: &mut [Line]) {}
 
     /// The trained base, its parameters (or, for tests, their gradients) unpadded.
     fn export(&self, parameters: &[Line]) -> flow::Base;

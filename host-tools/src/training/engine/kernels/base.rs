@@ -1,9 +1,15 @@
 //! Base distributions, a panel at a time.
 
+mod mixture;
+mod student_t;
+
+pub(crate) use mixture::{MixtureKernels, MixtureShape, BLOCK};
+pub(crate) use student_t::StudentKernels;
+
 use super::super::lanes::{Lanes, Line, LINE};
 
 /// See `Kernels`.
-pub(crate) trait BaseKernels: Send + Sync {
+pub(crate) trait BaseKernels: MixtureKernels + StudentKernels + Send + Sync {
     /// One panel of the standard normal base: returns `|z|^2 / 2` per sample and turns `z` into
     /// the gradient `weight * z`.
     fn base(&self, z: &mut [Line], weight: &Line) -> Line;

@@ -8,15 +8,19 @@
 //! activations) is `PANELS * n` lines, panel by panel. Weights are `outputs` rows of `stride` lines, padded
 //! with zeros.
 
+mod activation;
 mod affine;
 mod base;
 mod linear;
 mod soft_tail;
+mod spline;
 
+pub(crate) use activation::ActivationKernels;
 pub(crate) use affine::AffineKernels;
-pub(crate) use base::BaseKernels;
+pub(crate) use base::{BaseKernels, MixtureShape, BLOCK};
 pub(crate) use linear::LinearKernels;
 pub(crate) use soft_tail::SoftTailKernels;
+pub(crate) use spline::{SplineKernels, SplineSettings};
 
 use super::lanes::{Lanes, Line, LINE};
 use super::matrix::{dense_block, for_row_blocks, input_block, weight_block};
@@ -45,7 +49,9 @@ pub(crate) struct AdamStep {
 }
 
 /// The kernels of one lane type; those of a topic stand in a file and a trait of their own.
-pub(crate) trait Kernels: AffineKernels + LinearKernels + SoftTailKernels + BaseKernels {
+pub(crate) trait Kernels:
+    ActivationKernels + AffineKernels + LinearKernels + SplineKernels + SoftTailKernels + BaseKernels
+{
     /// Name of the lane type.
     fn name(&self) -> &'static str;
 

@@ -1,0 +1,315 @@
+//! Residual net: blocks of two layers that add to a trunk (He et al. 2016, "Identity mappings in deep
+//! residual networks"; the conditioner of Durkan et al. 2019, "Neural spline flows", and of nflows).
+//!
+//! `h = initial(x)`; per block `h += second(act(first(act(h))))`; the outputs are `last(h)`, with no
+//! activation before it.
+//!
+//! The trunk `h` stays in the chain's numbers (Q15.16 in fixed point), so that blocks add without losing
+//! bits; what a layer reads of it goes through a *gate*, which applies an activation and gives the layer's
+//! input format:
+//!
+//! ```text
+//! dense    initial, an output layer (its sums are the trunk's)
+//! per block
+//!   gate   activation u8 (1 to 4), shift u8 (fixed point: right shift from Q15.16 to i16; else 0), 0 u16
+//!   dense  first, a hidden layer
+//!   dense  second, an output layer as wide as the trunk
+//! gate     activation 5 (linear)
+//! dense    last, an output layer
+//! ```
+//!
+//! `layers` of the coupling's block counts the dense layers: 2 and 2 per block.
+
+use super::mlp::MAX_LAYERS;
+use super::{GradientScratch, Inputs, Needs, Scratch};
+use crate::arithmetic::{activation::Activation, dense::Dense, Arithmetic};
+use crate::{Error, Part};
+use core::mem::size_of;
+
+/// A residual net, borrowed from the image.
+#[derive(Clone, Copy, Debug)]
+pub struct Residual<'a> {
+    layers: usize,
+    words: &'a [u32],
+}
+
+/// How a layer reads the trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gate {
+    /// Applied to each value of the trunk.
+    pub activation: Activation,
+    /// Right shift from Q15.16 to an integer activation; 0 in f32.
+    pub shift: u8,
+}
+
+impl Gate {
+    fn parse(word: u32) -> Option<Self> {
+        match word.to_le_bytes() {
+            [activation, shift, 0, 0] => Some(Gate { activation: Activation::from_byte(activation)?, shift }),
+            _ => None,
+        }
+    }
+}
+
+/// One block, or the end: a gate and the layers behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stage<'a> {
+    /// How the trunk is read.
+    pub gate: Gate,
+    /// `first` of a block, or the last layer.
+    pub first: Dense<'a>,
+    /// `second` of a block; `None` at the end.
+    pub second: Option<Dense<'a>>,
+}
+
+impl<'a> Residual<'a> {
+    /// A net of `layers` dense layers in `words`. Cheap; [`Self::check`] is what proves it.
+    #[must_use]
+    pub fn new(layers: usize, words: &'a [u32]) -> Self {
+        Residual { layers, words }
+    }
+
+    /// The layer that makes the trunk; `None` only if the image was never checked.
+    #[must_use]
+    pub fn initial(&self) -> Option<Dense<'a>> {
+        Some(Dense::parse(self.words)?.0)
+    }
+
+    /// The blocks and, last, the end.
+    pub fn stages(&self) -> impl Iterator<Item = Stage<'a>> + use<'a> {
+        let mut words = Dense::parse(self.words).map_or(&[][..], |(_, rest)| rest);
+        let blocks = self.blocks();
+        (0..=blocks).map_while(move |index| {
+            let (stage, rest) = Self::stage(words, index < blocks)?;
+            words = rest;
+            Some(stage)
+        })
+    }
+
+    fn blocks(&self) -> usize {
+        self.layers.saturating_sub(2) / 2
+    }
+
+    fn stage(words: &'a [u32], is_block: bool) -> Option<(Stage<'a>, &'a [u32])> {
+        let (&gate, rest) = words.split_first()?;
+        let gate = Gate::parse(gate)?;
+        let (first, rest) = Dense::parse(rest)?;
+        if !is_block {
+            return Some((Stage { gate, first, second: None }, rest));
+        }
+        let (second, rest) = Dense::parse(rest)?;
+        Some((Stage { gate, first, second: Some(second) }, rest))
+    }
+
+    /// Checks shapes and numbers once.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if the parts do not fit each other, `inputs` or `outputs`, or leave words over;
+    /// what [`Arithmetic::check_dense`] finds.
+    pub fn check<A: Arithmetic>(&self, inputs: usize, outputs: usize) -> Result<Needs, Error> {
+        let malformed = Error::Malformed(Part::Conditioner);
+        if self.layers < 2 || self.layers > MAX_LAYERS || !self.layers.is_multiple_of(2) {
+            return Err(malformed);
+        }
+        let (initial, mut words) = Dense::parse(self.words).ok_or(malformed)?;
+        if initial.inputs != inputs || !initial.is_output {
+            return Err(malformed);
+        }
+        A::check_dense(&initial)?;
+        let activations = |count: usize| (count * size_of::<A::Activation>()).div_ceil(4);
+        let trunk = initial.padded_outputs();
+        let mut front = activations(initial.padded_inputs());
+        let mut back = trunk.max(activations(trunk));
+        let mut widest = trunk.max(inputs);
+        let mut kept = 0;
+        for index in 0..=self.blocks() {
+            let is_block = index < self.blocks();
+            let (Stage { gate, first, second }, rest) = Self::stage(words, is_block).ok_or(malformed)?;
+            words = rest;
+            if (gate.activation == Activation::Linear) == is_block
+                || !A::activation_is_valid(gate.activation, gate.shift)
+                || first.inputs != initial.outputs
+                || first.is_output == is_block
+            {
+                return Err(malformed);
+            }
+            A::check_dense(&first)?;
+            kept += trunk;
+            match second {
+                Some(second) => {
+                    if second.inputs != first.outputs
+                        || !second.is_output
+                        || second.outputs != initial.outputs
+                    {
+                        return Err(malformed);
+                    }
+                    A::check_dense(&second)?;
+                    front = front.max(activations(first.padded_outputs().max(second.padded_inputs())));
+                    kept += first.padded_outputs();
+                    widest = widest.max(first.outputs);
+                }
+                None if first.outputs != outputs => return Err(malformed),
+                None => {
+                    front = front.max(activations(trunk));
+                    back = back.max(first.padded_outputs());
+                }
+            }
+        }
+        if words.is_empty() {
+            Ok(Needs { scratch: (trunk + front).max(back), gradient: kept + 2 * widest })
+        } else {
+            Err(malformed)
+        }
+    }
+
+    /// Evaluates the net; gives the last layer's values, with padding behind them. `None` only if the
+    /// scratch is smaller than [`Self::check`] said.
+    ///
+    /// Cost: one multiply-accumulate per weight, and the activations of the trunk once per block.
+    pub fn evaluate<'w, A: Arithmetic>(
+        &self,
+        inputs: &Inputs<'_, A::Value>,
+        scratch: &'w mut Scratch<'_>,
+    ) -> Option<&'w [A::Value]> {
+        let initial = self.initial()?;
+        let (trunk, front) = scratch.front.split_at_mut_checked(initial.padded_outputs())?;
+        let trunk: &mut [A::Value] = bytemuck::cast_slice_mut(trunk);
+        let back: &mut [u32] = scratch.back;
+        self.start::<A>(&initial, inputs, trunk, front)?;
+        for Stage { gate, first, second } in self.stages() {
+            let Some(second) = second else {
+                read_trunk::<A>(gate, trunk, &first, front)?;
+                let output: &mut [A::Value] = bytemuck::cast_slice_mut(back);
+                A::dense_output(&first, bytemuck::cast_slice(front), output)?;
+                return Some(output);
+            };
+            add_block::<A>((gate, first, second), trunk, front, back)?;
+        }
+        None
+    }
+
+    /// `trunk = initial(inputs)`.
+    fn start<A: Arithmetic>(
+        &self,
+        initial: &Dense<'_>,
+        inputs: &Inputs<'_, A::Value>,
+        trunk: &mut [A::Value],
+        front: &mut [u32],
+    ) -> Option<()> {
+        let loaded: &mut [A::Activation] = bytemuck::cast_slice_mut(front);
+        let loaded = loaded.get_mut(..initial.padded_inputs())?;
+        inputs.load::<A>(loaded)?;
+        A::dense_output(initial, loaded, trunk)
+    }
+
+    /// See [`super::Net::backward`]: the trunk is computed again, each gate and hidden layer leaving its
+    /// derivatives, then slopes go back along the trunk and through each block.
+    ///
+    /// Cost: two forward evaluations, and some ten instructions per weight with an FPU.
+    pub fn backward<A: Arithmetic>(
+        &self,
+        inputs: &Inputs<'_, A::Value>,
+        slope_outputs: &[f32],
+        slope_given: &mut [f32],
+        scratch: &mut GradientScratch<'_>,
+    ) -> Option<()> {
+        let GradientScratch { scratch: Scratch { front, back }, kept } = scratch;
+        let initial = self.initial()?;
+        let width = initial.padded_outputs();
+        let (trunk, front) = front.split_at_mut_checked(width)?;
+        let trunk: &mut [A::Value] = bytemuck::cast_slice_mut(trunk);
+        let (mut kept_words, mut widest) = (0, width.max(inputs.len()));
+        for stage in self.stages() {
+            kept_words += width;
+            if stage.second.is_some() {
+                kept_words += stage.first.padded_outputs();
+                widest = widest.max(stage.first.outputs);
+            }
+        }
+        let (slopes, rest) = bytemuck::cast_slice_mut::<u32, f32>(kept).split_at_mut_checked(kept_words)?;
+        let (delta, rest) = rest.split_at_mut_checked(widest)?;
+        let (inner, _) = rest.split_at_mut_checked(widest)?;
+
+        // Forward: per stage the gate's derivatives, then those of the block's hidden layer.
+        self.start::<A>(&initial, inputs, trunk, front)?;
+        let mut end = 0;
+        for Stage { gate, first, second } in self.stages() {
+            let start = end;
+            end += width;
+            A::activate_slopes(gate.activation, gate.shift, trunk, slopes.get_mut(start..end)?);
+            if let Some(second) = second {
+                let start = end;
+                end += first.padded_outputs();
+                read_trunk::<A>(gate, trunk, &first, back)?;
+                A::hidden_slopes(&first, bytemuck::cast_slice(back), slopes.get_mut(start..end)?)?;
+                add_block::<A>((gate, first, second), trunk, front, back)?;
+            }
+        }
+
+        // Backward: `delta` is the slope of the trunk, `inner` that within a block.
+        for index in (0..=self.blocks()).rev() {
+            let Stage { first, second, .. } = self.stages().nth(index)?;
+            match second {
+                None => {
+                    first.backward(slope_outputs.get(..first.outputs)?, delta.get_mut(..first.inputs)?)?;
+                    let start = end.checked_sub(width)?;
+                    multiply(delta.get_mut(..first.inputs)?, slopes.get(start..end)?);
+                    end = start;
+                }
+                Some(second) => {
+                    second.backward(delta.get(..second.outputs)?, inner.get_mut(..second.inputs)?)?;
+                    let start = end.checked_sub(first.padded_outputs())?;
+                    multiply(inner.get_mut(..first.outputs)?, slopes.get(start..end)?);
+                    end = start;
+                    let start = end.checked_sub(width)?;
+                    let gates = slopes.get(start..end)?;
+                    end = start;
+                    // Column by column into the trunk's slope, so that no third buffer is needed.
+                    for ((column, delta), gate) in delta.iter_mut().enumerate().take(first.inputs).zip(gates)
+                    {
+                        *delta += gate * first.backward_column(inner.get(..first.outputs)?, column)?;
+                    }
+                }
+            }
+        }
+        initial.backward(delta.get(..initial.outputs)?, inner.get_mut(..initial.inputs)?)?;
+        inputs.add_slopes::<A>(inner, slope_given);
+        Some(())
+    }
+}
+
+/// What `layer` sees of the trunk, at the front of `to`.
+fn read_trunk<A: Arithmetic>(
+    gate: Gate,
+    trunk: &[A::Value],
+    layer: &Dense<'_>,
+    to: &mut [u32],
+) -> Option<()> {
+    let to: &mut [A::Activation] = bytemuck::cast_slice_mut(to);
+    let live = trunk.get(..layer.inputs)?;
+    A::activate(gate.activation, gate.shift, live, to.get_mut(..layer.padded_inputs())?);
+    Some(())
+}
+
+/// `trunk += second(first(gate(trunk)))`.
+fn add_block<A: Arithmetic>(
+    (gate, first, second): (Gate, Dense<'_>, Dense<'_>),
+    trunk: &mut [A::Value],
+    front: &mut [u32],
+    back: &mut [u32],
+) -> Option<()> {
+    read_trunk::<A>(gate, trunk, &first, back)?;
+    A::dense_hidden(&first, bytemuck::cast_slice(back), bytemuck::cast_slice_mut(front))?;
+    let added: &mut [A::Value] = bytemuck::cast_slice_mut(back);
+    A::dense_output(&second, bytemuck::cast_slice(front), added)?;
+    for (trunk, &added) in trunk.iter_mut().zip(added.iter()) {
+        *trunk = A::add_values(*trunk, added);
+    }
+    Some(())
+}
+
+fn multiply(values: &mut [f32], factors: &[f32]) {
+    for (value, factor) in values.iter_mut().zip(factors) {
+        *value *= factor;
+    }
+}
