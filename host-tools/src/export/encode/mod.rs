@@ -49,6 +49,7 @@ impl Encoded {
             }
             encoded.append(&canonical(flow), numeric, readings)?;
         }
+        encoded.trained_as = flows.iter().map(Flow::summary).collect::<Vec<_>>().join(" | ");
         Ok(encoded)
     }
 
