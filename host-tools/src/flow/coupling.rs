@@ -133,6 +133,19 @@ impl Mask {
     }
 }
 
+impl ScaleMap {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            ScaleMap::Tanh { .. } => "tanh",
+            ScaleMap::Hard { .. } => "hard",
+            ScaleMap::SoftSign { .. } => "soft_sign",
+            ScaleMap::Sigmoid { .. } => "sigmoid",
+        }
+    }
+}
+
 impl CouplingMap {
     /// What the image divides raw log-scales by, so that the device need not: the clamp of `clamp f(raw)`.
     #[must_use]

@@ -11,12 +11,21 @@ mod tests;
 
 use crate::flow::{Base, Flow, Mixture, Transform};
 
-/// The same density with fewer, simpler steps.
-pub(super) fn canonical(flow: &Flow) -> Flow {
+/// The same densities with fewer, simpler steps. Several flows keep the standardizer that they share; that of a
+/// single one takes up scales and shifts behind it.
+pub(super) fn canonical(flows: &[Flow]) -> Vec<Flow> {
+    flows.iter().map(|flow| canonical_one(flow, flows.len() == 1)).collect()
+}
+
+fn canonical_one(flow: &Flow, owns_standardizer: bool) -> Flow {
     let mut transforms = flow.transforms.clone();
     let base = standard(flow, &mut transforms);
-    let transforms = layout::arrange(merge::merge(transforms), flow.features);
-    Flow { transforms, base, ..flow.clone() }
+    let shared = match transforms.first() {
+        Some(Transform::Standardize(_)) if !owns_standardizer => Some(transforms.remove(0)),
+        _ => None,
+    };
+    let merged = shared.into_iter().chain(merge::merge(transforms)).collect();
+    Flow { transforms: layout::arrange(merged, flow.features), base, ..flow.clone() }
 }
 
 /// Independent normals are standard ones behind a scale and a shift, or, where later steps see only some of

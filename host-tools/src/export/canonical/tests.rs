@@ -1,10 +1,14 @@
 //! The canonical form has the density and the z of the flow that it is made from.
 
-use super::canonical;
+use super::canonical_one;
 use crate::flow::{
     Base, Coupling, CouplingMap, Dense, DiagonalNormal, ElementwiseAffine, Flow, Linear, Mask, Mlp,
     Permutation, Reference, ScaleMap, SoftTail, Split, Standardize, Transform,
 };
+
+fn canonical(flow: &Flow) -> Flow {
+    canonical_one(flow, true)
+}
 
 /// An LCG's high bits.
 struct Lcg(u64);
@@ -270,5 +274,21 @@ fn independent_normals_become_standard_ones_behind_a_scale_and_a_shift() {
             .sum();
         let want = inner.log_det + density;
         assert!((reference.log_prob(&x) - want).abs() < 1e-5 * want.abs().max(1.0));
+    }
+}
+
+#[test]
+fn flows_that_share_a_standardizer_keep_it() {
+    let mut random = Lcg(10);
+    let standardize = Transform::Standardize(Standardize { mean: vec![1.0, 2.0], std: vec![0.5, 3.0] });
+    let flow = Flow {
+        features: 2,
+        transforms: vec![standardize, random.elementwise(2), random.coupling(Mask::half(2, true))],
+        ..Flow::default()
+    };
+    let alone = super::canonical(std::slice::from_ref(&flow));
+    assert_eq!(alone[0].summary(), "standardize, ".to_owned() + flow.transforms[2].name());
+    for one in super::canonical(&[flow.clone(), flow.clone()]) {
+        assert_eq!(one, flow);
     }
 }
