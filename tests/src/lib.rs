@@ -5,6 +5,7 @@ pub mod evaluate;
 pub mod golden;
 pub mod nets;
 pub mod oracle;
+pub mod splines;
 pub mod surgery;
 
 use flowlet_tools::export::{Metadata, Numeric};
