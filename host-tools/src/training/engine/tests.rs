@@ -1,5 +1,6 @@
 //! The engine against the f64 oracle, against finite differences, and against itself on other lanes and threads.
 
+mod fronts;
 mod spline;
 
 use super::lanes::{Lanes, Portable};
