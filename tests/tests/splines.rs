@@ -232,7 +232,8 @@ fn settings_out_of_range_are_refused() {
         parameters: SplineParameters::Softplus,
         size: 0.3,
     };
-    let changes: [(&str, fn(&mut flowlet_tools::flow::Spline)); 6] = [
+    type Change = (&'static str, fn(&mut flowlet_tools::flow::Spline));
+    let changes: [Change; 6] = [
         ("bound", |s| s.bound = 1e3),
         ("bound", |s| s.bound = f32::NAN),
         ("min_bin", |s| s.min_bin = 0.125),
