@@ -8,6 +8,7 @@ pub mod golden_flows;
 pub mod linear_flows;
 pub mod nets;
 pub mod oracle;
+pub mod splines;
 pub mod surgery;
 
 use flowlet_tools::export::{Metadata, Numeric};
