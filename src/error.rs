@@ -66,6 +66,13 @@ pub enum Error {
         /// Inputs given.
         found: u16,
     },
+    /// Another number of context values than the model has.
+    ContextCount {
+        /// Context inputs of the model.
+        expected: u16,
+        /// Values given.
+        found: u16,
+    },
     /// A feature that is NaN or infinite: a sensor fault, not an anomaly.
     NotFinite {
         /// Index of the input: features first, then context.
@@ -156,6 +163,9 @@ impl fmt::Display for Error {
             }
             Error::FeatureCount { expected, found } => {
                 write!(f, "the model has {expected} features, the reading {found}")
+            }
+            Error::ContextCount { expected, found } => {
+                write!(f, "the model has {expected} context inputs, {found} values were given")
             }
             Error::NotFinite { feature } => write!(f, "feature {feature} of the reading is NaN or infinite"),
             Error::LogicBug => f.write_str("internal error: a checked image broke its promise"),

@@ -17,6 +17,9 @@
 //! # }
 //! ```
 //!
+//! [`Scorer::statistics`] gives every statistic of a reading from one pass, an [`Explainer`] says which
+//! features made it unlikely and where the nearest normal reading lies, and a [`Sampler`] draws readings.
+//!
 //! The same code runs on the host and on the chip and gives the same bits on both.
 //!
 //! Where things are: [`image`] is the file and its one check, [`transform`] one invertible transform
@@ -33,10 +36,15 @@ pub mod base;
 pub mod calibration;
 pub mod conditioner;
 mod error;
+mod explain;
 pub mod image;
+mod pass;
+mod sample;
 mod score;
 pub mod transform;
 
 pub use error::{Error, Part};
+pub use explain::{explain_workspace_words, Explainer, Explanation};
 pub use image::{workspace_bytes, workspace_words, Model};
-pub use score::{Score, Scorer};
+pub use sample::Sampler;
+pub use score::{Graded, Score, Scorer, Statistics};

@@ -1,15 +1,10 @@
 //! A reading in, a score out.
 
-use crate::arithmetic::{Arithmetic, Fixed, Float};
-use crate::conditioner::Scratch;
-use crate::image::descriptor::Numeric;
+use crate::arithmetic::Arithmetic;
+use crate::image::descriptor::Statistic;
 use crate::image::Model;
+use crate::pass::{self, in_arithmetic, Workspace};
 use crate::Error;
-
-/// By the bits: a core without an FPU then calls no soft-float comparison.
-pub(crate) fn is_finite(x: f32) -> bool {
-    x.to_bits() & 0x7f80_0000 != 0x7f80_0000
-}
 
 /// What a flow says of one reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,18 +14,43 @@ pub struct Score {
     pub log_prob: f32,
     /// Share of normal readings that are at least as unlikely, by the image's calibration.
     pub p_value: f32,
-    /// The calibrated statistic: larger is more anomalous. In nats for `-log_prob`.
+    /// The calibrated statistic that the image chose: larger is more anomalous. In nats for `-log_prob` and
+    /// typicality.
     pub score: f32,
     /// Whether the statistic exceeds the image's threshold.
     pub alarm: bool,
+}
+
+/// All that one pass over a reading says; see [`Scorer::statistics`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Statistics {
+    /// Log-density of the quoted expert in nats, as in [`Score`].
+    pub log_prob: f32,
+    /// `-log_prob` of the experts combined, in nats.
+    pub negative_log_prob: Graded,
+    /// `|z|^2` of the base variable; of several experts the quoted one's, the largest or the mean.
+    pub squared_norm: Graded,
+    /// `|log_prob + entropy|` of the experts combined, in nats: too likely counts as anomalous too (Nalisnick et
+    /// al. 2019, "Detecting out-of-distribution inputs to deep generative models using typicality").
+    pub typicality: Graded,
+}
+
+/// A statistic and how rare it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Graded {
+    /// The statistic: larger is more anomalous.
+    pub value: f32,
+    /// Share of normal readings with at least this value; `None` if the image holds no calibration of it.
+    pub p_value: Option<f32>,
 }
 
 /// Scores readings with a model in a fixed workspace.
 #[derive(Debug)]
 pub struct Scorer<'m, 'w> {
     model: &'m Model<'m>,
-    values: &'w mut [u32],
-    scratch: Scratch<'w>,
+    workspace: Workspace<'w>,
 }
 
 impl<'m, 'w> Scorer<'m, 'w> {
@@ -39,14 +59,7 @@ impl<'m, 'w> Scorer<'m, 'w> {
     /// # Errors
     /// [`Error::WorkspaceTooSmall`], with the number of words that it needs.
     pub fn new(model: &'m Model<'m>, workspace: &'w mut [u32]) -> Result<Self, Error> {
-        let found_words = u32::try_from(workspace.len()).unwrap_or(u32::MAX);
-        let needed = model.workspace_bytes() / 4;
-        let too_small = Error::WorkspaceTooSmall { needed_words: needed as u32, found_words };
-        let (used, _) = workspace.split_at_mut_checked(needed).ok_or(too_small)?;
-        let (values, buffers) = used.split_at_mut_checked(model.inputs()).ok_or(Error::LogicBug)?;
-        let half = buffers.len() / 2;
-        let (front, back) = buffers.split_at_mut_checked(half).ok_or(Error::LogicBug)?;
-        Ok(Scorer { model, values, scratch: Scratch { front, back } })
+        Ok(Scorer { model, workspace: Workspace::for_scoring(model, workspace)? })
     }
 
     /// Scores one reading, in the order and the units of the model's features; of a model with context
@@ -59,16 +72,29 @@ impl<'m, 'w> Scorer<'m, 'w> {
     /// [`Error::FeatureCount`]; [`Error::NotFinite`] for a NaN or an infinity, which is a sensor fault
     /// and not an anomaly.
     pub fn score(&mut self, reading: &[f32]) -> Result<Score, Error> {
-        self.check_reading(reading)?;
-        match self.model.numeric() {
-            Numeric::F32 => self.score_in::<Float>(reading),
-            Numeric::I16 | Numeric::I8 => self.score_in::<Fixed>(reading),
-            #[cfg(feature = "fast-math")]
-            Numeric::F32FastMath => self.score_in::<Float<crate::arithmetic::FastMath>>(reading),
-            #[cfg(not(feature = "fast-math"))]
-            Numeric::F32FastMath => None,
-        }
-        .ok_or(Error::LogicBug)
+        let (reading, context) = self.split(reading)?;
+        self.score_in_context(reading, context)
+    }
+
+    /// As [`Self::score`], with the features and the context (operating point: speed, load, temperature) apart.
+    ///
+    /// # Errors
+    /// As [`Self::score`], and [`Error::ContextCount`].
+    pub fn score_in_context(&mut self, reading: &[f32], context: &[f32]) -> Result<Score, Error> {
+        pass::check_reading(self.model, reading, context)?;
+        in_arithmetic!(self.model, A => self.score_in::<A>(reading, context)).ok_or(Error::LogicBug)
+    }
+
+    /// Every statistic of a reading (features, then context) with its p-value, from one pass.
+    ///
+    /// Cost: that of [`Self::score`], the squared norm, and two more looks into a sketch.
+    ///
+    /// # Errors
+    /// As [`Self::score`].
+    pub fn statistics(&mut self, reading: &[f32]) -> Result<Statistics, Error> {
+        let (reading, context) = self.split(reading)?;
+        pass::check_reading(self.model, reading, context)?;
+        in_arithmetic!(self.model, A => self.statistics_in::<A>(reading, context)).ok_or(Error::LogicBug)
     }
 
     /// Scores the image's self-test vectors; gives the largest `|log_prob - expected|`, in nats. Zero on
@@ -90,36 +116,40 @@ impl<'m, 'w> Scorer<'m, 'w> {
         Ok(worst)
     }
 
-    fn check_reading(&self, reading: &[f32]) -> Result<(), Error> {
-        if reading.len() != self.model.inputs() {
-            return Err(Error::FeatureCount {
-                expected: self.model.inputs() as u16,
-                found: u16::try_from(reading.len()).unwrap_or(u16::MAX),
-            });
-        }
-        for (feature, x) in reading.iter().enumerate() {
-            if !is_finite(*x) {
-                return Err(Error::NotFinite { feature: feature as u16 });
-            }
-        }
-        Ok(())
+    /// The features and the context of a row of inputs.
+    fn split<'r>(&self, row: &'r [f32]) -> Result<(&'r [f32], &'r [f32]), Error> {
+        let expected = self.model.inputs();
+        let wrong = Error::FeatureCount { expected: expected as u16, found: pass::short(row.len()) };
+        let parts = row.split_at_checked(self.model.features()).filter(|_| row.len() == expected);
+        parts.ok_or(wrong)
     }
 
-    fn score_in<A: Arithmetic>(&mut self, reading: &[f32]) -> Option<Score> {
-        let expert = self.model.quoted()?;
-        let values: &mut [A::Value] = bytemuck::cast_slice_mut(self.values);
-        let mut log_prob = self.model.standardizer::<A>()?.forward::<A>(reading, values)?;
-        let (values, context) = values.split_at_mut_checked(self.model.features())?;
-        log_prob = A::add(log_prob, expert.chain.forward::<A>(values, context, &mut self.scratch)?);
-        log_prob = A::settle(A::add(log_prob, expert.base.log_prob::<A>(values)));
-
+    fn score_in<A: Arithmetic>(&mut self, reading: &[f32], context: &[f32]) -> Option<Score> {
+        let head = self.model.head();
+        let want_norm = head.statistic == Statistic::SquaredNorm;
+        let pass = pass::run::<A>(self.model, (reading, context), &mut self.workspace, want_norm)?;
+        let statistic = pass::statistic::<A>(head.statistic, &pass, head.entropy);
         let calibration = self.model.calibration()?;
-        let statistic = A::negate(log_prob);
         Some(Score {
-            log_prob: A::log_to_f32(log_prob),
+            log_prob: A::log_to_f32(pass.log_prob),
             p_value: calibration.p_value::<A>(statistic),
             score: A::log_to_f32(statistic),
             alarm: statistic > calibration.threshold::<A>()?,
+        })
+    }
+
+    fn statistics_in<A: Arithmetic>(&mut self, reading: &[f32], context: &[f32]) -> Option<Statistics> {
+        let pass = pass::run::<A>(self.model, (reading, context), &mut self.workspace, true)?;
+        let graded = |statistic| {
+            let value = pass::statistic::<A>(statistic, &pass, self.model.head().entropy);
+            let p_value = self.model.calibration_of(statistic).map(|c| c.p_value::<A>(value));
+            Graded { value: A::log_to_f32(value), p_value }
+        };
+        Some(Statistics {
+            log_prob: A::log_to_f32(pass.log_prob),
+            negative_log_prob: graded(Statistic::NegativeLogProb),
+            squared_norm: graded(Statistic::SquaredNorm),
+            typicality: graded(Statistic::Typicality),
         })
     }
 }

@@ -5,5 +5,6 @@ pub mod device;
 pub mod export;
 pub mod flow;
 pub mod metrics;
+pub mod selection;
 pub mod table;
 pub mod training;

@@ -10,6 +10,7 @@ pub mod float;
 pub mod logit;
 pub mod marginal;
 pub mod spline;
+pub mod statistics;
 
 use activation::Activation;
 use base::BaseArithmetic;
@@ -17,6 +18,8 @@ use bytemuck::Pod;
 use dense::Dense;
 use logit::LogitArithmetic;
 use marginal::MarginalArithmetic;
+
+use statistics::StatisticsArithmetic;
 
 pub use fixed::Fixed;
 #[cfg(feature = "fast-math")]
@@ -41,6 +44,7 @@ pub trait Arithmetic:
     + LogitArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
     + MarginalArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
     + SplineArithmetic<<Self as Arithmetic>::Value, <Self as Arithmetic>::Log>
+    + StatisticsArithmetic<<Self as Arithmetic>::Log>
 {
     /// The trunk: f32, or Q15.16 in i32.
     type Value: Pod + PartialOrd + core::fmt::Debug;

@@ -1,11 +1,14 @@
 //! The one check of an image's content; after it the rest of the crate is total.
 
-use super::descriptor::{Combine, ExpertRecord, Feature, Numeric, Statistic, MAX_EXPERTS, MAX_FEATURES};
-use super::model::{take, Model};
+use super::descriptor::{
+    CalibrationRecord, Combine, ExpertRecord, Feature, Notes, Numeric, OtherStatistics, Statistic,
+    MAX_EXPERTS, MAX_FEATURES,
+};
+use super::model::{take, Model, NOTES_SINCE};
 use crate::arithmetic::{Arithmetic, Fixed, Float};
 use crate::base::Base;
 use crate::conditioner::Needs;
-use crate::score::is_finite;
+use crate::pass::is_finite;
 use crate::transform::{Chain, Standardizer};
 use crate::{Error, Part};
 
@@ -34,10 +37,11 @@ impl Model<'_> {
         if head.experts == 0 || usize::from(head.experts) > MAX_EXPERTS || head.quoted >= head.experts {
             return Err(Error::Malformed(Part::Experts));
         }
-        if head.experts > 1 || head.combine != Combine::Quoted {
+        // What version 1 reserved stays reserved in it.
+        if self.version == 1 && (head.experts > 1 || head.combine != Combine::Quoted) {
             return Err(Error::Unsupported(Part::Experts));
         }
-        if head.statistic != Statistic::NegativeLogProb {
+        if self.version == 1 && head.statistic != Statistic::NegativeLogProb {
             return Err(Error::Unsupported(Part::Statistic));
         }
         if !is_finite(head.entropy) {
@@ -48,7 +52,9 @@ impl Model<'_> {
                 .ok_or(Error::Malformed(Part::Standardizer))?;
         standardizer.check::<A>()?;
         let needs = self.check_experts::<A>()?;
-        self.check_calibration::<A>()?;
+        self.gradient_words = needs.gradient as u32;
+        self.check_behind::<A>()?;
+        self.check_calibration::<A>(&head.calibration)?;
         self.check_self_test()?;
 
         let needed = 4 * (self.inputs() + 2 * needs.scratch) as u32;
@@ -78,17 +84,33 @@ impl Model<'_> {
                 .check::<A>()?;
             self.experts.push(record).map_err(|_| Error::Malformed(Part::Experts))?;
         }
+        self.behind = records;
+        Ok(needs)
+    }
+
+    /// The records behind the experts: none in version 1, else notes, and perhaps the other statistics.
+    fn check_behind<A: Arithmetic>(&self) -> Result<(), Error> {
+        let malformed = Error::Malformed(Part::Descriptor);
+        let mut records = self.behind;
+        if self.version >= NOTES_SINCE {
+            records = take::<Notes<'_>>(records).ok_or(malformed)?.1;
+            if !records.is_empty() {
+                let (statistics, rest) = take::<OtherStatistics>(records).ok_or(malformed)?;
+                records = rest;
+                statistics.others.iter().try_for_each(|other| self.check_calibration::<A>(other))?;
+            }
+        }
         if records.is_empty() {
-            Ok(needs)
+            Ok(())
         } else {
             Err(malformed)
         }
     }
 
-    fn check_calibration<A: Arithmetic>(&self) -> Result<(), Error> {
+    fn check_calibration<A: Arithmetic>(&self, record: &CalibrationRecord) -> Result<(), Error> {
         let malformed = Error::Malformed(Part::Calibration);
-        let calibration = self.calibration().ok_or(malformed)?;
-        let rate = self.head.calibration.false_alarm_rate;
+        let calibration = self.calibration_by(record).ok_or(malformed)?;
+        let rate = record.false_alarm_rate;
         // The bits of an f32 from 0 to 1 are ordered as integers.
         if rate.to_bits() > 1f32.to_bits() || !calibration.is_valid::<A>() {
             return Err(malformed);

@@ -2,8 +2,9 @@
 //!
 //! Records stand one behind the other, so that a device reads them front to back without holding a
 //! list: one [`Head`], then as many [`Feature`] as it has features, as many [`Feature`] as it has
-//! context inputs, and as many [`ExpertRecord`] as it has experts. Offsets count words from the start
-//! of the word section. Strings are borrowed from flash.
+//! context inputs, as many [`ExpertRecord`] as it has experts, and, from version 2 on, one [`Notes`], behind
+//! which may stand one [`OtherStatistics`]. Offsets count words from the start of the
+//! word section. Strings are borrowed from flash.
 
 use crate::base::BaseRecord;
 use serde::{Deserialize, Serialize};
@@ -43,10 +44,20 @@ pub enum Combine {
 pub enum Statistic {
     /// `-log_prob`, in nats.
     NegativeLogProb,
-    /// `|z|^2`.
+    /// `|z|^2`, see [`crate::base::Base::squared_norm`].
     SquaredNorm,
     /// `|log_prob + entropy|`, in nats.
     Typicality,
+}
+
+impl Statistic {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Statistic::NegativeLogProb, Statistic::SquaredNorm, Statistic::Typicality];
+
+    /// Which of [`OtherStatistics::others`] is that of `self` in an image that uses `used`.
+    pub(crate) fn index_among_others(self, used: Self) -> Option<usize> {
+        Self::ALL.iter().filter(|&&other| other != used).position(|&other| other == self)
+    }
 }
 
 /// Where the calibration lies, and what it was made from.
@@ -94,7 +105,7 @@ pub struct Head<'a> {
     pub combine: Combine,
     /// What is thresholded.
     pub statistic: Statistic,
-    /// Mean of the statistic over normal readings, for typicality; f32 nats.
+    /// Mean of `-log_prob`, experts combined, over normal readings, for typicality; f32 nats.
     pub entropy: f32,
     /// Offset of the standardizer.
     pub standardizer: u32,
@@ -122,4 +133,18 @@ pub struct ExpertRecord {
     pub transforms: u16,
     /// What it maps to.
     pub base: BaseRecord,
+}
+
+/// What nobody needs to score a reading; behind the experts, from version 2 on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notes<'a> {
+    /// The chain as it was trained, before export fused what could be fused.
+    pub trained_as: &'a str,
+}
+
+/// The calibrations of the two statistics that the image does not use; behind the notes, or absent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OtherStatistics {
+    /// In the order of [`Statistic::ALL`], the used one left out.
+    pub others: [CalibrationRecord; 2],
 }

@@ -1,6 +1,8 @@
 //! The borrowed view of a checked image.
 
-use super::descriptor::{ExpertRecord, Feature, Head, Numeric, MAX_EXPERTS};
+use super::descriptor::{
+    CalibrationRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics, Statistic, MAX_EXPERTS,
+};
 use super::layout::{Header, HEADER_BYTES};
 use crate::arithmetic::Arithmetic;
 use crate::base::Base;
@@ -8,6 +10,9 @@ use crate::calibration::Calibration;
 use crate::transform::{Chain, Standardizer};
 use crate::Error;
 use serde::Deserialize;
+
+/// The format version from which on there are [`Notes`].
+pub(super) const NOTES_SINCE: u16 = 2;
 
 /// A trained flow in an image, borrowed in place; what it holds has been checked and is used without
 /// further doubt.
@@ -21,6 +26,10 @@ pub struct Model<'a> {
     /// The records behind the head.
     pub(super) records: &'a [u8],
     pub(super) experts: heapless::Vec<ExpertRecord, MAX_EXPERTS>,
+    /// The records behind those of the experts.
+    pub(super) behind: &'a [u8],
+    /// What a gradient needs beside a score's workspace, in words.
+    pub(super) gradient_words: u32,
     pub(super) words: &'a [u32],
     pub(super) workspace_bytes: u32,
     pub(super) version: u16,
@@ -70,6 +79,8 @@ impl<'a> Model<'a> {
             head,
             records,
             experts: heapless::Vec::new(),
+            behind: &[],
+            gradient_words: 0,
             words,
             workspace_bytes: header.workspace,
             version: header.version,
@@ -145,7 +156,26 @@ impl<'a> Model<'a> {
 
     /// The expert that `log_prob` speaks of.
     pub(crate) fn quoted(&self) -> Option<Expert<'a>> {
-        self.expert(self.experts.get(usize::from(self.head.quoted))?)
+        self.expert_at(usize::from(self.head.quoted))
+    }
+
+    pub(crate) fn expert_at(&self, index: usize) -> Option<Expert<'a>> {
+        self.expert(self.experts.get(index)?)
+    }
+
+    /// Words of each of a scorer's two buffers.
+    pub(crate) fn scratch_words(&self) -> usize {
+        (self.workspace_bytes() / 4).saturating_sub(self.inputs()) / 2
+    }
+
+    pub(crate) fn gradient_words(&self) -> usize {
+        self.gradient_words as usize
+    }
+
+    /// The chain as it was trained, before export fused what could be fused; empty in images of version 1.
+    #[must_use]
+    pub fn trained_as(&self) -> &'a str {
+        take::<Notes<'a>>(self.behind).map_or("", |(notes, _)| notes.trained_as)
     }
 
     fn expert(&self, record: &ExpertRecord) -> Option<Expert<'a>> {
@@ -161,10 +191,25 @@ impl<'a> Model<'a> {
         Some(Standardizer::parse::<A>(words, self.inputs())?.0)
     }
 
-    /// The calibration.
+    /// The calibration of the statistic in use.
     #[must_use]
     pub fn calibration(&self) -> Option<Calibration<'a>> {
-        let record = &self.head.calibration;
+        self.calibration_by(&self.head.calibration)
+    }
+
+    /// The calibration of any statistic; `None` if the image does not hold it.
+    #[must_use]
+    pub fn calibration_of(&self, statistic: Statistic) -> Option<Calibration<'a>> {
+        match statistic.index_among_others(self.head.statistic) {
+            None => self.calibration(),
+            Some(index) => {
+                let (_, behind) = take::<Notes<'_>>(self.behind)?;
+                self.calibration_by(take::<OtherStatistics>(behind)?.0.others.get(index)?)
+            }
+        }
+    }
+
+    pub(super) fn calibration_by(&self, record: &CalibrationRecord) -> Option<Calibration<'a>> {
         let words = self.words.get(record.offset as usize..)?;
         Calibration::parse(words, usize::from(record.quantiles))
     }

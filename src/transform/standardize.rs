@@ -68,6 +68,18 @@ impl<'a> Standardizer<'a> {
         A::log(self.log_det)
     }
 
+    /// Standardizes the context, which stands behind `features` features.
+    pub fn context<A: Arithmetic>(
+        &self,
+        features: usize,
+        context: &[f32],
+        values: &mut [A::Value],
+    ) -> Option<()> {
+        let parameters = self.parameters.get(features * A::STANDARDIZER_WORDS..)?;
+        // The same code as for the features: inlined twice, it would cost a score more.
+        Standardizer { parameters, ..*self }.forward::<A>(context, values).map(|_| ())
+    }
+
     /// Values back to readings in the user's units.
     pub fn inverse<A: Arithmetic>(&self, values: &[A::Value], readings: &mut [f32]) -> Option<()> {
         let parameters = self.parameters.chunks_exact(A::STANDARDIZER_WORDS);

@@ -9,6 +9,8 @@ use flowlet_tools::export::ImageFile;
 /// The pieces of an image, free to be changed.
 #[derive(Clone, Debug)]
 pub struct Parts<'a> {
+    /// Format version, of the header.
+    pub version: u16,
     /// First record of the descriptor.
     pub head: Head<'a>,
     /// Its features, then its context inputs.
@@ -19,7 +21,7 @@ pub struct Parts<'a> {
     pub words: Vec<u32>,
     /// Workspace in bytes, of the header.
     pub workspace: u32,
-    /// Descriptor bytes behind the last record.
+    /// Descriptor bytes behind the last of these records; from version 2 on, notes.
     pub behind: Vec<u8>,
 }
 
@@ -80,7 +82,8 @@ impl<'a> Parts<'a> {
         }
         let from = word(image, 20) as usize;
         let words = image[from..].chunks_exact(4).map(|w| word(w, 0)).collect();
-        Parts { head, features, experts, words, workspace: word(image, 24), behind: rest.to_vec() }
+        let version = word(image, 4) as u16;
+        Parts { version, head, features, experts, words, workspace: word(image, 24), behind: rest.to_vec() }
     }
 
     /// Seals the pieces as an image, unchecked.
@@ -91,6 +94,7 @@ impl<'a> Parts<'a> {
         self.experts.iter().for_each(|e| descriptor.extend(record(e)));
         descriptor.extend(&self.behind);
         let mut bytes = b"FLOW\x01\0\0\0".to_vec();
+        bytes[4..6].copy_from_slice(&self.version.to_le_bytes());
         bytes.resize(32, 0);
         put(&mut bytes, 16, descriptor.len() as u32);
         put(&mut bytes, 24, self.workspace);

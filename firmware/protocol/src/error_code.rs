@@ -21,6 +21,7 @@ pub fn error_code(error: Error) -> u8 {
         Error::FeatureCount { .. } => 13,
         Error::NotFinite { .. } => 14,
         Error::LogicBug => 15,
+        Error::ContextCount { .. } => 16,
         _ => u8::MAX,
     }
 }
@@ -44,6 +45,7 @@ pub fn error_text(code: u8) -> &'static str {
         13 => "another number of features than the model has",
         14 => "a feature is NaN or infinite",
         15 => "an internal error of the runtime",
+        16 => "another number of context inputs than the model has",
         _ => "an error that this version does not know",
     }
 }
@@ -54,7 +56,7 @@ mod tests {
 
     #[test]
     fn every_number_has_its_own_text() {
-        for code in 1..=15 {
+        for code in 1..=16 {
             assert_ne!(error_text(code), error_text(0));
             assert!((1..code).all(|other| error_text(other) != error_text(code)));
         }

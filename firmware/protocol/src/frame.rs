@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::{JobError, Measurements, Outcome, Refusal, ScoreBits};
 
-    fn longest() -> [Message; 5] {
+    fn longest() -> [Message; 6] {
         let bits = ScoreBits { log_prob: u32::MAX, p_value: u32::MAX, score: u32::MAX, alarm: true };
         [
             Message::Row { index: u32::MAX, outcome: Outcome::Scored(bits) },
@@ -99,6 +99,7 @@ mod tests {
             }),
             Message::Refused(Refusal::Job(JobError::Checksum)),
             Message::Loaded { features: u32::MAX, rows: u32::MAX, workspace_bytes: u32::MAX },
+            Message::Words { row: u32::MAX, at: u32::MAX, is_last: true, count: 255, words: [u32::MAX; 8] },
         ]
     }
 

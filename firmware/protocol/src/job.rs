@@ -6,7 +6,7 @@
 //!  6  u16  bytes of this header, 32
 //!  8  u32  bytes of the image
 //! 12  u32  rows
-//! 16  u32  features of a row
+//! 16  u32  values of a row: the features, then the context
 //! 20  u32  rows to time at most
 //! 24  u32  0
 //! 28  u32  CRC-32 (ISO-HDLC) of the 28 bytes before it and all that follows
@@ -76,7 +76,7 @@ pub struct Job<'a> {
     pub image: &'a [u8],
     /// The values of all rows.
     pub values: &'a [f32],
-    /// Features of a row, at least 1.
+    /// Values of a row (features, then context), at least 1.
     pub features: usize,
     /// Rows to time at most.
     pub timed_rows: u32,

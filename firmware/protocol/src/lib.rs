@@ -20,6 +20,7 @@
 
 mod error_code;
 pub mod frame;
+pub mod inquiry;
 pub mod job;
 
 use serde::{Deserialize, Serialize};
@@ -50,7 +51,23 @@ pub enum Message {
     },
     /// Every row was answered; nothing follows.
     Finished(Measurements),
+    /// Some of the words that [`inquiry::inquire`] gives for a row.
+    Words {
+        /// Which row of the job, from 0.
+        row: u32,
+        /// Words of the row that went before.
+        at: u32,
+        /// Whether these are the row's last ones.
+        is_last: bool,
+        /// How many there are.
+        count: u8,
+        /// The words; zeros behind them.
+        words: [u32; WORDS_PER_MESSAGE],
+    },
 }
+
+/// Words in one [`Message::Words`].
+pub const WORDS_PER_MESSAGE: usize = 8;
 
 /// What came of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -68,10 +68,11 @@ impl Shape {
     }
 }
 
-/// Instructions per score by core.
-pub(super) fn instructions(flow: &Flow, numeric: Numeric) -> Map<String, Value> {
-    let terms = Shape::of(flow, numeric).terms();
-    let count: f64 = cortex_m4f(numeric).iter().zip(terms).map(|(cost, term)| cost * term).sum();
+/// Instructions per score by core, of flows that are run one after the other.
+pub(super) fn instructions(flows: &[Flow], numeric: Numeric) -> Map<String, Value> {
+    let terms = flows.iter().map(|flow| Shape::of(flow, numeric).terms());
+    let cost = |terms: [f64; 7]| cortex_m4f(numeric).iter().zip(terms).map(|(c, t)| c * t).sum::<f64>();
+    let count: f64 = terms.map(cost).sum();
     let mut map = Map::new();
     map.insert("cortex-m4f".to_owned(), Value::from(count.max(0.0).round() as u64));
     map

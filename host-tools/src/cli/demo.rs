@@ -60,7 +60,7 @@ impl DemoArgs {
         let test = Table::read(&test_path, &labelled)?;
 
         let config = TrainConfig::default();
-        let fit = Fit::new(&train, &config, "shuttle".to_owned(), 0.01, output)?;
+        let fit = Fit::new(&train, std::slice::from_ref(&config), "shuttle".to_owned(), 0.01, output)?;
         let simulator = match Simulator::new(BOARD, Install::Forbidden) {
             Ok(simulator) => Ok(simulator),
             Err(error @ (DeviceError::Missing(_) | DeviceError::NoSource(_))) => {
@@ -127,7 +127,7 @@ fn run_simulation(
     name: &str,
     output: &Output,
 ) -> anyhow::Result<(Simulation, Vec<usize>)> {
-    let columns = image.model()?.features();
+    let columns = image.model()?.inputs();
     let host = scoring::score_rows(image, rows, |_| {})?;
     let progress = Progress::start(output, &format!("simulating {name}"), "rows", host.len() as u64);
     let result = simulator.run(image.bytes(), rows, columns, |rows| progress.advance(rows as u64));

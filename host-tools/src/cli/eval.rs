@@ -108,7 +108,7 @@ impl EvalArgs {
             ));
         }
         let image = scoring::read_image(&self.model)?;
-        let table = self.table.read_for(&self.data, scoring::feature_names(&image)?, output)?;
+        let table = self.table.read_for(&self.data, scoring::input_names(&image)?, output)?;
         let scores = scoring::score_rows(&image, &table.values, |_| {})?;
         let quality = quality(&image, &table, &scores)?;
         for (rows, kind) in [(quality.normal_rows, "normal"), (quality.anomalous_rows, "anomalous")] {

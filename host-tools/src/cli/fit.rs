@@ -4,9 +4,10 @@ use super::output::Output;
 use super::progress::Training;
 use super::scoring::{self, Delta};
 use super::usage;
-use crate::export::{self, Calibration, ImageFile, Metadata, Numeric};
+use crate::export::{self, Calibration, Ensemble, ImageFile, Metadata, Numeric, Statistic};
+use crate::selection::{self, Selection};
 use crate::table::Table;
-use crate::training::{train, Matrix, TrainConfig, TrainError, Trained};
+use crate::training::{search, Candidate, Matrix, Search, TrainConfig, TrainError, Trained};
 use anyhow::bail;
 use flowlet::image::descriptor::MAX_FEATURES;
 
@@ -16,12 +17,18 @@ pub(super) const I8_BUDGET: f64 = 0.1;
 /// A trained flow and what its images need.
 pub(super) struct Fit {
     pub(super) trained: Trained,
+    /// Which of the candidates it is.
+    pub(super) chosen: usize,
+    /// All that were tried.
+    pub(super) candidates: Vec<Candidate>,
     pub(super) metadata: Metadata,
     pub(super) false_alarm_rate: f32,
     /// Normal rows for calibration, row-major.
     pub(super) calibration: Vec<f32>,
     /// All normal rows, for the ranges of activations, row-major.
     observed: Vec<f32>,
+    /// What images compare with their threshold.
+    statistic: Statistic,
     /// The f32 image, by which the others are judged.
     pub(super) reference: ImageFile,
     reference_scores: Vec<flowlet::Score>,
@@ -45,23 +52,32 @@ pub(super) fn check(config: &TrainConfig) -> anyhow::Result<()> {
 }
 
 impl Fit {
-    /// Trains on the normal rows of a table.
+    /// Trains each of the candidates on the normal rows of a table, and keeps the best.
     pub(super) fn new(
         table: &Table,
-        config: &TrainConfig,
+        configs: &[TrainConfig],
         name: String,
         false_alarm_rate: f32,
         output: &Output,
     ) -> anyhow::Result<Self> {
         let columns = table.columns.len();
         if columns > MAX_FEATURES {
-            bail!("{columns} features; an image holds at most {MAX_FEATURES}: pick some with --columns");
+            bail!("{columns} inputs; an image holds at most {MAX_FEATURES}: pick some with --columns");
         }
         let values = table.normal_values();
         let matrix = Matrix::new(values.len() / columns, columns, values)?;
-        let trained =
-            train(&matrix, config, &mut Training::new(output)).map_err(|error| name_column(error, table))?;
+        let found = search(&matrix, configs, &mut Training::new(output))
+            .map_err(|error| name_column(error, table))?;
+        let Search { trained, chosen, candidates } = found;
+        let config = &configs[chosen];
         for &column in &trained.constant_columns {
+            if column >= columns - config.contexts {
+                output.note(&format!(
+                    "context column '{}' is constant: nothing can be learnt from it; leave it out of --context",
+                    table.columns[column]
+                ));
+                continue;
+            }
             output.note(&format!(
                 "column '{}' is constant: any other value will score as far from normal; leave it out with --ignore {0}",
                 table.columns[column]
@@ -93,7 +109,43 @@ impl Fit {
         )?;
         let reference_scores = scoring::score_rows(&reference, &calibration, |_| {})?;
         let observed = matrix.values;
-        Ok(Self { trained, metadata, false_alarm_rate, calibration, observed, reference, reference_scores })
+        let statistic = Statistic::NegativeLogProb;
+        Ok(Self {
+            trained,
+            chosen,
+            candidates,
+            metadata,
+            false_alarm_rate,
+            calibration,
+            observed,
+            statistic,
+            reference,
+            reference_scores,
+        })
+    }
+
+    /// Takes the statistic that was asked for, or else the one that separates best: `anomalies` (row-major) from the
+    /// held-out rows, or, without any, perturbed ones.
+    pub(super) fn select(
+        &mut self,
+        asked: Option<Statistic>,
+        anomalies: Option<&[f32]>,
+    ) -> anyhow::Result<Selection> {
+        let selection = selection::select(&self.reference, &self.calibration, anomalies, asked)?;
+        if selection.statistic != self.statistic {
+            self.statistic = selection.statistic;
+            let calibration = self.calibration();
+            self.reference = export::build(self.ensemble(), Numeric::F32, &self.metadata, calibration)?;
+        }
+        Ok(selection)
+    }
+
+    fn ensemble(&self) -> Ensemble<'_> {
+        Ensemble::from(&self.trained.flow).with_statistic(self.statistic)
+    }
+
+    fn calibration(&self) -> Calibration<'_> {
+        Calibration { readings: &self.calibration, false_alarm_rate: self.false_alarm_rate }
     }
 
     /// Rows that images are calibrated on.
@@ -106,13 +158,11 @@ impl Fit {
         if numeric == Numeric::F32 {
             return Ok((self.reference.clone(), Delta { mean: 0.0, max: 0.0 }));
         }
-        let calibration =
-            Calibration { readings: &self.calibration, false_alarm_rate: self.false_alarm_rate };
         let image = export::build_observing(
-            &self.trained.flow,
+            self.ensemble(),
             numeric,
             &self.metadata,
-            calibration,
+            self.calibration(),
             &self.observed,
         )?;
         let scores = scoring::score_rows(&image, &self.calibration, |_| {})?;
@@ -180,13 +230,10 @@ fn name_column(error: TrainError, table: &Table) -> anyhow::Error {
 /// The same for the same inputs: neither folders nor dates nor the number of threads.
 fn provenance(table: &Table, config: &TrainConfig, rows: usize) -> String {
     let file = table.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let hidden: Vec<String> = config.hidden.iter().map(ToString::to_string).collect();
     format!(
-        "flowlet {}: {}, {} layers of {}, seed {}, {rows} rows of {file}",
+        "flowlet {}: {}, seed {}, {rows} rows of {file}",
         env!("CARGO_PKG_VERSION"),
-        config.flow.name(),
-        config.layers,
-        hidden.join("x"),
+        config.summary(),
         config.seed
     )
 }

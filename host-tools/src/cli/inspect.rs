@@ -3,8 +3,9 @@
 use super::cost;
 use super::output::{grouped, Output};
 use super::scoring;
-use crate::export;
-use crate::flow::{Conditioner, CouplingMap, ScaleMap, Transform};
+use crate::export::{self, Combine, Ensemble, Statistic};
+use crate::flow::{Conditioner, CouplingMap, Flow, ScaleMap, Transform};
+use crate::selection;
 use clap::Args;
 use serde_json::{json, Value};
 use std::path::PathBuf;
@@ -23,26 +24,41 @@ impl InspectArgs {
         let image = scoring::read_image(&self.model)?;
         let model = image.model()?;
         let head = model.head();
-        let (flow, metadata) = export::import(&model);
+        let (ensemble, metadata) = export::import_ensemble(&model);
+        let flow = ensemble.quoted_flow();
         let numeric = scoring::name(model.numeric());
-        let instructions = cost::instructions(&flow, model.numeric());
+        let instructions = cost::instructions(running(&ensemble), model.numeric());
+        let explain_workspace_bytes = 4 * flowlet::explain_workspace_words(&model);
         let transforms: Vec<Value> = flow.transforms.iter().map(describe).collect();
-        let features: Vec<Value> =
-            metadata.features.iter().map(|(name, unit)| json!({ "name": name, "unit": unit })).collect();
+        let inputs = |inputs: &[(String, String)]| -> Vec<Value> {
+            inputs.iter().map(|(name, unit)| json!({ "name": name, "unit": unit })).collect()
+        };
         let calibration = head.calibration;
+        let calibrated: Vec<&str> = Statistic::ALL
+            .into_iter()
+            .filter(|&statistic| model.calibration_of(statistic).is_some())
+            .map(selection::name)
+            .collect();
         let json = json!({
             "format": model.format_version(),
             "name": metadata.name,
             "provenance": metadata.provenance,
-            "features": features,
+            "features": inputs(&metadata.features),
+            "context": inputs(&metadata.contexts),
             "transforms": transforms,
             "base": flow.base.name(),
             "experts": head.experts,
+            "quoted": head.quoted,
+            "combine": combine(head.combine),
+            "other_experts": other_experts(&ensemble),
+            "statistic": selection::name(head.statistic),
+            "calibrated_statistics": calibrated,
             "numeric": numeric,
-            "parameters": flow.parameters(),
-            "macs": flow.macs(),
+            "parameters": ensemble.parameters(),
+            "macs": running(&ensemble).iter().map(Flow::macs).sum::<usize>(),
             "image_bytes": image.bytes().len(),
             "workspace_bytes": model.workspace_bytes(),
+            "explain_workspace_bytes": explain_workspace_bytes,
             "instructions": instructions,
             "calibration": {
                 "readings": calibration.readings,
@@ -54,11 +70,16 @@ impl InspectArgs {
             "signed_by": null,
         });
 
-        let names: Vec<String> = metadata
-            .features
-            .iter()
-            .map(|(name, unit)| if unit.is_empty() { name.clone() } else { format!("{name} [{unit}]") })
-            .collect();
+        let names = |inputs: &[(String, String)]| -> String {
+            let named = |(name, unit): &(String, String)| {
+                if unit.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{name} [{unit}]")
+                }
+            };
+            format!("{}: {}", inputs.len(), inputs.iter().map(named).collect::<Vec<_>>().join(", "))
+        };
         let chain: Vec<String> = transforms.iter().map(line).collect();
         let costs: Vec<String> = instructions
             .iter()
@@ -69,13 +90,16 @@ impl InspectArgs {
         let text = format!(
             "{}: {} (format {})\n\
              made by       {}\n\
-             features      {}: {}\n\
+             features      {}\n\
+             context       {}\n\
+             experts       {}\n\
              numbers       {numeric}\n\
              transforms    {}\n\
              base          {}\n\
              parameters    {}, {} multiply-accumulates\n\
-             image         {} bytes; {} bytes of workspace\n\
+             image         {} bytes; {} bytes of workspace, {} to explain\n\
              instructions  {}\n\
+             statistic     {}; calibrated: {}\n\
              calibration   {} readings; alarm above the {} most unlikely of normal ones\n\
              self-test     {} vectors\n\
              signed by     nobody",
@@ -83,21 +107,63 @@ impl InspectArgs {
             if metadata.name.is_empty() { "unnamed" } else { &metadata.name },
             model.format_version(),
             metadata.provenance,
-            names.len(),
-            names.join(", "),
+            names(&metadata.features),
+            if metadata.contexts.is_empty() { "none".to_owned() } else { names(&metadata.contexts) },
+            experts_line(head.experts, head.quoted, head.combine),
             chain.join("\n              "),
             flow.base.name(),
-            grouped(flow.parameters()),
-            grouped(flow.macs()),
+            grouped(ensemble.parameters()),
+            grouped(running(&ensemble).iter().map(Flow::macs).sum()),
             grouped(image.bytes().len()),
             grouped(model.workspace_bytes()),
+            grouped(explain_workspace_bytes),
             costs.join(", "),
+            selection::name(head.statistic),
+            calibrated.join(", "),
             grouped(calibration.readings as usize),
             calibration.false_alarm_rate,
             head.self_test.vectors,
         );
         output.finish(&text, &json)
     }
+}
+
+/// The flows that a score runs.
+fn running<'e>(ensemble: &'e Ensemble<'_>) -> &'e [Flow] {
+    match ensemble.combine {
+        Combine::Quoted => std::slice::from_ref(ensemble.quoted_flow()),
+        Combine::Minimum | Combine::Mean => &ensemble.experts,
+    }
+}
+
+fn combine(combine: Combine) -> &'static str {
+    match combine {
+        Combine::Quoted => "quoted",
+        Combine::Minimum => "minimum",
+        Combine::Mean => "mean",
+    }
+}
+
+fn experts_line(experts: u8, quoted: u8, how: Combine) -> String {
+    match how {
+        _ if experts == 1 => "1".to_owned(),
+        Combine::Quoted => format!("{experts}; number {quoted} alone is run"),
+        _ => format!(
+            "{experts}; the {} of their log-densities is judged, log_prob is that of number {quoted}",
+            combine(how)
+        ),
+    }
+}
+
+/// Transforms and base of each expert that is not quoted.
+fn other_experts(ensemble: &Ensemble<'_>) -> Vec<Value> {
+    let others = ensemble.experts.iter().enumerate().filter(|(index, _)| *index != ensemble.quoted);
+    others
+        .map(|(index, flow)| {
+            let transforms: Vec<Value> = flow.transforms.iter().map(describe).collect();
+            json!({ "expert": index, "transforms": transforms, "base": flow.base.name() })
+        })
+        .collect()
 }
 
 fn describe(transform: &Transform) -> Value {

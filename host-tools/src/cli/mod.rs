@@ -6,12 +6,14 @@
 mod cost;
 mod demo;
 mod eval;
+mod explain;
 mod files;
 mod fit;
 mod inspect;
 mod output;
 mod progress;
 mod quantize;
+mod sample;
 mod score;
 mod scoring;
 mod simulate;
@@ -61,6 +63,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
     Simulate(simulate::SimulateArgs),
+    Explain(explain::ExplainArgs),
+    Sample(sample::SampleArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -106,6 +110,8 @@ impl Command {
             Self::Inspect(args) => args.run(output),
             Self::Verify(args) => args.run(output),
             Self::Simulate(args) => args.run(output),
+            Self::Explain(args) => args.run(output),
+            Self::Sample(args) => args.run(output),
             Self::Demo(args) => args.run(output),
         }
     }

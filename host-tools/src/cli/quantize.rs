@@ -42,7 +42,7 @@ impl QuantizeArgs {
         files::check_target(&self.output)?;
         let image = scoring::read_image(&self.model)?;
         let model = image.model()?;
-        let table = self.table.read_for(&self.calibration, scoring::feature_names(&image)?, output)?;
+        let table = self.table.read_for(&self.calibration, scoring::input_names(&image)?, output)?;
         let normal = table.normal_values();
         if normal.is_empty() {
             bail!("{}: no normal rows (label 0) to calibrate on", self.calibration.display());
@@ -55,14 +55,14 @@ impl QuantizeArgs {
             ));
         }
 
-        let (flow, metadata) = export::import(&model);
+        let (ensemble, metadata) = export::import_ensemble(&model);
         let false_alarm_rate = model.head().calibration.false_alarm_rate;
         let numeric = Numeric::from(self.numeric);
         let quantized =
-            export::build(&flow, numeric, &metadata, Calibration { readings: &normal, false_alarm_rate })
+            export::build(&ensemble, numeric, &metadata, Calibration { readings: &normal, false_alarm_rate })
                 .with_context(|| format!("calibrating on {}", self.calibration.display()))?;
 
-        let bound = export::certified_bound(&flow, numeric, &normal)?.filter(|bound| bound.is_finite());
+        let bound = export::certified_bound(&ensemble, numeric, &normal)?.filter(|bound| bound.is_finite());
 
         let before = scoring::score_rows(&image, &table.values, |_| {})?;
         let after = scoring::score_rows(&quantized, &table.values, |_| {})?;

@@ -41,7 +41,7 @@ impl ScoreArgs {
             files::check_target(path)?;
         }
         let image = scoring::read_image(&self.model)?;
-        let table = self.table.read_for(&self.data, scoring::feature_names(&image)?, output)?;
+        let table = self.table.read_for(&self.data, scoring::input_names(&image)?, output)?;
         let progress = Progress::start(output, "scoring", "rows", table.rows as u64);
         let started = Instant::now();
         let scores = scoring::score_rows(&image, &table.values, |rows| progress.advance(rows as u64))?;

@@ -43,9 +43,10 @@ pub(super) fn name(numeric: Numeric) -> &'static str {
     }
 }
 
-/// Names of an image's features, in its order.
-pub(super) fn feature_names(image: &ImageFile) -> anyhow::Result<Vec<String>> {
-    Ok(image.model()?.feature_names().map(|feature| feature.name.to_owned()).collect())
+/// Names of an image's inputs, in its order: the features, then the context. What a table is read by.
+pub(super) fn input_names(image: &ImageFile) -> anyhow::Result<Vec<String>> {
+    let model = image.model()?;
+    Ok(model.feature_names().chain(model.context_names()).map(|input| input.name.to_owned()).collect())
 }
 
 /// Scores rows, in their order; `done` hears of every block.
@@ -55,7 +56,7 @@ pub(super) fn score_rows(
     done: impl Fn(usize) + Sync,
 ) -> anyhow::Result<Vec<Score>> {
     let model = image.model()?;
-    let columns = model.features();
+    let columns = model.inputs();
     let blocks = values
         .par_chunks(columns * BLOCK)
         .map_init(

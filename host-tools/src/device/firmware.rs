@@ -20,6 +20,8 @@ const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
 pub enum Binary {
     /// Takes image and rows at run time.
     ScoreRows,
+    /// Takes image and rows at run time, and says all that there is to say of each.
+    ExplainRows,
     /// Has this image compiled in.
     CompiledIn {
         /// The image's file.
@@ -32,6 +34,7 @@ impl Binary {
     pub fn name(&self) -> &'static str {
         match self {
             Self::ScoreRows => "score_rows",
+            Self::ExplainRows => "explain_rows",
             Self::CompiledIn { .. } => "compiled_in",
         }
     }
@@ -103,7 +106,7 @@ impl Source {
             .arg("--target-dir")
             .arg(self.target_dir(toolchain));
         match binary {
-            Binary::ScoreRows => command.args(["--features", board.name()]),
+            Binary::ScoreRows | Binary::ExplainRows => command.args(["--features", board.name()]),
             Binary::CompiledIn { image } => {
                 let image = env::current_dir().unwrap_or_default().join(image);
                 command.env("FLOWLET_IMAGE", image).arg("--features");

@@ -13,6 +13,7 @@
 mod board;
 mod error;
 mod firmware;
+mod inquiry;
 mod process;
 mod qemu;
 mod replies;
@@ -24,6 +25,7 @@ pub use board::{Board, UnknownBoard};
 pub use error::DeviceError;
 pub use firmware::{code_bytes, is_f64, is_panic, symbols, Binary, Firmware, Source};
 pub use flowlet_protocol::{error_code, error_text, JobError, Refusal, ScoreBits};
+pub use inquiry::{Inquirer, Inquiry};
 pub use qemu::{Finished, Qemu};
 pub use simulate::{simulate, Row, Simulation, Simulator};
 pub use toolchain::{Install, Missing, Toolchain};

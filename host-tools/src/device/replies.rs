@@ -18,20 +18,8 @@ pub(super) struct Replies {
 
 /// Reads the replies to a job of `rows` rows of `features` features.
 pub(super) fn read(serial: &[u8], rows: usize, features: usize) -> Result<Replies, DeviceError> {
-    let mut messages = Messages { rest: serial, index: 0 };
-    let workspace_bytes = match messages.next()? {
-        Message::Refused(refusal) => return Err(DeviceError::Refused(refusal)),
-        Message::Loaded { rows: r, features: f, workspace_bytes }
-            if r as usize == rows && f as usize == features =>
-        {
-            workspace_bytes
-        }
-        Message::Loaded { rows: r, features: f, .. } => {
-            let text = format!("it saw {r} rows of {f} features where {rows} of {features} were sent");
-            return Err(DeviceError::Replies(text));
-        }
-        other => return Err(unexpected(&other, "the size of the job")),
-    };
+    let mut messages = Messages::new(serial);
+    let workspace_bytes = loaded(&mut messages, rows, features)?;
     let mut answered = Vec::new();
     for expected in 0..rows {
         match messages.next()? {
@@ -47,10 +35,7 @@ pub(super) fn read(serial: &[u8], rows: usize, features: usize) -> Result<Replie
         Message::Finished(measured) => measured,
         other => return Err(unexpected(&other, "the measurements")),
     };
-    if !messages.rest.is_empty() {
-        let text = format!("{} bytes follow the last message", messages.rest.len());
-        return Err(DeviceError::Replies(text));
-    }
+    messages.end()?;
     let scored = answered.iter().filter(|row| row.is_ok()).count();
     if measured.timed_scores as usize > scored || measured.overhead_ticks > measured.ticks {
         return Err(DeviceError::Replies(format!("impossible measurements: {measured:?}")));
@@ -58,17 +43,47 @@ pub(super) fn read(serial: &[u8], rows: usize, features: usize) -> Result<Replie
     Ok(Replies { rows: answered, workspace_bytes, measured })
 }
 
-fn unexpected(message: &Message, wanted: &str) -> DeviceError {
+/// The board's word that it took the job; gives the bytes of workspace that it needs.
+pub(super) fn loaded(messages: &mut Messages<'_>, rows: usize, features: usize) -> Result<u32, DeviceError> {
+    match messages.next()? {
+        Message::Refused(refusal) => Err(DeviceError::Refused(refusal)),
+        Message::Loaded { rows: r, features: f, workspace_bytes }
+            if r as usize == rows && f as usize == features =>
+        {
+            Ok(workspace_bytes)
+        }
+        Message::Loaded { rows: r, features: f, .. } => {
+            let text = format!("it saw {r} rows of {f} features where {rows} of {features} were sent");
+            Err(DeviceError::Replies(text))
+        }
+        other => Err(unexpected(&other, "the size of the job")),
+    }
+}
+
+pub(super) fn unexpected(message: &Message, wanted: &str) -> DeviceError {
     DeviceError::Replies(format!("{wanted} was expected, {message:?} came"))
 }
 
-struct Messages<'a> {
+/// The messages on a serial line, in order.
+pub(super) struct Messages<'a> {
     rest: &'a [u8],
     index: usize,
 }
 
-impl Messages<'_> {
-    fn next(&mut self) -> Result<Message, DeviceError> {
+impl<'a> Messages<'a> {
+    pub(super) fn new(serial: &'a [u8]) -> Self {
+        Self { rest: serial, index: 0 }
+    }
+
+    /// An error if anything follows.
+    pub(super) fn end(&self) -> Result<(), DeviceError> {
+        if self.rest.is_empty() {
+            return Ok(());
+        }
+        Err(DeviceError::Replies(format!("{} bytes follow the last message", self.rest.len())))
+    }
+
+    pub(super) fn next(&mut self) -> Result<Message, DeviceError> {
         let end =
             self.rest.iter().position(|&byte| byte == 0).ok_or_else(|| {
                 DeviceError::Replies(format!("they end after {} whole messages", self.index))

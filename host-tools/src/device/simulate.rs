@@ -38,7 +38,7 @@ pub struct Simulation {
     pub code_bytes: u64,
 }
 
-/// Scores rows (`features` values each, one after the other) with an image, on a board.
+/// Scores rows (`features` values each, context included, one after the other) with an image, on a board.
 ///
 /// Builds the firmware if need be. Values go through bit for bit, NaN and infinity included.
 ///
@@ -117,7 +117,7 @@ impl Simulator {
     }
 }
 
-fn batch_rows(image_bytes: usize, features: usize, room: usize) -> Result<usize, DeviceError> {
+pub(super) fn batch_rows(image_bytes: usize, features: usize, room: usize) -> Result<usize, DeviceError> {
     let fits = |rows: usize| Job::bytes(image_bytes, rows, features).is_some_and(|bytes| bytes <= room);
     let too_large = DeviceError::TooLarge { image_bytes, features, room };
     // Image and header are rounded up together, so the room for rows is what remains of them.
@@ -130,7 +130,7 @@ fn batch_rows(image_bytes: usize, features: usize, room: usize) -> Result<usize,
     }
 }
 
-fn job_bytes(image: &[u8], rows: &[f32], features: usize) -> Result<Vec<u8>, DeviceError> {
+pub(super) fn job_bytes(image: &[u8], rows: &[f32], features: usize) -> Result<Vec<u8>, DeviceError> {
     let too_large = || DeviceError::TooLarge { image_bytes: image.len(), features, room: u32::MAX as usize };
     let word = |count: usize| u32::try_from(count).map_err(|_| too_large());
     let mut body = image.to_vec();

@@ -4,35 +4,35 @@ use super::encode::{is_fixed, log, Encoded};
 use super::{ExportError, ImageFile, Metadata, Numeric, Sketch};
 use flowlet::arithmetic::fixed::QUANTILE_BITS;
 use flowlet::image::descriptor::{
-    CalibrationRecord, Combine, ExpertRecord, Feature, Head, SelfTestRecord, Statistic,
+    CalibrationRecord, Combine, Feature, Head, Notes, OtherStatistics, SelfTestRecord, Statistic,
 };
 use flowlet::image::layout::{checksum, field, CHECKSUM_FROM, HEADER_BYTES, MAGIC, VERSION, WORDS_ALIGNMENT};
 use flowlet::Error;
+
+/// What an image says of its experts, and how it judges by them.
+pub(super) struct Verdict<'a> {
+    pub(super) combine: Combine,
+    pub(super) quoted: usize,
+    /// The statistic in use.
+    pub(super) statistic: Statistic,
+    /// Mean of `-log_prob` over normal readings, in nats.
+    pub(super) entropy: f64,
+    /// One per statistic, in the order of [`Statistic::ALL`].
+    pub(super) sketches: &'a [Sketch; 3],
+}
 
 /// The whole image, accepted by the device's own check.
 pub(super) fn image(
     flow: &Encoded,
     metadata: &Metadata,
     numeric: Numeric,
-    sketch: &Sketch,
+    verdict: &Verdict<'_>,
     self_test: &[(&[f32], f32)],
 ) -> Result<ImageFile, ExportError> {
     let mut words = flow.words.clone();
-    let calibration = CalibrationRecord {
-        offset: words.len() as u32,
-        quantiles: sketch.quantiles.len() as u16,
-        readings: sketch.readings as u32,
-        false_alarm_rate: sketch.false_alarm_rate,
-    };
-    words.extend(log(sketch.threshold, numeric));
-    for &quantile in &sketch.quantiles {
-        words.push(if is_fixed(numeric) {
-            // `as` saturates.
-            (quantile * f64::from(1 << QUANTILE_BITS)).round() as i32 as u32
-        } else {
-            (quantile as f32).to_bits()
-        });
-    }
+    let records = verdict.sketches.each_ref().map(|sketch| calibration(sketch, numeric, &mut words));
+    let used = verdict.statistic as usize;
+    let others: Vec<CalibrationRecord> = (0..3).filter(|&i| i != used).map(|i| records[i]).collect();
     let self_test_record = SelfTestRecord { offset: words.len() as u32, vectors: self_test.len() as u16 };
     for (reading, log_prob) in self_test {
         words.extend(reading.iter().chain([log_prob]).map(|x| x.to_bits()));
@@ -44,22 +44,24 @@ pub(super) fn image(
         numeric,
         features: metadata.features.len() as u16,
         contexts: metadata.contexts.len() as u16,
-        experts: 1,
-        quoted: 0,
-        combine: Combine::Quoted,
-        statistic: Statistic::NegativeLogProb,
-        entropy: sketch.mean as f32,
+        experts: flow.experts.len() as u8,
+        quoted: verdict.quoted as u8,
+        combine: verdict.combine,
+        statistic: verdict.statistic,
+        entropy: verdict.entropy as f32,
         standardizer: 0,
-        calibration,
+        calibration: records[used],
         self_test: self_test_record,
     };
-    let expert =
-        ExpertRecord { chain: flow.chain as u32, transforms: flow.transforms as u16, base: flow.base };
     let mut descriptor = encode(&head)?;
     for (name, unit) in metadata.features.iter().chain(&metadata.contexts) {
         descriptor.extend(encode(&Feature { name, unit })?);
     }
-    descriptor.extend(encode(&expert)?);
+    for expert in &flow.experts {
+        descriptor.extend(encode(expert)?);
+    }
+    descriptor.extend(encode(&Notes { trained_as: &flow.trained_as })?);
+    descriptor.extend(encode(&OtherStatistics { others: [others[0], others[1]] })?);
 
     // The device's check says what workspace the transforms need: one place knows it.
     match seal(&descriptor, &words, 0).model() {
@@ -70,6 +72,26 @@ pub(super) fn image(
             Ok(image)
         }
         Err(e) => Err(e.into()),
+    }
+}
+
+/// Appends the words of a calibration; gives its record.
+fn calibration(sketch: &Sketch, numeric: Numeric, words: &mut Vec<u32>) -> CalibrationRecord {
+    let offset = words.len() as u32;
+    words.extend(log(sketch.threshold, numeric));
+    for &quantile in &sketch.quantiles {
+        words.push(if is_fixed(numeric) {
+            // `as` saturates.
+            (quantile * f64::from(1 << QUANTILE_BITS)).round() as i32 as u32
+        } else {
+            (quantile as f32).to_bits()
+        });
+    }
+    CalibrationRecord {
+        offset,
+        quantiles: sketch.quantiles.len() as u16,
+        readings: sketch.readings as u32,
+        false_alarm_rate: sketch.false_alarm_rate,
     }
 }
 

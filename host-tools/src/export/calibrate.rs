@@ -60,7 +60,7 @@ pub struct Sketch {
     pub readings: usize,
     /// The share of normal readings that the threshold lets alarm.
     pub false_alarm_rate: f32,
-    /// Mean of the statistic over the readings, in nats: the entropy, for `-log_prob`.
+    /// Mean of the statistic over the readings: the entropy in nats, for `-log_prob`.
     pub mean: f64,
 }
 

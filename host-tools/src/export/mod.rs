@@ -10,6 +10,7 @@ mod canonical;
 mod decode;
 mod dense;
 mod encode;
+mod ensemble;
 mod file;
 mod observe;
 mod quantizer;
@@ -17,11 +18,11 @@ mod rounding;
 
 pub(crate) use calibrate::MIN_READINGS;
 pub use calibrate::{CalibrationError, Sketch};
-pub use decode::import;
+pub use decode::{import, import_ensemble};
+pub use ensemble::Ensemble;
 pub use file::{ImageFile, ImageFileError};
-pub use flowlet::image::descriptor::Numeric;
+pub use flowlet::image::descriptor::{Combine, Numeric, Statistic};
 
-use crate::flow::Flow;
 use flowlet::{Model, Scorer};
 use thiserror::Error;
 
@@ -64,12 +65,12 @@ pub enum ExportError {
     Rejected(#[from] flowlet::Error),
 }
 
-/// Writes `flow` as an image for `numeric`, calibrated on `calibration`.
+/// Writes one flow or several experts as an image for `numeric`, calibrated on `calibration`.
 ///
 /// # Errors
 /// See [`ExportError`].
-pub fn build(
-    flow: &Flow,
+pub fn build<'f>(
+    flow: impl Into<Ensemble<'f>>,
     numeric: Numeric,
     metadata: &Metadata,
     calibration: Calibration<'_>,
@@ -84,13 +85,16 @@ pub fn build(
 ///
 /// # Errors
 /// See [`ExportError`].
-pub fn build_observing(
-    flow: &Flow,
+pub fn build_observing<'f>(
+    flow: impl Into<Ensemble<'f>>,
     numeric: Numeric,
     metadata: &Metadata,
     calibration: Calibration<'_>,
     observed: &[f32],
 ) -> Result<ImageFile, ExportError> {
+    let ensemble = flow.into();
+    ensemble.check()?;
+    let flow = &ensemble.experts[ensemble.quoted];
     let columns = flow.inputs();
     if (metadata.features.len(), metadata.contexts.len()) != (flow.features, flow.contexts) {
         return Err(ExportError::Flow(format!(
@@ -102,42 +106,61 @@ pub fn build_observing(
         )));
     }
     calibrate::check(calibration, columns)?;
-    let chain = encode::Encoded::new(&canonical::canonical(flow), numeric, observed)?;
+    let chain = encode::Encoded::new(&ensemble.experts, numeric, observed)?;
 
-    // Twice: the sketch and the self-test hold scores of the image itself.
-    let draft = assemble::image(&chain, metadata, numeric, &Sketch::empty(calibration), &[])?;
-    let scores = scores(&draft, calibration.readings)?;
-    let sketch = Sketch::new(&scores.iter().map(|s| f64::from(s.score)).collect::<Vec<_>>(), calibration)?;
-    let self_test: Vec<(&[f32], f32)> = self_test_rows(&scores)
+    // Twice: the sketches and the self-test hold scores of the image itself.
+    let empty = Sketch::empty(calibration);
+    let empty = [empty.clone(), empty.clone(), empty];
+    let draft = assemble::image(&chain, metadata, numeric, &ensemble.verdict(0.0, &empty), &[])?;
+    let found = statistics(&draft, calibration.readings)?;
+    let negative_log_prob: Vec<f64> = found.iter().map(|s| f64::from(s.negative_log_prob.value)).collect();
+    let squared_norm: Vec<f64> = found.iter().map(|s| f64::from(s.squared_norm.value)).collect();
+    let likelihood = Sketch::new(&negative_log_prob, calibration)?;
+    // As the image holds it.
+    let entropy = f64::from(likelihood.mean as f32);
+    let typicality: Vec<f64> = negative_log_prob.iter().map(|s| (entropy - s).abs()).collect();
+    let sketches =
+        [likelihood, Sketch::new(&squared_norm, calibration)?, Sketch::new(&typicality, calibration)?];
+    let self_test: Vec<(&[f32], f32)> = self_test_rows(&negative_log_prob)
         .into_iter()
-        .map(|row| (&calibration.readings[row * columns..][..columns], scores[row].log_prob))
+        .map(|row| (&calibration.readings[row * columns..][..columns], found[row].log_prob))
         .collect();
-    assemble::image(&chain, metadata, numeric, &sketch, &self_test)
+    assemble::image(&chain, metadata, numeric, &ensemble.verdict(entropy, &sketches), &self_test)
 }
 
 /// A certified bound on `|log_prob - exact|`, in nats, of the image that [`build`] makes for `numeric`,
-/// over the box of `readings`; `None` for f32, which has no fixed-point error, and for flows with a part that the
+/// over the box of `readings`; of several experts, the largest of theirs. `None` for f32, which has no fixed-point error, and for flows with a part that the
 /// analysis does not cover.
 ///
 /// Sound for every reading of the box and loose by nature; see the module that computes it.
 ///
 /// # Errors
 /// [`ExportError::Flow`] if the flow has no fixed-point form.
-pub fn certified_bound(flow: &Flow, numeric: Numeric, readings: &[f32]) -> Result<Option<f64>, ExportError> {
+pub fn certified_bound<'f>(
+    flow: impl Into<Ensemble<'f>>,
+    numeric: Numeric,
+    readings: &[f32],
+) -> Result<Option<f64>, ExportError> {
+    let ensemble = flow.into();
+    ensemble.check()?;
+    let inputs = ensemble.experts[0].inputs();
     if !matches!(numeric, Numeric::I16 | Numeric::I8) {
         return Ok(None);
     }
-    let mut lows = vec![f32::INFINITY; flow.inputs()];
-    let mut highs = vec![f32::NEG_INFINITY; flow.inputs()];
-    for row in readings.chunks_exact(flow.inputs()) {
+    let mut lows = vec![f32::INFINITY; inputs];
+    let mut highs = vec![f32::NEG_INFINITY; inputs];
+    for row in readings.chunks_exact(inputs) {
         for ((low, high), &x) in lows.iter_mut().zip(&mut highs).zip(row) {
             *low = low.min(x);
             *high = high.max(x);
         }
     }
-    let flow = canonical::canonical(flow);
-    let encoded = encode::Encoded::new(&flow, numeric, readings)?;
-    Ok(bound::certify(&flow, encoded.nets(), &lows, &highs))
+    let encoded = encode::Encoded::new(&ensemble.experts, numeric, readings)?;
+    let bounds = ensemble.experts.iter().enumerate().map(|(expert, flow)| {
+        bound::certify(&canonical::canonical(flow), encoded.nets(expert), &lows, &highs)
+    });
+    // The minimum and the mean move no further than the expert that moves most.
+    Ok(bounds.reduce(|a, b| Some(a?.max(b?))).flatten())
 }
 
 /// Scores rows with the device's own code.
@@ -151,10 +174,21 @@ pub fn scores(image: &ImageFile, readings: &[f32]) -> Result<Vec<flowlet::Score>
     readings.chunks_exact(model.inputs()).map(|row| scorer.score(row)).collect()
 }
 
+/// All statistics of rows, computed by the device's own code.
+///
+/// # Errors
+/// What the scorer reports.
+pub fn statistics(image: &ImageFile, readings: &[f32]) -> Result<Vec<flowlet::Statistics>, flowlet::Error> {
+    let model: Model<'_> = image.model()?;
+    let mut workspace = vec![0; model.workspace_bytes() / 4];
+    let mut scorer = Scorer::new(&model, &mut workspace)?;
+    readings.chunks_exact(model.inputs()).map(|row| scorer.statistics(row)).collect()
+}
+
 /// The likeliest row, the least likely one, and some between.
-fn self_test_rows(scores: &[flowlet::Score]) -> Vec<usize> {
+fn self_test_rows(scores: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[a].score.total_cmp(&scores[b].score));
+    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
     let last = order.len() - 1;
     let mut rows: Vec<usize> =
         (0..SELF_TEST_VECTORS).map(|i| order[i * last / (SELF_TEST_VECTORS - 1)]).collect();

@@ -121,6 +121,39 @@ impl Table {
         normal.flat_map(|(row, _)| row.iter().copied()).collect()
     }
 
+    /// The features of the rows labelled anomalous, row after row; `None` if there are none.
+    #[must_use]
+    pub fn anomalous_values(&self) -> Option<Vec<f32>> {
+        let labels = self.labels.as_ref()?;
+        let anomalous = self.iter_rows().zip(labels).filter(|(_, anomalous)| **anomalous);
+        let values: Vec<f32> = anomalous.flat_map(|(row, _)| row.iter().copied()).collect();
+        (!values.is_empty()).then_some(values)
+    }
+
+    /// The same rows with these columns behind all others, in the order given: context inputs.
+    ///
+    /// # Errors
+    /// [`TableError::MissingColumns`] if one is no column here, or was left out of the features.
+    pub fn with_context(self, names: &[String]) -> Result<Self, TableError> {
+        let absent: Vec<String> = names.iter().filter(|name| !self.columns.contains(name)).cloned().collect();
+        if !absent.is_empty() {
+            return Err(TableError::MissingColumns {
+                path: self.path,
+                missing: absent,
+                wanted_by: "--context",
+                available: self.columns,
+            });
+        }
+        let is_context = |column: &usize| names.contains(&self.columns[*column]);
+        let (behind, mut order): (Vec<usize>, Vec<usize>) =
+            (0..self.columns.len()).partition(|column| is_context(column));
+        let of = |name: &String| behind.iter().copied().find(|&column| self.columns[column] == *name);
+        order.extend(names.iter().filter_map(of));
+        let values = self.iter_rows().flat_map(|row| order.iter().map(|&column| row[column])).collect();
+        let columns = order.iter().map(|&column| self.columns[column].clone()).collect();
+        Ok(Self { columns, values, ..self })
+    }
+
     /// Features that never change.
     #[must_use]
     pub fn constant_columns(&self) -> Vec<&str> {

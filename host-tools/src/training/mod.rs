@@ -26,5 +26,5 @@ pub use error::TrainError;
 pub use matrix::Matrix;
 pub use progress::{Epoch, Plan, Progress};
 pub(crate) use random::Random;
-pub use search::{search, Candidate, Outcome, Search};
+pub use search::{auto_candidates, search, Candidate, Outcome, Search};
 pub use trainer::{train, Trained};

@@ -33,7 +33,11 @@ pub(crate) fn run() -> anyhow::Result<bool> {
 /// Lints and documentation of the firmware.
 pub(crate) fn firmware_steps(report: &mut Report) {
     for board in Board::ALL {
-        for (name, binary) in [("score_rows", Ok(Binary::ScoreRows)), ("compiled_in", compiled_in())] {
+        for (name, binary) in [
+            ("score_rows", Ok(Binary::ScoreRows)),
+            ("explain_rows", Ok(Binary::ExplainRows)),
+            ("compiled_in", compiled_in()),
+        ] {
             report.step(&format!("lints, {name}, {board}"), || match binary {
                 Ok(binary) => firmware(board, &binary).unwrap_or_else(|error| Outcome::from(Err(error))),
                 Err(missing) => Outcome::Skipped(missing),

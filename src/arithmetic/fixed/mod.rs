@@ -19,6 +19,7 @@ mod logit;
 mod marginal;
 pub mod ratio;
 pub(crate) mod spline;
+mod statistics;
 mod table;
 
 use super::activation::Activation;

@@ -13,6 +13,7 @@ use crate::{Error, Part};
 use core::marker::PhantomData;
 
 mod base;
+mod statistics;
 
 /// The transcendental functions that a flow's score needs, in f32.
 pub trait Elementary: Copy + 'static {

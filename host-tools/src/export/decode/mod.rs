@@ -10,27 +10,45 @@ mod marginal;
 mod net;
 
 use super::encode::is_fixed;
-use super::{dense, Metadata};
+use super::{dense, Ensemble, Metadata};
 use crate::flow::{Flow, Logit, Permutation, SoftTail, Split, Standardize, Transform};
 use flowlet::arithmetic::{Arithmetic, Fixed, Float};
 use flowlet::image::descriptor::{Feature, Numeric};
+use flowlet::image::Expert;
 use flowlet::transform::Step;
 use flowlet::Model;
 
-/// Reads the first expert of a checked image.
+/// Reads the quoted expert of a checked image, the one that `log_prob` speaks of.
 #[must_use]
 pub fn import(model: &Model<'_>) -> (Flow, Metadata) {
+    let (mut ensemble, metadata) = import_ensemble(model);
+    (ensemble.experts.to_mut().swap_remove(ensemble.quoted), metadata)
+}
+
+/// Reads all experts of a checked image, and how they judge together.
+#[must_use]
+pub fn import_ensemble(model: &Model<'_>) -> (Ensemble<'static>, Metadata) {
+    let head = model.head();
     let metadata = Metadata {
-        name: model.head().name.to_owned(),
-        provenance: model.head().provenance.to_owned(),
+        name: head.name.to_owned(),
+        provenance: head.provenance.to_owned(),
         features: names(model.feature_names()),
         contexts: names(model.context_names()),
     };
-    let flow = match model.numeric() {
-        Numeric::F32 | Numeric::F32FastMath => flow::<Float>(model, f64::from),
-        Numeric::I16 | Numeric::I8 => flow::<Fixed>(model, |q| f64::from(q) / 65536.0),
+    let experts = model
+        .experts()
+        .map(|expert| match model.numeric() {
+            Numeric::F32 | Numeric::F32FastMath => flow::<Float>(model, &expert, f64::from),
+            Numeric::I16 | Numeric::I8 => flow::<Fixed>(model, &expert, |q| f64::from(q) / 65536.0),
+        })
+        .collect();
+    let ensemble = Ensemble {
+        combine: head.combine,
+        quoted: usize::from(head.quoted),
+        statistic: head.statistic,
+        ..Ensemble::new(experts)
     };
-    (flow, metadata)
+    (ensemble, metadata)
 }
 
 fn names<'a>(inputs: impl Iterator<Item = Feature<'a>>) -> Vec<(String, String)> {
@@ -40,10 +58,9 @@ fn names<'a>(inputs: impl Iterator<Item = Feature<'a>>) -> Vec<(String, String)>
 /// A checked image has all that is asked for here.
 const CHECKED: &str = "the image was checked";
 
-fn flow<A: Arithmetic>(model: &Model<'_>, real: fn(A::Value) -> f64) -> Flow {
+fn flow<A: Arithmetic>(model: &Model<'_>, expert: &Expert<'_>, real: fn(A::Value) -> f64) -> Flow {
     let number = |v: A::Value| real(v) as f32;
     let mut transforms = vec![Transform::Standardize(standardize::<A>(model))];
-    let expert = model.experts().next().expect(CHECKED);
     let mut active = model.features();
     for step in expert.chain.steps() {
         let transform = match &step {

@@ -1,6 +1,6 @@
 //! Transforms, nets and bases as the image's words; one file per kind.
 //!
-//! What is encoded is in canonical form: couplings condition on one end of the vector (see
+//! What is encoded is brought into canonical form first: couplings condition on one end of the vector (see
 //! [`super::canonical`]).
 
 mod base;
@@ -11,40 +11,52 @@ mod logit;
 mod marginal;
 mod net;
 
+use super::canonical::canonical;
 use super::dense::EncodedDense;
 use super::observe::{observe, Observed};
 use super::{ExportError, Numeric};
 use crate::flow::{Flow, Standardize, Transform};
-use flowlet::base::BaseRecord;
+use flowlet::image::descriptor::ExpertRecord;
 use flowlet::transform::kind;
 
 pub(super) use net::{normalized, windowed};
 
-/// A flow as words: standardizer first, then its chain, then its base.
+/// Experts as words: standardizer first, then the chain and the base of each.
 pub(super) struct Encoded {
     pub(super) words: Vec<u32>,
-    pub(super) chain: usize,
-    pub(super) transforms: usize,
-    pub(super) base: BaseRecord,
-    /// The layers of each coupling's net, for the certified bound.
-    nets: Vec<Vec<EncodedDense>>,
+    pub(super) experts: Vec<ExpertRecord>,
+    /// The chains before they were brought into canonical form, in words.
+    pub(super) trained_as: String,
+    /// The layers of each coupling's net, expert by expert, for the certified bound.
+    nets: Vec<Vec<Vec<EncodedDense>>>,
 }
 
 impl Encoded {
-    /// Encodes `flow`, in canonical form, for `numeric`; activation ranges come from `readings`.
-    pub(super) fn new(flow: &Flow, numeric: Numeric, readings: &[f32]) -> Result<Self, ExportError> {
-        let mut transforms = flow.transforms.as_slice();
-        let unit = Standardize { mean: vec![0.0; flow.inputs()], std: vec![1.0; flow.inputs()] };
-        let standardizer = match transforms.split_first() {
-            Some((Transform::Standardize(s), rest)) => {
-                transforms = rest;
-                s
+    /// Encodes `flows`, which share their standardizer, for `numeric`; activation ranges come from `readings`.
+    pub(super) fn new(flows: &[Flow], numeric: Numeric, readings: &[f32]) -> Result<Self, ExportError> {
+        let mut encoded =
+            Encoded { words: Vec::new(), experts: Vec::new(), trained_as: String::new(), nets: Vec::new() };
+        let Some(first) = flows.first() else { return Err(ExportError::Flow("no experts".into())) };
+        let unit = Standardize { mean: vec![0.0; first.inputs()], std: vec![1.0; first.inputs()] };
+        let shared = split_standardizer(first).0.unwrap_or(&unit);
+        front::standardize(shared, first.features, numeric, &mut encoded.words)?;
+        for (index, flow) in flows.iter().enumerate() {
+            let own = split_standardizer(flow).0.unwrap_or(&unit);
+            if (flow.features, flow.contexts) != (first.features, first.contexts) || own != shared {
+                return Err(ExportError::Flow(format!(
+                    "expert {index} has other inputs or another standardizer than expert 0: experts share both"
+                )));
             }
-            _ => &unit,
-        };
+            encoded.append(&canonical(flow), numeric, readings)?;
+        }
+        Ok(encoded)
+    }
+
+    /// Appends the chain and the base of a flow in canonical form.
+    fn append(&mut self, flow: &Flow, numeric: Numeric, readings: &[f32]) -> Result<(), ExportError> {
+        let (_, transforms) = split_standardizer(flow);
         let observed = if is_fixed(numeric) { observe(flow, readings) } else { Vec::new() };
-        let mut words = Vec::new();
-        front::standardize(standardizer, flow.features, numeric, &mut words)?;
+        let words = &mut self.words;
         let chain = words.len();
         let mut nets: Vec<Vec<EncodedDense>> = Vec::new();
         for transform in transforms {
@@ -58,17 +70,17 @@ impl Encoded {
                     words.push(value(t.knee, numeric, "knee")?);
                     kind::SOFT_TAIL
                 }
-                Transform::Permutation(p) => front::permutation(p, &mut words),
-                Transform::ElementwiseAffine(t) => linear::elementwise(t, numeric, &mut words)?,
-                Transform::Linear(t) => linear::linear(t, numeric, &mut words)?,
+                Transform::Permutation(p) => front::permutation(p, words),
+                Transform::ElementwiseAffine(t) => linear::elementwise(t, numeric, words)?,
+                Transform::Linear(t) => linear::linear(t, numeric, words)?,
                 Transform::Coupling(c) => {
                     let observed = observed.get(nets.len()).map_or(&[][..], Vec::as_slice);
-                    let (kind, layers) = coupling::encode(c, flow.contexts, numeric, observed, &mut words)?;
+                    let (kind, layers) = coupling::encode(c, flow.contexts, numeric, observed, words)?;
                     nets.push(layers);
                     kind
                 }
-                Transform::Marginal(t) => marginal::encode(t, numeric, &mut words)?,
-                Transform::Logit(t) => logit::encode(t, numeric, &mut words)?,
+                Transform::Marginal(t) => marginal::encode(t, numeric, words)?,
+                Transform::Logit(t) => logit::encode(t, numeric, words)?,
                 Transform::Split(t) => {
                     words.push(t.keep as u32);
                     kind::SPLIT
@@ -80,13 +92,24 @@ impl Encoded {
             }
             words[head] = u32::from(kind) | (length as u32) << 8;
         }
-        let base = base::encode(&flow.base, numeric, &mut words)?;
-        Ok(Encoded { words, chain, transforms: transforms.len(), base, nets })
+        let base = base::encode(&flow.base, numeric, words)?;
+        let record = ExpertRecord { chain: chain as u32, transforms: transforms.len() as u16, base };
+        self.experts.push(record);
+        self.nets.push(nets);
+        Ok(())
     }
 
-    /// The layers of each coupling's net, in density order.
-    pub(super) fn nets(&self) -> &[Vec<EncodedDense>] {
-        &self.nets
+    /// The layers of each coupling's net, in density order, of an expert.
+    pub(super) fn nets(&self, expert: usize) -> &[Vec<EncodedDense>] {
+        &self.nets[expert]
+    }
+}
+
+/// The standardizer that a flow starts with, and the transforms behind it.
+fn split_standardizer(flow: &Flow) -> (Option<&Standardize>, &[Transform]) {
+    match flow.transforms.split_first() {
+        Some((Transform::Standardize(s), rest)) => (Some(s), rest),
+        _ => (None, &flow.transforms),
     }
 }
 

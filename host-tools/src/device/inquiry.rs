@@ -1,0 +1,187 @@
+//! Statistics, explanations and samples from an emulated board, word by word.
+
+use std::time::Duration;
+
+use flowlet_protocol::{inquiry, Message, Outcome};
+
+use super::replies::{self, Messages};
+use super::simulate::{batch_rows, job_bytes};
+use super::toolchain::Install;
+use super::{error_code, Binary, Board, DeviceError, Firmware, Qemu, Source};
+
+/// Rows that are explained once more to count instructions.
+const TIMED_ROWS: u32 = 64;
+
+/// What the board said of the rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inquiry {
+    /// Per row the words of [`Inquirer::on_host`], or the [number](error_code) of the error.
+    pub rows: Vec<Result<Vec<u32>, u8>>,
+    /// Instructions of one explanation, on average over the first rows that could be explained.
+    pub instructions_per_explanation: Option<f64>,
+    /// The deepest stack of an explanation, in bytes.
+    pub stack_bytes: u32,
+    /// Bytes of workspace that an explanation needs.
+    pub workspace_bytes: u32,
+}
+
+/// A board that is ready to explain.
+#[derive(Clone, Debug)]
+pub struct Inquirer {
+    board: Board,
+    qemu: Qemu,
+    firmware: Firmware,
+}
+
+impl Inquirer {
+    /// Finds what a simulation needs, and builds the firmware.
+    ///
+    /// # Errors
+    /// As [`super::Simulator::new`].
+    pub fn new(board: Board, install: Install) -> Result<Self, DeviceError> {
+        let qemu = Qemu::find(install)?;
+        let firmware = Source::find()?.build(board, &Binary::ExplainRows, install)?;
+        Ok(Self { board, qemu, firmware })
+    }
+
+    /// The firmware that was built.
+    #[must_use]
+    pub fn firmware(&self) -> &Firmware {
+        &self.firmware
+    }
+
+    /// Asks the board about rows of `inputs` values each (features, then context), in one run.
+    ///
+    /// # Errors
+    /// Every [`DeviceError`].
+    pub fn run(&self, image: &[u8], rows: &[f32], inputs: usize) -> Result<Inquiry, DeviceError> {
+        if inputs == 0 || !rows.len().is_multiple_of(inputs) {
+            return Err(DeviceError::Shape { values: rows.len(), features: inputs });
+        }
+        let count = rows.len() / inputs;
+        let room = self.board.job_room();
+        if count > batch_rows(image.len(), inputs, room)? {
+            return Err(DeviceError::TooLarge { image_bytes: image.len(), features: inputs, room });
+        }
+        let mut job = job_bytes(image, rows, inputs)?;
+        set_timed_rows(&mut job, TIMED_ROWS);
+        let run = self.qemu.run(self.board, &self.firmware.elf, Some(&job), Duration::from_secs(600))?;
+        read(&run.success()?.serial, count, inputs)
+    }
+
+    /// What the runtime says of the same rows on the host.
+    ///
+    /// # Errors
+    /// What the image's check reports.
+    pub fn on_host(
+        image: &[u8],
+        rows: &[f32],
+        inputs: usize,
+    ) -> Result<Vec<Result<Vec<u32>, u8>>, flowlet::Error> {
+        let model = flowlet::Model::from_bytes(image)?;
+        let mut workspace = vec![0; inquiry::workspace_words(&model)];
+        let rows = rows.chunks_exact(inputs.max(1)).enumerate().map(|(index, row)| {
+            let mut words = Vec::new();
+            let asked = inquiry::inquire(&model, &mut workspace, row, index as u64, |word| words.push(word));
+            asked.map(|()| words).map_err(error_code)
+        });
+        Ok(rows.collect())
+    }
+}
+
+/// Job and header as [`job_bytes`] makes them, with fewer rows to time: an explanation takes as long as a
+/// hundred scores.
+fn set_timed_rows(job: &mut [u8], rows: u32) {
+    use flowlet_protocol::job::{header, HEADER_BYTES};
+    let (head, body) = job.split_at_mut(HEADER_BYTES);
+    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let made = header(word(8), word(12), word(16), rows, body);
+    head.copy_from_slice(&made);
+}
+
+fn read(serial: &[u8], rows: usize, inputs: usize) -> Result<Inquiry, DeviceError> {
+    let mut messages = Messages::new(serial);
+    let workspace_bytes = replies::loaded(&mut messages, rows, inputs)?;
+    let mut answers = Vec::new();
+    for expected in 0..rows {
+        answers.push(read_row(&mut messages, expected)?);
+    }
+    let measured = match messages.next()? {
+        Message::Finished(measured) => measured,
+        other => return Err(replies::unexpected(&other, "the measurements")),
+    };
+    messages.end()?;
+    let instructions = measured.ticks as f64 * f64::from(measured.instructions_per_tick);
+    let timed = f64::from(measured.timed_scores);
+    Ok(Inquiry {
+        rows: answers,
+        instructions_per_explanation: (timed > 0.0).then(|| instructions / timed),
+        stack_bytes: measured.stack_bytes,
+        workspace_bytes,
+    })
+}
+
+fn read_row(messages: &mut Messages<'_>, expected: usize) -> Result<Result<Vec<u32>, u8>, DeviceError> {
+    let mut found = Vec::new();
+    loop {
+        match messages.next()? {
+            Message::Words { row, at, is_last, count, words }
+                if row as usize == expected && at as usize == found.len() =>
+            {
+                found.extend(words.into_iter().take(usize::from(count)));
+                if is_last {
+                    return Ok(Ok(found));
+                }
+            }
+            Message::Row { index, outcome: Outcome::Failed(code) } if index as usize == expected => {
+                return Ok(Err(code));
+            }
+            other => {
+                return Err(replies::unexpected(&other, &format!("word {} of row {expected}", found.len())))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flowlet_protocol::{frame, Measurements};
+
+    const LOADED: Message = Message::Loaded { features: 3, rows: 2, workspace_bytes: 640 };
+    const END: Measurements = Measurements {
+        timed_scores: 2,
+        ticks: 100,
+        overhead_ticks: 0,
+        instructions_per_tick: 40,
+        stack_bytes: 512,
+    };
+
+    fn words(row: u32, at: u32, is_last: bool, count: u8) -> Message {
+        Message::Words { row, at, is_last, count, words: [7; 8] }
+    }
+
+    fn bytes(messages: &[Message]) -> Vec<u8> {
+        let mut buffer = [0; frame::MAX_BYTES];
+        messages.iter().flat_map(|m| frame::encode(m, &mut buffer).unwrap().to_vec()).collect()
+    }
+
+    #[test]
+    fn words_are_put_together_and_gaps_are_errors() {
+        let failed = Message::Row { index: 1, outcome: Outcome::Failed(14) };
+        let end = Message::Finished(END);
+        let good = [LOADED, words(0, 0, false, 8), words(0, 8, true, 3), failed, end];
+        let inquiry = read(&bytes(&good), 2, 3).unwrap();
+        assert_eq!(inquiry.rows, [Ok(vec![7; 11]), Err(14)]);
+        assert_eq!(inquiry.instructions_per_explanation, Some(2000.0));
+        for bad in [
+            &[LOADED, words(0, 8, true, 3), failed, end][..],
+            &[LOADED, words(1, 0, true, 3), failed, end],
+            &[LOADED, words(0, 0, false, 8), failed, end],
+            &[LOADED, words(0, 0, true, 8), failed],
+            &[LOADED, words(0, 0, true, 8), failed, end, end],
+        ] {
+            assert!(matches!(read(&bytes(bad), 2, 3), Err(DeviceError::Replies(_))), "{bad:?}");
+        }
+    }
+}

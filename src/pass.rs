@@ -1,0 +1,191 @@
+//! One pass over a reading: every expert that counts, one after the other, in one workspace.
+//!
+//! Each expert standardizes the features anew instead of keeping a copy of them: it costs some 16 (f32) or
+//! 100 (fixed point) instructions per feature and expert, and no RAM. The context is standardized once.
+
+use crate::arithmetic::Arithmetic;
+use crate::conditioner::Scratch;
+use crate::image::descriptor::{Combine, Statistic};
+use crate::image::{Expert, Model};
+use crate::transform::Standardizer;
+use crate::Error;
+
+/// A workspace as the passes use it: the chain's values, and two buffers for the nets.
+#[derive(Debug)]
+pub(crate) struct Workspace<'w> {
+    /// [`Model::inputs`] words.
+    pub(crate) values: &'w mut [u32],
+    pub(crate) scratch: Scratch<'w>,
+}
+
+impl<'w> Workspace<'w> {
+    /// Takes what scoring needs from the front of `words`; gives the rest too.
+    pub(crate) fn take(model: &Model<'_>, words: &'w mut [u32]) -> Option<(Self, &'w mut [u32])> {
+        let (values, rest) = words.split_at_mut_checked(model.inputs())?;
+        let (front, rest) = rest.split_at_mut_checked(model.scratch_words())?;
+        let (back, rest) = rest.split_at_mut_checked(model.scratch_words())?;
+        Some((Workspace { values, scratch: Scratch { front, back } }, rest))
+    }
+
+    /// A workspace for scoring, or how many words that takes.
+    pub(crate) fn for_scoring(model: &Model<'_>, words: &'w mut [u32]) -> Result<Self, Error> {
+        let found_words = u32::try_from(words.len()).unwrap_or(u32::MAX);
+        let needed_words = (model.workspace_bytes() / 4) as u32;
+        let too_small = Error::WorkspaceTooSmall { needed_words, found_words };
+        Ok(Self::take(model, words).ok_or(too_small)?.0)
+    }
+}
+
+/// What the experts make of a reading. All numbers are settled: finite in f32.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pass<L> {
+    /// Log-density of the quoted expert.
+    pub(crate) log_prob: L,
+    /// The experts' log-densities, combined.
+    pub(crate) combined: L,
+    /// Their squared norms, combined likewise: the quoted one's, the largest, the mean; zero if unwanted.
+    pub(crate) squared_norm: L,
+    /// The expert that has the lowest log-density, if it decides; else the quoted one.
+    pub(crate) decides: usize,
+}
+
+/// Runs the experts over a finite reading. `None` only if the image was never checked.
+pub(crate) fn run<A: Arithmetic>(
+    model: &Model<'_>,
+    (reading, context): (&[f32], &[f32]),
+    workspace: &mut Workspace<'_>,
+    want_squared_norm: bool,
+) -> Option<Pass<A::Log>> {
+    let values: &mut [A::Value] = bytemuck::cast_slice_mut(workspace.values);
+    let (values, context_values) = values.split_at_mut_checked(model.features())?;
+    let scratch = &mut workspace.scratch;
+    let standardizer = model.standardizer::<A>()?;
+    standardizer.context::<A>(model.features(), context, context_values)?;
+    let quoted = usize::from(model.head().quoted);
+    let mut one = |expert: &Expert<'_>| {
+        let log_prob = density::<A>(&standardizer, expert, reading, (values, context_values), scratch)?;
+        let norm = if want_squared_norm { expert.base.squared_norm::<A>(values) } else { A::ZERO_LOG };
+        // Settled from above: what is no number must not pass for a small norm.
+        Some((log_prob, A::negate(A::settle(A::negate(norm)))))
+    };
+    let combine = model.head().combine;
+    if combine == Combine::Quoted {
+        let (log_prob, squared_norm) = one(&model.quoted()?)?;
+        return Some(Pass { log_prob, combined: log_prob, squared_norm, decides: quoted });
+    }
+    let (log_prob, squared_norm) = one(&model.expert_at(0)?)?;
+    let mut pass = Pass { log_prob, combined: log_prob, squared_norm, decides: 0 };
+    let mut count = 1;
+    while let Some(expert) = model.expert_at(count) {
+        let (log_prob, squared_norm) = one(&expert)?;
+        if count == quoted {
+            pass.log_prob = log_prob;
+        }
+        if combine == Combine::Mean {
+            pass.combined = A::add(pass.combined, log_prob);
+            pass.squared_norm = A::add(pass.squared_norm, squared_norm);
+        } else {
+            if log_prob < pass.combined {
+                pass.combined = log_prob;
+                pass.decides = count;
+            }
+            if squared_norm > pass.squared_norm {
+                pass.squared_norm = squared_norm;
+            }
+        }
+        count += 1;
+    }
+    if combine == Combine::Mean {
+        pass.decides = quoted;
+        pass.combined = A::settle(A::mean_log(pass.combined, count));
+        pass.squared_norm = A::negate(A::settle(A::negate(A::mean_log(pass.squared_norm, count))));
+    }
+    Some(pass)
+}
+
+/// Log-density of a reading under one expert; leaves its base variable in `values`.
+pub(crate) fn density<A: Arithmetic>(
+    standardizer: &Standardizer<'_>,
+    expert: &Expert<'_>,
+    reading: &[f32],
+    (values, context): (&mut [A::Value], &[A::Value]),
+    scratch: &mut Scratch<'_>,
+) -> Option<A::Log> {
+    let log_prob = standardizer.forward::<A>(reading, values)?;
+    let log_prob = A::add(log_prob, expert.chain.forward::<A>(values, context, scratch)?);
+    Some(A::settle(A::add(log_prob, expert.base.log_prob::<A>(values))))
+}
+
+/// A statistic from what a pass found; larger is more anomalous.
+pub(crate) fn statistic<A: Arithmetic>(statistic: Statistic, pass: &Pass<A::Log>, entropy: f32) -> A::Log {
+    match statistic {
+        Statistic::NegativeLogProb => A::negate(pass.combined),
+        Statistic::SquaredNorm => pass.squared_norm,
+        Statistic::Typicality => {
+            let offset = A::settle(A::add(pass.combined, A::log_from_f32(entropy)));
+            if offset < A::ZERO_LOG {
+                A::negate(offset)
+            } else {
+                offset
+            }
+        }
+    }
+}
+
+/// Checks the shape of a reading and that it is finite.
+pub(crate) fn check_reading(model: &Model<'_>, reading: &[f32], context: &[f32]) -> Result<(), Error> {
+    if reading.len() != model.features() {
+        return Err(Error::FeatureCount { expected: model.features() as u16, found: short(reading.len()) });
+    }
+    check_context(model, context)?;
+    match reading.iter().position(|&x| !is_finite(x)) {
+        Some(feature) => Err(Error::NotFinite { feature: feature as u16 }),
+        None => Ok(()),
+    }
+}
+
+/// Checks the number of context values and that they are finite.
+pub(crate) fn check_context(model: &Model<'_>, context: &[f32]) -> Result<(), Error> {
+    if context.len() != model.contexts() {
+        return Err(Error::ContextCount { expected: model.contexts() as u16, found: short(context.len()) });
+    }
+    match context.iter().position(|&x| !is_finite(x)) {
+        Some(input) => Err(Error::NotFinite { feature: (model.features() + input) as u16 }),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn short(length: usize) -> u16 {
+    u16::try_from(length).unwrap_or(u16::MAX)
+}
+
+/// By the bits: a core without an FPU then calls no soft-float comparison.
+pub(crate) fn is_finite(x: f32) -> bool {
+    x.to_bits() & 0x7f80_0000 != 0x7f80_0000
+}
+
+/// One generic call in the arithmetic of the image, whichever that is.
+macro_rules! in_arithmetic {
+    ($model:expr, $A:ident => $call:expr) => {{
+        use $crate::arithmetic::{Fixed, Float};
+        use $crate::image::descriptor::Numeric;
+        match $model.numeric() {
+            Numeric::F32 => {
+                type $A = Float;
+                $call
+            }
+            Numeric::I16 | Numeric::I8 => {
+                type $A = Fixed;
+                $call
+            }
+            #[cfg(feature = "fast-math")]
+            Numeric::F32FastMath => {
+                type $A = Float<$crate::arithmetic::FastMath>;
+                $call
+            }
+            #[cfg(not(feature = "fast-math"))]
+            Numeric::F32FastMath => None,
+        }
+    }};
+}
+pub(crate) use in_arithmetic;
