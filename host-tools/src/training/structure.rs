@@ -56,9 +56,16 @@ impl Structure<'_> {
     /// The form for images; see [`multiscale`].
     fn multiscale(&self, shape: ImageShape) -> Result<Vec<Box<dyn TileTransform>>, TrainError> {
         let config = self.config;
-        if config.flow != FlowKind::Realnvp {
-            let remedy = "images have --flow realnvp only";
-            return Err(TrainError::Setting { name: "flow", value: config.flow.name().into(), remedy });
+        let setting = |name, value: &str, remedy| TrainError::Setting { name, value: value.into(), remedy };
+        let map = || -> Result<Box<dyn TileMap>, TrainError> {
+            match config.flow {
+                FlowKind::Realnvp => Ok(Box::new(self.affine())),
+                FlowKind::Nsf => Ok(Box::new(TileSpline { spline: self.spline() })),
+                other => Err(setting("flow", other.name(), "images have --flow realnvp or nsf")),
+            }
+        };
+        if config.conditioner == ConditionerKind::Conv1d {
+            return Err(setting("conditioner", "conv1d", "images have --conditioner mlp or residual"));
         }
         if shape.features() != self.features {
             let remedy = "its pixels times channels must be the number of features";
@@ -73,8 +80,7 @@ impl Structure<'_> {
             chain.push(match piece {
                 Piece::Order(order) => Box::new(TilePermutation::new(order, self.stride())),
                 Piece::Coupling { active, given } => {
-                    let map = Box::new(self.affine());
-                    Box::new(self.coupling(Mask::split(active, given, true), map)?)
+                    Box::new(self.coupling(Mask::split(active, given, true), map()?)?)
                 }
                 Piece::Tail { active } => {
                     Box::new(TileSoftTail::new(active, self.stride(), config.outer_knee))
