@@ -115,11 +115,13 @@ impl<'a> Mixture<'a> {
     pub(super) fn log_prob<A: Arithmetic>(&self, z: &[A::Value]) -> A::Log {
         let (format, near) = (self.format(), A::is_near(z));
         let mut mass = A::NO_MASS;
+        // A constant and this are the largest distance that still matters.
+        let mut reach = A::add(A::NEGLIGIBLE, A::negate(mass.0));
         for component in self.iter::<A>() {
-            let above = A::add(component.constant, A::negate(mass.0));
-            let limit = A::add(above, A::NEGLIGIBLE);
+            let limit = A::add(component.constant, reach);
             if let Some(half) = A::half_distance(z, component.words, format, near, limit) {
                 mass = A::add_mass(mass, A::add(component.constant, A::negate(half)));
+                reach = A::add(A::NEGLIGIBLE, A::negate(mass.0));
             }
         }
         A::log_mass(mass)

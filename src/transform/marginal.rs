@@ -63,30 +63,26 @@ impl<'a> Marginal<'a> {
         self.flags & SHARED_Y != 0
     }
 
-    /// The map of `feature` of `features`; `None` past the last, or if the image was never checked.
-    #[must_use]
-    pub fn map(&self, feature: usize, features: usize) -> Option<Knots<'a>> {
-        let knots = usize::from(self.knots);
-        let slopes = self.slopes();
-        let own = feature.wrapping_mul(knots);
-        let (y_at, x_from) =
-            if self.y_is_shared() { (0, knots) } else { (own, features.wrapping_mul(knots)) };
-        let slopes_from = x_from.wrapping_add(features.wrapping_mul(knots));
-        let words = |at: usize, count: usize| self.words.get(at..)?.get(..count);
-        Some(Knots {
-            form: self.form(),
-            x: words(x_from.wrapping_add(own), knots)?,
-            y: words(y_at, knots)?,
-            slopes: words(slopes_from.wrapping_add(feature.wrapping_mul(slopes)), slopes)?,
-            x_shift: self.x_shift,
-            y_shift: self.y_shift,
-        })
-    }
-
-    /// The maps of `features` features, in their order.
+    /// The maps of `features` features, in their order; fewer only if the image was never checked.
     pub fn maps(&self, features: usize) -> impl Iterator<Item = Knots<'a>> + use<'a> {
-        let marginal = *self;
-        (0..features).map_while(move |feature| marginal.map(feature, features))
+        let (knots, slopes, form) = (usize::from(self.knots), self.slopes(), self.form());
+        let Marginal { x_shift, y_shift, words, .. } = *self;
+        let shared = self.y_is_shared();
+        let owners = if shared { 1 } else { features };
+        // Three runs of words, each walked once.
+        let (mut ys, rest) = words.split_at_checked(owners.wrapping_mul(knots)).unwrap_or_default();
+        let (mut xs, mut tails) = rest.split_at_checked(features.wrapping_mul(knots)).unwrap_or_default();
+        core::iter::from_fn(move || {
+            let (x, more_xs) = xs.split_at_checked(knots)?;
+            let (y, more_ys) = ys.split_at_checked(knots)?;
+            let (own, more_tails) = tails.split_at_checked(slopes)?;
+            (xs, tails) = (more_xs, more_tails);
+            if !shared {
+                ys = more_ys;
+            }
+            Some(Knots { form, x, y, slopes: own, x_shift, y_shift })
+        })
+        .take(features)
     }
 }
 

@@ -53,14 +53,15 @@ fn convolution(random: &mut Random, inputs: usize, outputs: usize, kernel: usize
     ConvLayer { inputs, outputs, kernel, weights, bias }
 }
 
-/// A net for `length` steps of `given` channels that puts out two parameters for each of `moved` channels.
+/// A net for `length` steps of `given` channels that puts out `parameters` for each of `moved` channels.
 fn net(
     random: &mut Random,
     (kind, activation): (Kind, Activation),
     (length, given, moved): (usize, usize, usize),
     contexts: usize,
+    parameters: usize,
 ) -> Conditioner {
-    let (inputs, outputs) = (length * given + contexts, 2 * length * moved);
+    let (inputs, outputs) = (length * given + contexts, parameters * length * moved);
     match kind {
         Kind::Mlp => {
             let layers = vec![dense(random, inputs, 13), dense(random, 13, 6), dense(random, 6, outputs)];
@@ -84,7 +85,7 @@ fn net(
                 if kind == Kind::Causal { (Padding::Causal, [2, 4]) } else { (Padding::Same, [5, 3]) };
             let layers = vec![
                 convolution(random, given + contexts, 7, kernels[0]),
-                convolution(random, 7, 2 * moved, kernels[1]),
+                convolution(random, 7, parameters * moved, kernels[1]),
             ];
             Conditioner::Conv1d(Conv1d { activation, length, channels: given, padding, layers })
         }
@@ -95,6 +96,19 @@ fn net(
 /// steps, the first channel and the other channels in turn (on steps only, if there is one channel).
 #[must_use]
 pub fn net_flow(random: &mut Random, kind: Kind, activation: Activation, shape: Shape) -> Flow {
+    let map = CouplingMap::Affine { scale: ScaleMap::Tanh { clamp: 0.8 } };
+    net_flow_with(random, kind, activation, shape, &map)
+}
+
+/// The same with couplings of another map.
+#[must_use]
+pub fn net_flow_with(
+    random: &mut Random,
+    kind: Kind,
+    activation: Activation,
+    shape: Shape,
+    map: &CouplingMap,
+) -> Flow {
     let Shape { length, channels, contexts } = shape;
     let features = length * channels;
     let mut transforms = vec![
@@ -118,9 +132,15 @@ pub fn net_flow(random: &mut Random, kind: Kind, activation: Activation, shape: 
             (length, given, channels - given)
         };
         transforms.push(Transform::Coupling(Coupling {
-            conditioner: net(random, (kind, activation), (length, given, moved), contexts),
+            conditioner: net(
+                random,
+                (kind, activation),
+                (length, given, moved),
+                contexts,
+                map.outputs_per_feature(),
+            ),
             mask,
-            map: CouplingMap::Affine { scale: ScaleMap::Tanh { clamp: 0.8 } },
+            map: map.clone(),
             input_limit: 2.5,
         }));
     }

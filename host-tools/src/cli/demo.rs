@@ -60,7 +60,7 @@ impl DemoArgs {
         let test = Table::read(&test_path, &labelled)?;
 
         let config = TrainConfig::default();
-        let fit = Fit::new(&train, &config, "shuttle".to_owned(), 0.01, output)?;
+        let fit = Fit::new(&train, std::slice::from_ref(&config), "shuttle".to_owned(), 0.01, output)?;
         let simulator = match Simulator::new(BOARD, Install::Forbidden) {
             Ok(simulator) => Ok(simulator),
             Err(error @ (DeviceError::Missing(_) | DeviceError::NoSource(_))) => {

@@ -7,7 +7,7 @@ use super::usage;
 use crate::export::{self, Calibration, Ensemble, ImageFile, Metadata, Numeric, Statistic};
 use crate::selection::{self, Selection};
 use crate::table::Table;
-use crate::training::{train, Matrix, TrainConfig, TrainError, Trained};
+use crate::training::{search, Candidate, Matrix, Search, TrainConfig, TrainError, Trained};
 use anyhow::bail;
 use flowlet::image::descriptor::MAX_FEATURES;
 
@@ -17,6 +17,10 @@ pub(super) const I8_BUDGET: f64 = 0.1;
 /// A trained flow and what its images need.
 pub(super) struct Fit {
     pub(super) trained: Trained,
+    /// Which of the candidates it is.
+    pub(super) chosen: usize,
+    /// All that were tried.
+    pub(super) candidates: Vec<Candidate>,
     pub(super) metadata: Metadata,
     pub(super) false_alarm_rate: f32,
     /// Normal rows for calibration, row-major.
@@ -48,10 +52,10 @@ pub(super) fn check(config: &TrainConfig) -> anyhow::Result<()> {
 }
 
 impl Fit {
-    /// Trains on the normal rows of a table.
+    /// Trains each of the candidates on the normal rows of a table, and keeps the best.
     pub(super) fn new(
         table: &Table,
-        config: &TrainConfig,
+        configs: &[TrainConfig],
         name: String,
         false_alarm_rate: f32,
         output: &Output,
@@ -62,8 +66,10 @@ impl Fit {
         }
         let values = table.normal_values();
         let matrix = Matrix::new(values.len() / columns, columns, values)?;
-        let trained =
-            train(&matrix, config, &mut Training::new(output)).map_err(|error| name_column(error, table))?;
+        let found = search(&matrix, configs, &mut Training::new(output))
+            .map_err(|error| name_column(error, table))?;
+        let Search { trained, chosen, candidates } = found;
+        let config = &configs[chosen];
         for &column in &trained.constant_columns {
             if column >= columns - config.contexts {
                 output.note(&format!(
@@ -106,6 +112,8 @@ impl Fit {
         let statistic = Statistic::NegativeLogProb;
         Ok(Self {
             trained,
+            chosen,
+            candidates,
             metadata,
             false_alarm_rate,
             calibration,
@@ -222,13 +230,10 @@ fn name_column(error: TrainError, table: &Table) -> anyhow::Error {
 /// The same for the same inputs: neither folders nor dates nor the number of threads.
 fn provenance(table: &Table, config: &TrainConfig, rows: usize) -> String {
     let file = table.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let hidden: Vec<String> = config.hidden.iter().map(ToString::to_string).collect();
     format!(
-        "flowlet {}: {}, {} layers of {}, seed {}, {rows} rows of {file}",
+        "flowlet {}: {}, seed {}, {rows} rows of {file}",
         env!("CARGO_PKG_VERSION"),
-        config.flow.name(),
-        config.layers,
-        hidden.join("x"),
+        config.summary(),
         config.seed
     )
 }

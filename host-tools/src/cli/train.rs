@@ -9,10 +9,12 @@ use super::usage;
 use crate::export::{Numeric, Statistic};
 use crate::flow::{Activation, ImageShape, Padding};
 use crate::selection;
-use crate::training::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig};
+use crate::training::{
+    auto_candidates, BaseKind, Candidate, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig,
+};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde_json::{json, Value};
 use std::path::PathBuf;
 
 /// Train a flow on the normal rows of a table and write it as an image
@@ -39,16 +41,17 @@ pub(super) struct TrainArgs {
     /// Columns of the operating point (speed, load, temperature): they say what is normal and are not scored
     #[arg(long, value_name = "A,B", value_delimiter = ',', help_heading = "Input")]
     context: Vec<String>,
-    /// Kind of flow
-    #[arg(long, value_enum, default_value = "realnvp", help_heading = "Flow")]
+    /// Kind of flow; auto trains realnvp, nsf and glow over marginal maps and onto a mixture, and keeps the one whose
+    /// held-out rows are likeliest
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Flow")]
     flow: FlowArg,
-    /// Number of coupling layers
-    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().layers, help_heading = "Flow")]
-    layers: usize,
-    /// Widths of the conditioners' hidden layers; of residual nets one per block, all the same
-    #[arg(long, value_name = "H,H", value_delimiter = ',', default_values_t = TrainConfig::default().hidden,
-          help_heading = "Flow")]
-    hidden: Vec<usize>,
+    /// Number of coupling layers [default: 6; of auto by kind]
+    #[arg(long, value_name = "N", help_heading = "Flow")]
+    layers: Option<usize>,
+    /// Widths of the conditioners' hidden layers; of residual nets one per block, all the same [default: 64; of auto by
+    /// kind]
+    #[arg(long, value_name = "H,H", value_delimiter = ',', help_heading = "Flow")]
+    hidden: Option<Vec<usize>>,
     /// Bins of a spline, 4 to 16; for --flow nsf only [default: 8]
     #[arg(long, value_name = "K", help_heading = "Flow")]
     bins: Option<usize>,
@@ -75,15 +78,16 @@ pub(super) struct TrainArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Parts of the flow")]
 struct Parts {
-    /// Base distribution, which normal readings are mapped to
-    #[arg(long, value_enum, default_value = "normal")]
-    base: BaseKind,
+    /// Base distribution, which normal readings are mapped to [default: normal; of auto mixture]
+    #[arg(long, value_enum)]
+    base: Option<BaseKind>,
     /// Components of --base mixture, 1 to 64 [default: by the number of rows]
     #[arg(long, value_name = "K", default_value_t = 0, hide_default_value = true)]
     components: usize,
-    /// Monotone map of each feature in front of the couplings, from quantiles to those of a normal
-    #[arg(long, value_enum, default_value = "none")]
-    marginal: MarginalFront,
+    /// Monotone map of each feature in front of the couplings, from quantiles to those of a normal [default: none; of
+    /// auto linear]
+    #[arg(long, value_enum)]
+    marginal: Option<MarginalFront>,
     /// The features are an image, row by row, channels last: a multi-scale flow with checkerboard and channel masks
     #[arg(long, value_name = "HxW[xC]")]
     image: Option<ImageShape>,
@@ -220,17 +224,40 @@ fn probability(text: &str) -> Result<f32, String> {
 }
 
 impl TrainArgs {
-    fn config(&self) -> anyhow::Result<TrainConfig> {
+    /// The settings of each candidate: one, unless `auto` is to choose.
+    fn configs(&self) -> anyhow::Result<Vec<TrainConfig>> {
+        let parts = &self.parts;
+        // What auto would put in front of them does not suit these.
+        let is_special =
+            parts.image.is_some() || parts.integers.is_some() || parts.conditioner == ConditionerKind::Conv1d;
         let flow = match self.flow {
-            FlowArg::Realnvp => FlowKind::Realnvp,
-            FlowArg::Nice => FlowKind::Nice,
-            FlowArg::Nsf => FlowKind::Nsf,
-            FlowArg::Glow => FlowKind::Glow,
-            FlowArg::Auto => return Err(usage("--flow auto does not exist yet")),
+            FlowArg::Realnvp => Some(FlowKind::Realnvp),
+            FlowArg::Nice => Some(FlowKind::Nice),
+            FlowArg::Nsf => Some(FlowKind::Nsf),
+            FlowArg::Glow => Some(FlowKind::Glow),
+            FlowArg::Auto if is_special => Some(FlowKind::Realnvp),
+            FlowArg::Auto => None,
         };
-        if self.bins.is_some() && flow != FlowKind::Nsf {
+        if let (Some(_), Some(flow)) = (self.bins, flow.filter(|&flow| flow != FlowKind::Nsf)) {
             return Err(usage(format!("--bins belongs to --flow nsf, not to {}", flow.name())));
         }
+        let settings = self.settings()?;
+        let mut configs = match flow {
+            Some(flow) => vec![TrainConfig { flow, ..settings }],
+            None => auto_candidates(&settings),
+        };
+        for config in &mut configs {
+            config.layers = self.layers.unwrap_or(config.layers);
+            config.hidden = self.hidden.clone().unwrap_or_else(|| config.hidden.clone());
+            config.base = parts.base.unwrap_or(config.base);
+            config.marginal = parts.marginal.unwrap_or(config.marginal);
+            fit::check(config)?;
+        }
+        Ok(configs)
+    }
+
+    /// What all candidates have in common.
+    fn settings(&self) -> anyhow::Result<TrainConfig> {
         let default = TrainConfig::default();
         let parts = &self.parts;
         let recipe = &self.recipe;
@@ -238,12 +265,9 @@ impl TrainArgs {
         if recipe.threads == Some(0) {
             return Err(usage("--threads is 0: use at least 1"));
         }
-        let config = TrainConfig {
-            flow,
+        Ok(TrainConfig {
             bins: self.bins.unwrap_or(default.bins),
-            base: parts.base,
             components: parts.components,
-            marginal: parts.marginal,
             image: parts.image,
             levels: parts.levels.unwrap_or(default.levels),
             integers: parts.integers,
@@ -255,8 +279,6 @@ impl TrainArgs {
             contexts: self.context.len(),
             kernel: parts.kernel,
             padding: parts.padding.into(),
-            layers: self.layers,
-            hidden: self.hidden.clone(),
             epochs: recipe.epochs.or(default.epochs),
             patience: recipe.patience.or(default.patience),
             batch: recipe.batch,
@@ -266,13 +288,11 @@ impl TrainArgs {
             threads: recipe.threads.unwrap_or(default.threads),
             holdout: recipe.holdout,
             ..default
-        };
-        fit::check(&config)?;
-        Ok(config)
+        })
     }
 
     pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
-        let config = self.config()?;
+        let configs = self.configs()?;
         files::check_target(&self.output)?;
         let table = self.table.read_all(&self.data, output)?.with_context(&self.context)?;
         let features = table.columns.len() - self.context.len();
@@ -290,19 +310,23 @@ impl TrainArgs {
         // Not the output's name: the same training gives the same image wherever it is written.
         let stem = table.path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
         let name = self.name.clone().unwrap_or(stem);
-        let mut fit = Fit::new(&table, &config, name, self.false_alarm_rate, output)?;
+        let mut fit = Fit::new(&table, &configs, name, self.false_alarm_rate, output)?;
         let anomalies = table.anomalous_values();
         let selection = fit.select(self.statistic.into(), anomalies.as_deref())?;
         let chosen = fit.choose(self.numeric.map(Numeric::from))?;
         files::write_whole(&self.output, chosen.image.bytes())?;
 
         let trained = &fit.trained;
+        let config = &configs[fit.chosen];
         let numeric = scoring::name(chosen.numeric);
         let workspace_bytes = chosen.image.model()?.workspace_bytes();
         let constant: Vec<&String> = trained.constant_columns.iter().map(|&c| &table.columns[c]).collect();
         let json = json!({
             "output": self.output,
             "flow": config.flow.name(),
+            "recipe": config.summary(),
+            "candidates": fit.candidates.iter().map(candidate).collect::<Vec<_>>(),
+            "chosen": fit.chosen,
             "features": table.columns[..features],
             "context": table.columns[features..],
             "rows": normal_rows,
@@ -331,14 +355,14 @@ impl TrainArgs {
             "notes": table.notes,
         });
         let text = format!(
-            "{}: {} over {} features{}, {} parameters\n\
+            "{}: {} over {} features{}, {} parameters{}\n\
              trained    {} epochs (kept {}) in {:.2} s, {} samples/s\n\
              held out   NLL {:.4} nats in the data's units, {:.4} standardized ({} rows)\n\
              statistic  {}: {}\n\
              numbers    {numeric}: {}\n\
              image      {} bytes; {workspace_bytes} bytes of workspace on the device",
             self.output.display(),
-            config.flow.name(),
+            config.summary(),
             features,
             if self.context.is_empty() {
                 String::new()
@@ -346,6 +370,7 @@ impl TrainArgs {
                 format!(" in the context of {}", self.context.join(", "))
             },
             grouped(trained.flow.parameters()),
+            rivals(&fit),
             trained.epochs,
             trained.best_epoch,
             trained.seconds,
@@ -360,6 +385,36 @@ impl TrainArgs {
         );
         output.finish(&text, &json)
     }
+}
+
+/// A candidate of `auto` as JSON.
+fn candidate(candidate: &Candidate) -> Value {
+    let mut json = json!({ "flow": candidate.config.flow.name(), "recipe": candidate.config.summary() });
+    match &candidate.outcome {
+        Ok(outcome) => {
+            json["val_nll_trimmed_standardized"] = json!(outcome.val_nll_trimmed);
+            json["parameters"] = json!(outcome.parameters);
+            json["seconds"] = json!(outcome.seconds);
+        }
+        Err(error) => json["error"] = json!(error),
+    }
+    json
+}
+
+/// Why this candidate and not another, as lines of the message.
+fn rivals(fit: &Fit) -> String {
+    if fit.candidates.len() < 2 {
+        return String::new();
+    }
+    let line = |(index, candidate): (usize, &Candidate)| {
+        let mark = if index == fit.chosen { "chosen    " } else { "          " };
+        let told = match &candidate.outcome {
+            Ok(o) => format!("held-out NLL {:.3} without the worst 2 %", o.val_nll_trimmed),
+            Err(error) => format!("could not be trained: {error}"),
+        };
+        format!("\n{mark} {}: {told}", candidate.config.summary())
+    };
+    fit.candidates.iter().enumerate().map(line).collect()
 }
 
 /// What can be said of --context before a table is read.

@@ -20,11 +20,12 @@ mod structure;
 #[cfg(test)]
 mod tests;
 mod trainer;
+mod whiten;
 
 pub use config::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig};
 pub use error::TrainError;
 pub use matrix::Matrix;
 pub use progress::{Epoch, Plan, Progress};
 pub(crate) use random::Random;
-pub use search::{search, Candidate, Outcome, Search};
+pub use search::{auto_candidates, search, Candidate, Outcome, Search};
 pub use trainer::{train, Trained};

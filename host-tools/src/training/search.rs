@@ -1,6 +1,6 @@
 //! Several kinds of flows on the same rows, and the one that the held-out rows find likeliest.
 
-use super::{train, Matrix, Progress, TrainConfig, TrainError, Trained};
+use super::{train, BaseKind, FlowKind, MarginalFront, Matrix, Progress, TrainConfig, TrainError, Trained};
 
 /// What became of one candidate.
 #[derive(Clone, Debug)]
@@ -21,6 +21,18 @@ pub struct Outcome {
     pub parameters: usize,
     /// Time of its training in seconds.
     pub seconds: f64,
+}
+
+/// The candidates of `auto` around some settings: a RealNVP, a spline flow and a Glow, all over marginal maps and
+/// onto a mixture, which detect better than plain ones (`docs/development-sets.md`).
+#[must_use]
+pub fn auto_candidates(settings: &TrainConfig) -> Vec<TrainConfig> {
+    let settings =
+        TrainConfig { marginal: MarginalFront::Linear, base: BaseKind::Mixture, ..settings.clone() };
+    let couplings = [(FlowKind::Realnvp, 6, 64), (FlowKind::Nsf, 4, 32), (FlowKind::Glow, 4, 32)];
+    let candidate =
+        |(flow, layers, width)| TrainConfig { flow, layers, hidden: vec![width], ..settings.clone() };
+    couplings.map(candidate).into()
 }
 
 /// The best candidate, and all of them.
@@ -66,7 +78,9 @@ pub fn search(
                 remedy: "a search needs rows to judge by: hold out some, such as 0.1, or name one --flow",
             });
         }
-        progress.note(&format!("candidate {} of {}: {}", index + 1, configs.len(), config.summary()));
+        if configs.len() > 1 {
+            progress.note(&format!("candidate {} of {}: {}", index + 1, configs.len(), config.summary()));
+        }
         let outcome = match train(data, config, progress) {
             Ok(trained) => {
                 let val_nll_trimmed = trained.val_nll_trimmed();

@@ -130,6 +130,22 @@ fn sum_of_squares(
     (sum <= limit).then_some(sum)
 }
 
+/// By how much half a sum of squares is shifted right to Q47.16: 1 to 29.
+#[inline(always)]
+fn right_shift(format: MixtureFormat) -> u32 {
+    (2 * u32::from(format.precision_bits)).wrapping_sub(FRACTION_BITS - 1) & 31
+}
+
+/// [`BaseArithmetic::half_distance`] for any z.
+#[cold]
+#[inline(never)]
+fn far_half_distance(z: &[i32], words: &[u32], format: MixtureFormat, limit: i64) -> Option<i64> {
+    let left = FAR_SHIFT - right_shift(format) as i32;
+    let mean_shift = u32::from(format.mean_shift & 31);
+    let sum = sum_of_squares(z, words, mean_shift, shift(limit, -left), far_square)?;
+    Some(shift(sum, left))
+}
+
 /// `e^x` for `x <= 0` in Q47.16, in units of `2^-24`.
 fn mass(x: i64) -> u32 {
     if x < -Fixed::NEGLIGIBLE {
@@ -234,20 +250,18 @@ impl BaseArithmetic<i32, i64> for Fixed {
         z.iter().all(|z| z.unsigned_abs() <= NEAR)
     }
 
+    // The near way within the loop over components, the far one out of it.
+    #[inline(always)]
     fn half_distance(z: &[i32], words: &[u32], format: MixtureFormat, near: bool, limit: i64) -> Option<i64> {
-        let mean_shift = u32::from(format.mean_shift & 31);
-        // From half the sum of squares to Q47.16: to the right by 1 to 31.
-        let right = (2 * u32::from(format.precision_bits)).wrapping_sub(FRACTION_BITS - 1) & 31;
-        if near {
-            // Limits beyond 32767 nats are none.
-            let near_limit = saturate(limit);
-            let limit = if near_limit == i32::MAX { i64::MAX } else { i64::from(near_limit) << right };
-            Some(round_shift(sum_of_squares(z, words, mean_shift, limit, near_square)?, right))
-        } else {
-            let left = FAR_SHIFT - right as i32;
-            let sum = sum_of_squares(z, words, mean_shift, shift(limit, -left), far_square)?;
-            Some(shift(sum, left))
+        if !near {
+            return far_half_distance(z, words, format, limit);
         }
+        let right = right_shift(format);
+        // Limits beyond 32767 nats are none.
+        let near_limit = saturate(limit);
+        let limit = if near_limit == i32::MAX { i64::MAX } else { i64::from(near_limit) << right };
+        let mean_shift = u32::from(format.mean_shift & 31);
+        Some(round_shift(sum_of_squares(z, words, mean_shift, limit, near_square)?, right))
     }
 
     fn component_mean(words: &[u32], format: MixtureFormat, feature: usize) -> Option<i32> {
@@ -267,6 +281,7 @@ impl BaseArithmetic<i32, i64> for Fixed {
         ))
     }
 
+    #[inline(never)]
     fn add_mass((largest, sum): (i64, u32), term: i64) -> (i64, u32) {
         if term > largest {
             let kept = u64::from(sum).wrapping_mul(u64::from(mass(largest.saturating_sub(term))));
