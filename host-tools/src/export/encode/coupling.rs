@@ -3,7 +3,7 @@
 use super::{is_fixed, net, unsupported, value, EncodedDense, ExportError, Numeric, Observed};
 use crate::export::quantizer;
 use crate::flow::{Conditioner, Coupling, CouplingMap, ScaleMap, Spline, SplineParameters};
-use flowlet::arithmetic::fixed::affine::ONE_Q30;
+use flowlet::arithmetic::fixed::affine::{LEAST_FLOOR, ONE_Q30};
 use flowlet::arithmetic::spline::{FEWEST_BINS, LARGEST_BOUND, MOST_BINS, SMALLEST_BOUND};
 use flowlet::transform::coupling::affine::scale_map;
 use flowlet::transform::coupling::map;
@@ -58,6 +58,12 @@ fn affine(scale: ScaleMap, numeric: Numeric) -> Result<(u32, u32, Vec<u32>), Exp
         ScaleMap::Hard { clamp } => clamped(clamp, scale_map::HARD),
         ScaleMap::SoftSign { clamp } => clamped(clamp, scale_map::SOFT_SIGN),
         ScaleMap::Sigmoid { offset, floor } => {
+            let least = f64::from(LEAST_FLOOR) / f64::from(ONE_Q30);
+            if is_fixed(numeric) && floor != 0.0 && f64::from(floor) < least {
+                return Err(ExportError::Flow(format!(
+                    "a sigmoid scale has floor {floor}; fixed point holds 0 or {least:.1e} and more"
+                )));
+            }
             let floor = if is_fixed(numeric) {
                 (f64::from(floor) * f64::from(ONE_Q30)).round() as u32
             } else {
