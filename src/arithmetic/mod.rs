@@ -102,10 +102,33 @@ pub trait Arithmetic:
             raw
         }
     }
+    /// `clamp * raw / (1 + |raw|)`.
+    fn soft_sign(raw: Self::Value, clamp: Self::Value) -> Self::Value;
+    /// `ln(sigmoid(y) + floor)`; the floor as [`Self::scale_floor`] has accepted it.
+    fn log_sigmoid(y: Self::Value, floor: u32) -> Self::Value;
+    /// The floor of [`Self::log_sigmoid`] from its image word (f32, or Q2.30); `None` outside 0 to 1.
+    fn scale_floor(word: u32) -> Option<f32>;
     /// `x * exp(log_scale) + shift`.
     fn affine(x: Self::Value, log_scale: Self::Value, shift: Self::Value) -> Self::Value;
     /// `(z - shift) * exp(-log_scale)`.
     fn affine_inverse(z: Self::Value, log_scale: Self::Value, shift: Self::Value) -> Self::Value;
+
+    /// 32-bit words of a gain: a factor and what its inverse needs.
+    const GAIN_WORDS: usize;
+    /// `x` times the gain.
+    fn gain(x: Self::Value, words: &[u32]) -> Option<Self::Value>;
+    /// `y` divided by the gain.
+    fn gain_inverse(y: Self::Value, words: &[u32]) -> Option<Self::Value>;
+    /// The gain as f32; `None` if its words are not in range.
+    fn gain_to_f32(words: &[u32]) -> Option<f32>;
+    /// 32-bit words of a row of so many weights.
+    fn row_words(weights: usize) -> usize;
+    /// Whether a row's words are in range.
+    fn row_is_valid(words: &[u32], weights: usize) -> bool;
+    /// The sum over `x` of a row's weights times it.
+    fn row_sum(words: &[u32], x: &[Self::Value]) -> Option<Self::Value>;
+    /// A weight of a row as f32.
+    fn row_weight(words: &[u32], index: usize) -> Option<f32>;
 
     /// `sum + value`.
     fn add_value(sum: Self::Log, value: Self::Value) -> Self::Log;

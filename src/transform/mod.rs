@@ -11,6 +11,8 @@
 //! so that walking a chain costs a few instructions per transform and no RAM.
 
 pub mod coupling;
+mod elementwise_affine;
+pub mod linear;
 mod logit;
 pub mod marginal;
 mod permutation;
@@ -19,6 +21,8 @@ mod split;
 pub mod standardize;
 
 pub use coupling::Coupling;
+pub use elementwise_affine::ElementwiseAffine;
+pub use linear::Linear;
 pub use logit::Logit;
 pub use marginal::Marginal;
 pub use permutation::Permutation;
@@ -72,6 +76,10 @@ pub enum Step<'a> {
     Permutation(Permutation<'a>),
     /// See [`Coupling`].
     Coupling(Coupling<'a>),
+    /// See [`ElementwiseAffine`].
+    ElementwiseAffine(ElementwiseAffine<'a>),
+    /// See [`Linear`].
+    Linear(Linear<'a>),
     /// See [`Marginal`].
     Marginal(Marginal<'a>),
     /// See [`Logit`].
@@ -90,9 +98,9 @@ pub mod kind {
     pub const AFFINE_COUPLING: u8 = 3;
     /// [`super::Coupling`] with any map.
     pub const COUPLING: u8 = 4;
-    /// Scale and shift of each feature.
+    /// [`super::ElementwiseAffine`].
     pub const ELEMENTWISE_AFFINE: u8 = 5;
-    /// Dense linear map as triangular factors.
+    /// [`super::Linear`].
     pub const LINEAR: u8 = 6;
     /// [`super::Marginal`].
     pub const MARGINAL: u8 = 7;
@@ -109,6 +117,8 @@ impl<'a> Step<'a> {
             kind::PERMUTATION => Some(Step::Permutation(Permutation::parse(body))),
             kind::AFFINE_COUPLING => Coupling::parse_affine(body).map(Step::Coupling),
             kind::COUPLING => Coupling::parse(body).map(Step::Coupling),
+            kind::ELEMENTWISE_AFFINE => ElementwiseAffine::parse(body).map(Step::ElementwiseAffine),
+            kind::LINEAR => Linear::parse(body).map(Step::Linear),
             kind::MARGINAL => Marginal::parse(body).map(Step::Marginal),
             kind::LOGIT => Logit::parse(body).map(Step::Logit),
             kind::SPLIT => Split::parse(body).map(Step::Split),
@@ -127,6 +137,8 @@ impl<'a> Step<'a> {
                 coupling::Map::Affine(_) => "affine_coupling",
                 coupling::Map::Spline(_) => "spline_coupling",
             },
+            Step::ElementwiseAffine(_) => "elementwise_affine",
+            Step::Linear(_) => "linear",
             Step::Marginal(_) => "marginal",
             Step::Logit(_) => "logit",
             Step::Split(_) => "split",
@@ -150,6 +162,8 @@ macro_rules! dispatch {
             Step::SoftTail($t) => $call,
             Step::Permutation($t) => $call,
             Step::Coupling($t) => $call,
+            Step::ElementwiseAffine($t) => $call,
+            Step::Linear($t) => $call,
             Step::Marginal($t) => $call,
             Step::Logit($t) => $call,
             Step::Split($t) => $call,

@@ -1,11 +1,16 @@
 //! Shared helpers of the integration tests in `tests/tests`.
 
 pub mod command;
+pub mod device_compare;
 pub mod evaluate;
 pub mod golden;
+pub mod golden_flows;
+pub mod linear_flows;
 pub mod nets;
 pub mod oracle;
+pub mod splines;
 pub mod surgery;
+pub mod trained;
 
 use flowlet_tools::export::{Metadata, Numeric};
 use flowlet_tools::flow::{Coupling, Dense, Flow, Mask, Mlp, Permutation, SoftTail, Standardize, Transform};

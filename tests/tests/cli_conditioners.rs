@@ -31,7 +31,7 @@ fn folder() -> Folder {
     folder
 }
 
-const QUICK: &str = "--label fault --layers 4 --epochs 40 --seed 3 --noise 0.1";
+const QUICK: &str = "--flow realnvp --label fault --layers 4 --epochs 40 --seed 3 --noise 0.1";
 
 fn train(folder: &Folder, options: &str) -> Run {
     folder.flowlet(&format!("train train.csv -o m.flow {QUICK} {options}"))

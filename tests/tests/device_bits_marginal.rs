@@ -12,6 +12,7 @@ use flowlet_tools::flow::{
     Coupling, Dense, Flow, Logit, Marginal, MarginalKind, MarginalMap, Mask, Mlp, SoftTail, Split,
     Standardize, Transform,
 };
+use flowlet_tools::training::{train, FlowKind, MarginalFront, Matrix, TrainConfig};
 
 const SPECIALS: [f32; 13] = [
     0.0,
@@ -240,5 +241,63 @@ fn random_flows_with_maps_in_front_give_the_hosts_bits() {
         let rows = rows_for(&mut random, &flow, 200);
         let image = image(&flow, numeric, &rows[..200 * 9]);
         compare(&simulator, &image, &rows, &format!("{numeric:?}, nine features"));
+    }
+}
+
+/// An 8 x 8 thermal image of integers 0 to 255: a warm spot before a sloping background.
+fn thermal(random: &mut Random) -> Vec<f32> {
+    let (base, tilt) = (60.0 + 8.0 * random.normal(), [2.0 * random.normal(), 2.0 * random.normal()]);
+    let (row, column) = (1.0 + 5.0 * random.uniform(), 1.0 + 5.0 * random.uniform());
+    let (heat, size) = (40.0 + 50.0 * random.uniform(), 1.2 + random.uniform());
+    (0..64)
+        .map(|i| {
+            let (y, x) = ((i / 8) as f32, (i % 8) as f32);
+            let near = ((y - row).powi(2) + (x - column).powi(2)) / (2.0 * size * size);
+            let value = base + tilt[0] * (y - 3.5) + tilt[1] * (x - 3.5) + heat * (-near).exp();
+            (value + 1.5 * random.normal()).round().clamp(0.0, 255.0)
+        })
+        .collect()
+}
+
+#[test]
+fn thermal_images_train_and_give_the_hosts_bits() {
+    let mut random = Random(51);
+    let images: Vec<f32> = (0..900).flat_map(|_| thermal(&mut random)).collect();
+    let data = Matrix::new(900, 64, images.clone()).expect("a matrix");
+    let simulator = simulator("thermal_images_train_and_give_the_hosts_bits");
+    let plain = TrainConfig { epochs: Some(60), hidden: vec![16], noise: 0.1, ..TrainConfig::default() };
+    let multiscale =
+        TrainConfig { image: Some("8x8".parse().expect("a shape")), integers: Some(255), ..plain.clone() };
+    let baseline = train(&data, &plain, &mut ()).expect("a flow").val_nll;
+    for config in [
+        multiscale.clone(),
+        TrainConfig { levels: 3, marginal: MarginalFront::RationalQuadratic, ..multiscale.clone() },
+        TrainConfig { flow: FlowKind::Nsf, epochs: Some(10), levels: 1, ..multiscale.clone() },
+    ] {
+        let trained = train(&data, &config, &mut ()).expect("a flow");
+        println!("{} levels: {:.1} nats against {baseline:.1} without", config.levels, trained.val_nll);
+        // The density is in the data's units whatever stands in front: the two compare.
+        if config.epochs == plain.epochs {
+            assert!(trained.val_nll < baseline + 10.0, "{} against {baseline}", trained.val_nll);
+        }
+        assert_eq!(
+            trained.flow.transforms.iter().filter(|t| matches!(t, Transform::Split(_))).count(),
+            config.levels - 1
+        );
+        for numeric in NUMERICS {
+            let image = image(&trained.flow, numeric, &images);
+            let mut rows = images[..60 * 64].to_vec();
+            // A hot pixel, values beyond the integers' range, and far out.
+            for (pixel, value) in [(9, 255.0), (17, -40.0), (33, 1e5), (63, f32::MAX), (5, f32::NAN)] {
+                let from = rows.len();
+                rows.extend_from_slice(&images[..64]);
+                rows[from + pixel] = value;
+            }
+            if let Some(simulator) = &simulator {
+                let (device, _) = compare(simulator, &image, &rows, &format!("{numeric:?}"));
+                let instructions = device.instructions_per_score.expect("scores");
+                println!("{numeric:?}: {} bytes, {instructions:.0} instructions", image.bytes().len());
+            }
+        }
     }
 }

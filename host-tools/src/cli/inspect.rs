@@ -45,6 +45,7 @@ impl InspectArgs {
             "provenance": metadata.provenance,
             "features": inputs(&metadata.features),
             "context": inputs(&metadata.contexts),
+            "trained_as": model.trained_as(),
             "transforms": transforms,
             "base": flow.base.name(),
             "experts": head.experts,
@@ -94,6 +95,7 @@ impl InspectArgs {
              context       {}\n\
              experts       {}\n\
              numbers       {numeric}\n\
+             trained as    {}\n\
              transforms    {}\n\
              base          {}\n\
              parameters    {}, {} multiply-accumulates\n\
@@ -110,6 +112,7 @@ impl InspectArgs {
             names(&metadata.features),
             if metadata.contexts.is_empty() { "none".to_owned() } else { names(&metadata.contexts) },
             experts_line(head.experts, head.quoted, head.combine),
+            if model.trained_as().is_empty() { "unknown" } else { model.trained_as() },
             chain.join("\n              "),
             flow.base.name(),
             grouped(ensemble.parameters()),
@@ -192,11 +195,26 @@ fn describe(transform: &Transform) -> Value {
                 "hidden": hidden,
                 "input_limit": shortest(c.input_limit),
             });
-            if let CouplingMap::Affine { scale: ScaleMap::Tanh { clamp } } = c.map {
-                json["clamp"] = shortest(clamp);
+            if let CouplingMap::Affine { scale } = c.map {
+                json["scale"] = scale.name().into();
+                match scale {
+                    ScaleMap::Tanh { clamp } | ScaleMap::Hard { clamp } | ScaleMap::SoftSign { clamp } => {
+                        json["clamp"] = shortest(clamp);
+                    }
+                    ScaleMap::Sigmoid { offset, floor } => {
+                        json["offset"] = shortest(offset);
+                        json["floor"] = shortest(floor);
+                    }
+                }
             }
             json
         }
+        Transform::ElementwiseAffine(t) => json!({
+            "kind": "elementwise_affine",
+            "log_scale": t.log_scale.iter().copied().map(shortest).collect::<Vec<_>>(),
+            "shift": t.shift.iter().copied().map(shortest).collect::<Vec<_>>(),
+        }),
+        Transform::Linear(t) => json!({ "kind": "linear", "features": t.shift.len() }),
         other => json!({ "kind": other.name() }),
     }
 }
@@ -210,6 +228,11 @@ fn line(transform: &Value) -> String {
             "affine_coupling {} -> {}, hidden {}, clamp {}",
             transform["conditions"], transform["transformed"], transform["hidden"], transform["clamp"]
         ),
+        "additive_coupling" => format!(
+            "additive_coupling {} -> {}, hidden {}",
+            transform["conditions"], transform["transformed"], transform["hidden"]
+        ),
+        "linear" => format!("linear {0} x {0}", transform["features"]),
         _ => kind.to_owned(),
     }
 }

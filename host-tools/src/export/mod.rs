@@ -156,9 +156,9 @@ pub fn certified_bound<'f>(
         }
     }
     let encoded = encode::Encoded::new(&ensemble.experts, numeric, readings)?;
-    let bounds = ensemble.experts.iter().enumerate().map(|(expert, flow)| {
-        bound::certify(&canonical::canonical(flow), encoded.nets(expert), &lows, &highs)
-    });
+    let bounds = canonical::canonical(&ensemble.experts);
+    let bounds = bounds.iter().enumerate();
+    let bounds = bounds.map(|(expert, flow)| bound::certify(flow, encoded.nets(expert), &lows, &highs));
     // The minimum and the mean move no further than the expert that moves most.
     Ok(bounds.reduce(|a, b| Some(a?.max(b?))).flatten())
 }

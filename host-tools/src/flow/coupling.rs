@@ -133,7 +133,29 @@ impl Mask {
     }
 }
 
+impl ScaleMap {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            ScaleMap::Tanh { .. } => "tanh",
+            ScaleMap::Hard { .. } => "hard",
+            ScaleMap::SoftSign { .. } => "soft_sign",
+            ScaleMap::Sigmoid { .. } => "sigmoid",
+        }
+    }
+}
+
 impl CouplingMap {
+    /// What the image divides raw log-scales by, so that the device need not: the clamp of `clamp f(raw)`.
+    #[must_use]
+    pub fn raw_unit(&self) -> f32 {
+        match self {
+            CouplingMap::Affine { scale: ScaleMap::Tanh { clamp } | ScaleMap::SoftSign { clamp } } => *clamp,
+            _ => 1.0,
+        }
+    }
+
     /// Outputs of the conditioner per transformed feature.
     #[must_use]
     pub fn outputs_per_feature(&self) -> usize {

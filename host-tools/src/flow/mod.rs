@@ -11,12 +11,14 @@ mod elementwise_affine;
 mod image;
 mod linear;
 mod logit;
+pub(crate) mod lu;
 mod marginal;
 mod permutation;
 mod reference;
 mod soft_tail;
 mod split;
 mod standardize;
+mod summary;
 
 pub(crate) use base::ln_gamma;
 pub use base::{Base, DiagonalNormal, Mixture, StudentT};
@@ -145,6 +147,12 @@ impl Flow {
     #[must_use]
     pub fn macs(&self) -> usize {
         self.transforms.iter().map(Transform::macs).sum::<usize>() + self.base.macs()
+    }
+
+    /// The names of its transforms in order, repetitions folded: `standardize, (linear, affine_coupling) x4`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        summary::summary(&self.transforms.iter().map(Transform::name).collect::<Vec<_>>())
     }
 
     /// Its couplings, in density order.

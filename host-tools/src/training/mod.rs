@@ -20,6 +20,7 @@ mod structure;
 #[cfg(test)]
 mod tests;
 mod trainer;
+mod whiten;
 
 pub use config::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig};
 pub use error::TrainError;

@@ -7,6 +7,7 @@
 
 use super::config::MarginalFront;
 use super::engine::{padded, Line};
+use super::whiten::whiten;
 use super::{marginal, Matrix, TrainConfig, TrainError};
 use crate::flow::{Flow, Logit, Marginal, MarginalKind, Reference, SoftTail, Standardize, Transform};
 
@@ -90,6 +91,10 @@ pub(crate) fn preprocess(
     if let Some(at) = data.values.iter().position(|v| !v.is_finite()) {
         return Err(TrainError::NotFinite { row: at / d, column: at % d, value: data.values[at] });
     }
+    if config.whiten && config.integers.is_some() {
+        let remedy = "integers cannot be whitened: their noise comes first";
+        return Err(TrainError::Setting { name: "whiten", value: "set".into(), remedy });
+    }
     let (mut standardize, constant) = standardize(data, fit);
     if let Some(most) = config.integers {
         check_integers(data, features, most)?;
@@ -134,6 +139,11 @@ pub(crate) fn preprocess(
         if let Some(form) = form(config.marginal) {
             let map = front.marginal(form);
             front.push(Transform::Marginal(map));
+        }
+        if config.whiten {
+            for transform in whiten(&front.values, (features, d), fit) {
+                front.push(transform);
+            }
         }
     }
     let narrow: Vec<f32> = front.values.iter().map(|&v| v as f32).collect();

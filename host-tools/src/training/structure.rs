@@ -2,15 +2,15 @@
 
 use super::config::{BaseKind, ConditionerKind, FlowKind, MaskKind};
 use super::engine::{
-    ConvShape, TileAffine, TileBase, TileConditioner, TileConv1d, TileCoupling, TileLogit, TileMap,
-    TileMarginal, TileMixture, TileMlp, TilePermutation, TileResidual, TileSoftTail, TileSpline, TileSplit,
-    TileStandardNormal, TileStudentT, TileTransform,
+    ConvShape, TileActNorm, TileAdditive, TileAffine, TileBase, TileConditioner, TileConv1d, TileCoupling,
+    TileLinear, TileLogit, TileMap, TileMarginal, TileMixture, TileMlp, TilePermutation, TileResidual,
+    TileSoftTail, TileSpline, TileSplit, TileStandardNormal, TileStudentT, TileTransform,
 };
 use super::multiscale::{self, Piece};
 use super::preprocess::Bounded;
 use super::random::Random;
 use super::{TrainConfig, TrainError};
-use crate::flow::{CouplingMap, ImageShape, Mask, Spline, SplineParameters};
+use crate::flow::{CouplingMap, ImageShape, Mask, ScaleMap, Spline, SplineParameters};
 
 /// Most components of a mixture base when their number is not given: with couplings in front, more cost time and gain
 /// nothing.
@@ -32,13 +32,10 @@ impl Structure<'_> {
             return self.multiscale(shape);
         }
         let mut chain = match self.config.flow {
-            FlowKind::Realnvp => {
-                self.couplings(random, &|| Box::new(TileAffine { clamp: self.config.clamp }))?
-            }
+            FlowKind::Realnvp => self.couplings(random, &|| Box::new(self.affine()))?,
+            FlowKind::Nice => self.nice(random)?,
             FlowKind::Nsf => self.couplings(random, &|| Box::new(TileSpline { spline: self.spline() }))?,
-            FlowKind::Nice | FlowKind::Glow => {
-                return Err(self.unsupported("flow", self.config.flow.name()));
-            }
+            FlowKind::Glow => self.glow(random)?,
         };
         chain.push(Box::new(TileSoftTail::new(self.features, self.stride(), self.config.outer_knee)));
         Ok(chain)
@@ -59,9 +56,16 @@ impl Structure<'_> {
     /// The form for images; see [`multiscale`].
     fn multiscale(&self, shape: ImageShape) -> Result<Vec<Box<dyn TileTransform>>, TrainError> {
         let config = self.config;
-        if config.flow != FlowKind::Realnvp {
-            let remedy = "images have --flow realnvp only";
-            return Err(TrainError::Setting { name: "flow", value: config.flow.name().into(), remedy });
+        let setting = |name, value: &str, remedy| TrainError::Setting { name, value: value.into(), remedy };
+        let map = || -> Result<Box<dyn TileMap>, TrainError> {
+            match config.flow {
+                FlowKind::Realnvp => Ok(Box::new(self.affine())),
+                FlowKind::Nsf => Ok(Box::new(TileSpline { spline: self.spline() })),
+                other => Err(setting("flow", other.name(), "images have --flow realnvp or nsf")),
+            }
+        };
+        if config.conditioner == ConditionerKind::Conv1d {
+            return Err(setting("conditioner", "conv1d", "images have --conditioner mlp or residual"));
         }
         if shape.features() != self.features {
             let remedy = "its pixels times channels must be the number of features";
@@ -76,8 +80,7 @@ impl Structure<'_> {
             chain.push(match piece {
                 Piece::Order(order) => Box::new(TilePermutation::new(order, self.stride())),
                 Piece::Coupling { active, given } => {
-                    let map = Box::new(TileAffine { clamp: config.clamp });
-                    Box::new(self.coupling(Mask::split(active, given, true), map)?)
+                    Box::new(self.coupling(Mask::split(active, given, true), map()?)?)
                 }
                 Piece::Tail { active } => {
                     Box::new(TileSoftTail::new(active, self.stride(), config.outer_knee))
@@ -121,13 +124,50 @@ impl Structure<'_> {
         for layer in 0..config.layers {
             // Two features have no further way to be split.
             if self.permutes() && self.features > 2 && layer > 0 && layer % 2 == 0 {
-                let mut order: Vec<usize> = (0..self.features).collect();
-                random.shuffle(&mut order);
-                chain.push(Box::new(TilePermutation::new(order, self.stride())));
+                chain.push(Box::new(self.permutation(random)));
             }
             chain.push(Box::new(self.coupling(self.mask(layer)?, map())?));
         }
         Ok(chain)
+    }
+
+    /// Additive couplings, then a scale and a shift per feature: all the volume that it changes.
+    fn nice(&self, random: &mut Random) -> Result<Vec<Box<dyn TileTransform>>, TrainError> {
+        let mut chain = self.couplings(random, &|| Box::new(TileAdditive))?;
+        chain.push(Box::new(self.actnorm()));
+        Ok(chain)
+    }
+
+    /// Per step ActNorm, a matrix behind a fixed random order, an affine coupling.
+    fn glow(&self, random: &mut Random) -> Result<Vec<Box<dyn TileTransform>>, TrainError> {
+        if self.config.conditioner == ConditionerKind::Conv1d {
+            let remedy = "its matrices mix time steps, which a convolution needs in order";
+            return Err(TrainError::Setting { name: "flow", value: "glow".into(), remedy });
+        }
+        let mut chain: Vec<Box<dyn TileTransform>> = Vec::new();
+        for layer in 0..self.config.layers {
+            chain.push(Box::new(self.actnorm()));
+            if self.config.permute {
+                chain.push(Box::new(self.permutation(random)));
+            }
+            chain.push(Box::new(TileLinear::new(self.features, self.stride())));
+            chain.push(Box::new(self.coupling(self.mask(layer)?, Box::new(self.affine()))?));
+        }
+        Ok(chain)
+    }
+
+    fn permutation(&self, random: &mut Random) -> TilePermutation {
+        let mut order: Vec<usize> = (0..self.features).collect();
+        random.shuffle(&mut order);
+        TilePermutation::new(order, self.stride())
+    }
+
+    fn affine(&self) -> TileAffine {
+        TileAffine { scale: ScaleMap::Tanh { clamp: self.config.clamp } }
+    }
+
+    fn actnorm(&self) -> TileActNorm {
+        TileActNorm::new(self.features, self.features, self.stride())
     }
 
     fn spline(&self) -> Spline {
@@ -191,10 +231,6 @@ impl Structure<'_> {
                 Box::new(TileConv1d::new(config.activation, shape))
             }
         })
-    }
-
-    fn unsupported(&self, name: &'static str, value: &str) -> TrainError {
-        TrainError::Setting { name, value: value.to_owned(), remedy: "it does not exist yet" }
     }
 }
 

@@ -168,3 +168,48 @@ fn nothing_held_out_keeps_the_last_epoch() {
     assert!(trained.holdout_rows.is_empty());
     assert!(trained.val_nll.is_finite());
 }
+
+/// Whatever stands in front, the reported likelihood is the flow's own, in the units of the data.
+#[test]
+fn fronts_are_accounted_for_in_the_likelihood() {
+    let own = |data: &Matrix, config: &TrainConfig| {
+        let trained = train(data, config, &mut ()).expect("trained");
+        let reference = Reference::from(&trained.flow);
+        let rows = trained.holdout_rows.iter().map(|&r| -reference.log_prob_f32(data.row(r)));
+        let want = rows.sum::<f64>() / trained.holdout_rows.len() as f64;
+        assert!((trained.val_nll - want).abs() < 2e-3, "{} against {want}", trained.val_nll);
+        trained
+    };
+    for marginal in [MarginalFront::Linear, MarginalFront::RationalQuadratic] {
+        let trained = own(&banana(500, 4), &TrainConfig { marginal, ..quick() });
+        assert!(matches!(trained.flow.transforms[2], Transform::Marginal(_)));
+    }
+    // Images of 2 x 4 pixels, integers up to 15.
+    let mut random = random::Random::new(5, 5);
+    let values = (0..500 * 8).map(|i| (random.uniform() * 9.0 + (i % 7) as f32).floor()).collect();
+    let data = Matrix { rows: 500, columns: 8, values };
+    let shape = crate::flow::ImageShape { height: 2, width: 4, channels: 1 };
+    for (levels, marginal) in [(1, MarginalFront::None), (2, MarginalFront::Linear)] {
+        let config = TrainConfig { image: Some(shape), levels, integers: Some(15), marginal, ..quick() };
+        let trained = own(&data, &config);
+        assert!(matches!(trained.flow.transforms[1], Transform::Logit(_)));
+        // A step has probability at most 1, so that its density per step is at most that too, on average.
+        assert!(trained.val_nll > 0.0, "{}", trained.val_nll);
+    }
+}
+
+#[test]
+fn what_is_no_bounded_integer_or_no_image_is_refused() {
+    let data = |value: f32| Matrix { rows: 20, columns: 4, values: vec![value; 80] };
+    let integers = TrainConfig { integers: Some(15), ..quick() };
+    for value in [16.0, -1.0, 2.5] {
+        let error = train(&data(value), &integers, &mut ()).expect_err("no such integer");
+        assert_eq!(error, TrainError::NotAnInteger { row: 0, column: 0, value, most: 15 });
+    }
+    let shape = |height, width| crate::flow::ImageShape { height, width, channels: 1 };
+    for (image, levels) in [(shape(2, 3), 1), (shape(1, 4), 2), (shape(2, 2), 3)] {
+        let config = TrainConfig { image: Some(image), levels, ..quick() };
+        let error = train(&data(3.0), &config, &mut ()).expect_err("no such image");
+        assert!(matches!(error, TrainError::Setting { name: "image" | "levels", .. }), "{error}");
+    }
+}

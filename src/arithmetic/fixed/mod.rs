@@ -12,9 +12,11 @@
 //! the bits of their f32.
 
 pub mod activation;
+pub mod affine;
 pub mod base;
 pub mod convert;
 pub mod elementary;
+pub mod linear;
 mod logit;
 mod marginal;
 pub mod ratio;
@@ -99,6 +101,7 @@ impl Arithmetic for Fixed {
     const ZERO: i32 = 0;
     const ZERO_LOG: i64 = 0;
     const STANDARDIZER_WORDS: usize = STANDARDIZER_WORDS;
+    const GAIN_WORDS: usize = linear::GAIN_WORDS;
 
     fn value(word: u32) -> Option<i32> {
         Some(word as i32)
@@ -181,12 +184,53 @@ impl Arithmetic for Fixed {
         round_shift(i64::from(elementary::tanh(raw)) * i64::from(clamp), FRACTION_BITS) as i32
     }
 
+    fn soft_sign(raw: i32, clamp: i32) -> i32 {
+        affine::soft_sign(raw, clamp)
+    }
+
+    fn log_sigmoid(y: i32, floor: u32) -> i32 {
+        affine::log_sigmoid(y, floor)
+    }
+
+    fn scale_floor(word: u32) -> Option<f32> {
+        (word == 0 || (affine::LEAST_FLOOR..=affine::ONE_Q30).contains(&word))
+            .then(|| convert::fixed_to_f32(i64::from(word), 30))
+    }
+
     fn affine(x: i32, log_scale: i32, shift: i32) -> i32 {
         scale(x, elementary::exp(log_scale)).saturating_add(shift)
     }
 
     fn affine_inverse(z: i32, log_scale: i32, shift: i32) -> i32 {
         scale(z.saturating_sub(shift), elementary::exp(log_scale.saturating_neg()))
+    }
+
+    fn gain(x: i32, words: &[u32]) -> Option<i32> {
+        linear::gain(x, words)
+    }
+
+    fn gain_inverse(y: i32, words: &[u32]) -> Option<i32> {
+        linear::gain_inverse(y, words)
+    }
+
+    fn gain_to_f32(words: &[u32]) -> Option<f32> {
+        linear::gain_to_f32(words)
+    }
+
+    fn row_words(weights: usize) -> usize {
+        linear::row_words(weights)
+    }
+
+    fn row_is_valid(words: &[u32], weights: usize) -> bool {
+        linear::row_is_valid(words, weights)
+    }
+
+    fn row_sum(words: &[u32], x: &[i32]) -> Option<i32> {
+        linear::row_sum(words, x)
+    }
+
+    fn row_weight(words: &[u32], index: usize) -> Option<f32> {
+        linear::row_weight(words, index)
     }
 
     fn add_value(sum: i64, value: i32) -> i64 {

@@ -139,7 +139,7 @@ pub fn exp_negative(d: u32) -> u32 {
     // The remainder r < 2^-6: 2^r - 1 = u + u^2/2 + u^3/6 + ..., u = r ln 2 in Q30; the two factors make up
     // for the cubic term, to 2e-8.
     let u = ((f & 0x3fff) * REMAINDER_LINEAR + (1 << 7)) >> 8;
-    let square = ((u >> 8) * (u >> 8) >> 16) * REMAINDER_SQUARE >> 15;
+    let square = ((((u >> 8) * (u >> 8)) >> 16) * REMAINDER_SQUARE) >> 15;
     let growth = (u64::from(u + square).wrapping_mul(u64::from(base)) >> 30) as u32;
     (base + growth) >> (whole & 31)
 }

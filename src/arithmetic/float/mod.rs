@@ -2,6 +2,8 @@
 //! multiply-add, a fixed order of summation, and therefore the same bits on host and device.
 
 mod activation;
+mod affine;
+mod linear;
 mod logit;
 mod marginal;
 pub(crate) mod spline;
@@ -85,6 +87,7 @@ impl<E: Elementary> Arithmetic for Float<E> {
     const ZERO_LOG: f32 = 0.0;
     /// mean, 1 / std, std.
     const STANDARDIZER_WORDS: usize = 3;
+    const GAIN_WORDS: usize = linear::GAIN_WORDS;
 
     fn value(word: u32) -> Option<f32> {
         finite(word)
@@ -160,12 +163,52 @@ impl<E: Elementary> Arithmetic for Float<E> {
         clamp * E::tanh(raw)
     }
 
+    fn soft_sign(raw: f32, clamp: f32) -> f32 {
+        affine::soft_sign(raw, clamp)
+    }
+
+    fn log_sigmoid(y: f32, floor: u32) -> f32 {
+        affine::log_sigmoid::<E>(y, f32::from_bits(floor))
+    }
+
+    fn scale_floor(word: u32) -> Option<f32> {
+        finite(word).filter(|floor| (0.0..=1.0).contains(floor))
+    }
+
     fn affine(x: f32, log_scale: f32, shift: f32) -> f32 {
         x * E::exp(log_scale) + shift
     }
 
     fn affine_inverse(z: f32, log_scale: f32, shift: f32) -> f32 {
         (z - shift) * E::exp(-log_scale)
+    }
+
+    fn gain(x: f32, words: &[u32]) -> Option<f32> {
+        linear::gain(x, words)
+    }
+
+    fn gain_inverse(y: f32, words: &[u32]) -> Option<f32> {
+        linear::gain_inverse(y, words)
+    }
+
+    fn gain_to_f32(words: &[u32]) -> Option<f32> {
+        linear::gain_to_f32(words)
+    }
+
+    fn row_words(weights: usize) -> usize {
+        weights
+    }
+
+    fn row_is_valid(words: &[u32], weights: usize) -> bool {
+        linear::row_is_valid(words, weights)
+    }
+
+    fn row_sum(words: &[u32], x: &[f32]) -> Option<f32> {
+        linear::row_sum(words, x)
+    }
+
+    fn row_weight(words: &[u32], index: usize) -> Option<f32> {
+        linear::row_weight(words, index)
     }
 
     fn add_value(sum: f32, value: f32) -> f32 {

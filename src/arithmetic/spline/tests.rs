@@ -229,7 +229,7 @@ fn every_raw_parameter_gives_a_number() {
     for round in 0..4000 {
         let mut c = case(&mut random, 2 + round % 31, KINDS[round % 2], 5.0, [0.0, 1e-3][round / 2 % 2]);
         for i in 0..c.raw.len() {
-            if random.next() % 2 == 0 {
+            if random.next().is_multiple_of(2) {
                 c.raw_float[i] = wild[random.next() as usize % wild.len()];
                 c.raw_fixed[i] = [i32::MIN, i32::MAX, 0, -1, 1 << 30, -(1 << 30)][random.next() as usize % 6];
             }

@@ -5,39 +5,105 @@
 
 use super::Direction;
 use crate::arithmetic::Arithmetic;
+use crate::{Error, Part};
 
 /// From the net's raw output to the log-scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 #[non_exhaustive]
 pub enum ScaleMap {
     /// `clamp tanh(raw)`.
-    Tanh = 0,
+    Tanh,
+    /// `raw`, cut off at `-clamp` and `clamp`.
+    Hard,
+    /// `clamp raw / (1 + |raw|)`.
+    SoftSign,
+    /// `ln(sigmoid(raw + offset) + floor)`.
+    Sigmoid {
+        /// A value's image word.
+        offset: u32,
+        /// From 0 to 1: f32, or Q2.30.
+        floor: u32,
+    },
+}
+
+/// Option bytes of an affine coupling block.
+pub mod scale_map {
+    /// [`super::ScaleMap::Tanh`].
+    pub const TANH: u8 = 0;
+    /// [`super::ScaleMap::Hard`].
+    pub const HARD: u8 = 1;
+    /// [`super::ScaleMap::SoftSign`].
+    pub const SOFT_SIGN: u8 = 2;
+    /// [`super::ScaleMap::Sigmoid`].
+    pub const SIGMOID: u8 = 3;
 }
 
 impl ScaleMap {
-    pub(super) fn from_byte(byte: u8) -> Option<Self> {
-        match byte {
-            0 => Some(ScaleMap::Tanh),
+    /// The map of an option byte, its parameters at the front of `words`; gives the words behind them.
+    pub(super) fn parse(option: u8, words: &[u32]) -> Option<(Self, &[u32])> {
+        match option {
+            scale_map::TANH => Some((ScaleMap::Tanh, words)),
+            scale_map::HARD => Some((ScaleMap::Hard, words)),
+            scale_map::SOFT_SIGN => Some((ScaleMap::SoftSign, words)),
+            scale_map::SIGMOID => {
+                let (&[offset, floor], words) = words.split_first_chunk::<2>()?;
+                Some((ScaleMap::Sigmoid { offset, floor }, words))
+            }
             _ => None,
         }
     }
 
-    fn log_scale<A: Arithmetic>(self, raw: A::Value, bound: A::Value) -> A::Value {
-        match self {
+    /// Whether the parameters are in range; `bound` is the block's word 1. An error if they are not finite.
+    pub(super) fn check<A: Arithmetic>(self, bound: u32) -> Result<bool, Error> {
+        let number = |word| A::value(word).ok_or(Error::NotFiniteParameter(Part::Transform));
+        Ok(match self {
+            ScaleMap::Tanh | ScaleMap::Hard | ScaleMap::SoftSign => A::is_positive(number(bound)?),
+            ScaleMap::Sigmoid { offset, floor } => {
+                number(offset)?;
+                bound == 0 && A::scale_floor(floor).is_some()
+            }
+        })
+    }
+
+    fn log_scale<A: Arithmetic>(self, raw: A::Value, bound: A::Value) -> Option<A::Value> {
+        Some(match self {
             ScaleMap::Tanh => A::log_scale(raw, bound),
-        }
+            ScaleMap::Hard => A::saturate(raw, bound),
+            ScaleMap::SoftSign => A::soft_sign(raw, bound),
+            ScaleMap::Sigmoid { offset, floor } => {
+                A::log_sigmoid(A::add_values(raw, A::value(offset)?), floor)
+            }
+        })
     }
 
     /// `d log_scale / d raw`.
-    fn derivative<A: Arithmetic>(self, _raw: A::Value, log_scale: A::Value, bound: A::Value) -> f32 {
-        match self {
+    fn derivative<A: Arithmetic>(self, raw: A::Value, log_scale: A::Value, bound: A::Value) -> Option<f32> {
+        let (x, bound) = (A::to_f32(raw), A::to_f32(bound));
+        Some(match self {
             ScaleMap::Tanh => {
-                let bound = A::to_f32(bound);
                 let tanh = A::to_f32(log_scale) / bound;
                 bound * (1.0 - tanh * tanh)
             }
-        }
+            ScaleMap::Hard if x.abs() < bound => 1.0,
+            ScaleMap::Hard => 0.0,
+            ScaleMap::SoftSign => {
+                let below = 1.0 + x.abs();
+                bound / (below * below)
+            }
+            ScaleMap::Sigmoid { offset, floor } => {
+                let y = x + A::to_f32(A::value(offset)?);
+                let e = libm::expf(-y.abs());
+                let (low, high) = (e / (1.0 + e), 1.0 / (1.0 + e));
+                // The smaller and the larger of sigmoid and one minus it.
+                let (sigmoid, rest) = if y >= 0.0 { (high, low) } else { (low, high) };
+                let floor = A::scale_floor(floor)?;
+                if floor == 0.0 {
+                    rest
+                } else {
+                    sigmoid * rest / (sigmoid + floor)
+                }
+            }
+        })
     }
 }
 
@@ -51,7 +117,7 @@ pub(super) fn couple<A: Arithmetic>(
     let (shifts, raws) = outputs.split_at_checked(transformed.len())?;
     let mut log_det = A::ZERO_LOG;
     for ((x, &shift), &raw) in transformed.iter_mut().zip(shifts).zip(raws) {
-        let log_scale = scale.log_scale::<A>(raw, bound);
+        let log_scale = scale.log_scale::<A>(raw, bound)?;
         *x = match direction {
             Direction::Forward => A::affine(*x, log_scale, shift),
             Direction::Inverse => A::affine_inverse(*x, log_scale, shift),
@@ -76,12 +142,12 @@ pub(super) fn backward<A: Arithmetic>(
     for (((x, slope), (&shift, &raw)), (to_shift, to_raw)) in
         transformed.iter_mut().zip(slope).zip(parameters).zip(to)
     {
-        let log_scale = scale.log_scale::<A>(raw, bound);
+        let log_scale = scale.log_scale::<A>(raw, bound)?;
         let stretched = A::to_f32(A::subtract(*x, shift));
         *x = A::affine_inverse(*x, log_scale, shift);
         *to_shift = *slope;
         // L holds -log_scale.
-        *to_raw = (*slope * stretched - 1.0) * scale.derivative::<A>(raw, log_scale, bound);
+        *to_raw = (*slope * stretched - 1.0) * scale.derivative::<A>(raw, log_scale, bound)?;
         *slope *= libm::expf(A::to_f32(log_scale));
     }
     Some(())

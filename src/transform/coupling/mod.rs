@@ -8,11 +8,13 @@
 //!
 //! ```text
 //! word 0   split u16, flags u8 (bit 0: the first part conditions), input_shift u8
-//! word 1   bound: clamp of the log-scale (affine), half-width of the box (spline), 0 (additive)
+//! word 1   bound: clamp of the log-scale (affine; 0 with a sigmoid), half-width of the box (spline), 0 (additive)
 //! word 2   input_limit
 //! word 3   conditioner kind u8, layers u8, context inputs u16
-//! word 4   map u8 (0 additive, 1 affine, 2 spline), option u8, parameterization u8, 0;
+//! word 4   map u8 (0 additive, 1 affine, 2 spline), option u8 (affine: 0 tanh, 1 hard clamp, 2 soft
+//!          sign, 3 sigmoid), parameterization u8, 0;
 //!          absent in blocks of kind 3, which are affine with a tanh clamp
+//! word 5   offset of a sigmoid, a value; word 6 its floor, 0 to 1, f32 or Q2.30
 //! then     the map's further words, and the conditioner's layers
 //! ```
 
@@ -50,7 +52,7 @@ pub mod map {
 }
 
 impl Map {
-    /// From word 4 and those behind it; gives what follows the map's own words.
+    /// The map of word 4, its further words at the front of `words`; gives the words behind them.
     fn parse(word: u32, words: &[u32]) -> Option<(Self, &[u32])> {
         let [map, option, parameterization, zero] = word.to_le_bytes();
         if zero != 0 {
@@ -58,7 +60,10 @@ impl Map {
         }
         match (map, parameterization) {
             (map::ADDITIVE, 0) if option == 0 => Some((Map::Additive, words)),
-            (map::AFFINE, 0) => Some((Map::Affine(ScaleMap::from_byte(option)?), words)),
+            (map::AFFINE, 0) => {
+                let (scale, words) = ScaleMap::parse(option, words)?;
+                Some((Map::Affine(scale), words))
+            }
             (map::SPLINE, parameters) => {
                 let (&further, words) = words.split_first_chunk::<2>()?;
                 Some((Map::Spline(Spline::parse(option, parameters, further)?), words))
@@ -223,16 +228,16 @@ impl<A: Arithmetic> Transform<A> for Coupling<'_> {
             return Err(Error::Malformed(Part::Context));
         }
         let number = |word| A::value(word).ok_or(Error::NotFiniteParameter(Part::Transform));
-        let (bound, limit) = (number(self.bound)?, number(self.input_limit)?);
-        let bound_is_valid = match self.map {
+        let limit = number(self.input_limit)?;
+        let map_is_valid = match self.map {
             Map::Additive => self.bound == 0,
-            Map::Affine(_) => A::is_positive(bound),
-            Map::Spline(spline) => spline.is_valid::<A>(bound),
+            Map::Affine(scale) => scale.check::<A>(self.bound)?,
+            Map::Spline(spline) => spline.is_valid::<A>(number(self.bound)?),
         };
         if self.split == 0
             || self.split >= features
             || self.flags > 1
-            || !bound_is_valid
+            || !map_is_valid
             || !A::input_format_is_valid(limit, self.input_shift)
         {
             return Err(Error::Malformed(Part::Transform));

@@ -9,12 +9,12 @@ use flowlet::transform::coupling::{affine, Coupling as Encoded, Map};
 pub(super) fn decode<A: Arithmetic>(
     c: &Encoded<'_>,
     active: usize,
-    number: impl Fn(A::Value) -> f32,
+    number: impl Fn(A::Value) -> f32 + Copy,
 ) -> Coupling {
     let bound = number(c.bound::<A>().expect(CHECKED));
     let map = match c.map() {
         Map::Additive => CouplingMap::Additive,
-        Map::Affine(affine::ScaleMap::Tanh) => CouplingMap::Affine { scale: ScaleMap::Tanh { clamp: bound } },
+        Map::Affine(scale) => CouplingMap::Affine { scale: scale_map::<A>(scale, bound, number) },
         Map::Spline(s) => CouplingMap::Spline(spline::<A>(s, c.bound::<A>().expect(CHECKED), bound)),
         other => unreachable!("no import of {other:?}"),
     };
@@ -24,6 +24,23 @@ pub(super) fn decode<A: Arithmetic>(
         map,
         input_limit: number(c.input_limit::<A>().expect(CHECKED)),
         conditioner,
+    }
+}
+
+fn scale_map<A: Arithmetic>(
+    scale: affine::ScaleMap,
+    clamp: f32,
+    number: impl Fn(A::Value) -> f32,
+) -> ScaleMap {
+    match scale {
+        affine::ScaleMap::Tanh => ScaleMap::Tanh { clamp },
+        affine::ScaleMap::Hard => ScaleMap::Hard { clamp },
+        affine::ScaleMap::SoftSign => ScaleMap::SoftSign { clamp },
+        affine::ScaleMap::Sigmoid { offset, floor } => ScaleMap::Sigmoid {
+            offset: number(A::value(offset).expect(CHECKED)),
+            floor: A::scale_floor(floor).expect(CHECKED),
+        },
+        other => unreachable!("no import of {other:?}"),
     }
 }
 

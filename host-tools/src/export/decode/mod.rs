@@ -6,6 +6,7 @@
 
 mod base;
 mod coupling;
+mod linear;
 mod marginal;
 mod net;
 
@@ -71,6 +72,8 @@ fn flow<A: Arithmetic>(model: &Model<'_>, expert: &Expert<'_>, real: fn(A::Value
                 order: p.order().iter().take(active).map(|&i| usize::from(i)).collect(),
             }),
             Step::Coupling(c) => Transform::Coupling(coupling::decode::<A>(c, active, number)),
+            Step::ElementwiseAffine(t) => Transform::ElementwiseAffine(linear::elementwise::<A>(t, number)),
+            Step::Linear(t) => Transform::Linear(linear::linear::<A>(t, active, number)),
             Step::Marginal(t) => Transform::Marginal(marginal::decode(t, active, is_fixed(model.numeric()))),
             Step::Logit(t) => Transform::Logit(Logit { margin: number(t.margin::<A>().expect(CHECKED)) }),
             Step::Split(t) => Transform::Split(Split { keep: t.keep() }),

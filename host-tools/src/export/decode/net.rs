@@ -7,7 +7,6 @@
 use super::dense;
 use crate::flow::{
     Activation, Conditioner, Conv1d, ConvLayer, CouplingMap, Dense, Mlp, Padding, ResidualBlock, ResidualNet,
-    ScaleMap,
 };
 use flowlet::arithmetic::activation::Activation as Encoded;
 use flowlet::arithmetic::dense::{Dense as Layer, Encoding};
@@ -22,15 +21,16 @@ pub(super) fn decode(net: &Net<'_>, input_shift: u8, map: &CouplingMap) -> Condi
         Net::Conv1d(net) => Conditioner::Conv1d(convolution(net, input_scale, map)),
         other => unreachable!("no import of {}", other.name()),
     };
-    // The second half of an affine coupling's outputs is in units of the clamp.
-    if let CouplingMap::Affine { scale: ScaleMap::Tanh { clamp } } = map {
+    // The second half of an affine coupling's outputs may be in units of the clamp.
+    let unit = map.raw_unit();
+    if unit != 1.0 {
         let (weights, bias) = match &mut decoded {
             Conditioner::Mlp(net) => last(&mut net.layers, |l| (&mut l.weights, &mut l.bias)),
             Conditioner::Residual(net) => (&mut net.last.weights, &mut net.last.bias),
             Conditioner::Conv1d(net) => last(&mut net.layers, |l| (&mut l.weights, &mut l.bias)),
         };
         let (half_weights, half_bias) = (weights.len() / 2, bias.len() / 2);
-        weights[half_weights..].iter_mut().chain(&mut bias[half_bias..]).for_each(|v| *v *= clamp);
+        weights[half_weights..].iter_mut().chain(&mut bias[half_bias..]).for_each(|v| *v *= unit);
     }
     decoded
 }

@@ -3,7 +3,9 @@
 use super::{is_fixed, net, unsupported, value, EncodedDense, ExportError, Numeric, Observed};
 use crate::export::quantizer;
 use crate::flow::{Conditioner, Coupling, CouplingMap, ScaleMap, Spline, SplineParameters};
+use flowlet::arithmetic::fixed::affine::{LEAST_FLOOR, ONE_Q30};
 use flowlet::arithmetic::spline::{FEWEST_BINS, LARGEST_BOUND, MOST_BINS, SMALLEST_BOUND};
+use flowlet::transform::coupling::affine::scale_map;
 use flowlet::transform::coupling::map;
 use flowlet::transform::kind;
 
@@ -24,12 +26,7 @@ pub(super) fn encode(
     };
     let (bound, map_word, further): (u32, u32, Vec<u32>) = match &c.map {
         CouplingMap::Additive => (0, u32::from(map::ADDITIVE), Vec::new()),
-        CouplingMap::Affine { scale } => match *scale {
-            ScaleMap::Tanh { clamp } => {
-                (value(clamp, numeric, "clamp of the log-scale")?, u32::from(map::AFFINE), Vec::new())
-            }
-            _ => return Err(unsupported("a log-scale without tanh clamp")),
-        },
+        CouplingMap::Affine { scale } => affine(*scale, numeric)?,
         CouplingMap::Spline(s) => {
             (value(s.bound, numeric, "bound of a spline")?, spline(s)?, minima(s, numeric))
         }
@@ -48,6 +45,33 @@ pub(super) fn encode(
     }
     words.extend(net.words);
     Ok((if is_plain { kind::AFFINE_COUPLING } else { kind::COUPLING }, net.layers))
+}
+
+/// Bound, word 4 and what follows it.
+fn affine(scale: ScaleMap, numeric: Numeric) -> Result<(u32, u32, Vec<u32>), ExportError> {
+    let word = |option: u8| u32::from(map::AFFINE) | u32::from(option) << 8;
+    let clamped = |clamp: f32, option: u8| {
+        Ok((value(clamp, numeric, "clamp of the log-scale")?, word(option), Vec::new()))
+    };
+    match scale {
+        ScaleMap::Tanh { clamp } => clamped(clamp, scale_map::TANH),
+        ScaleMap::Hard { clamp } => clamped(clamp, scale_map::HARD),
+        ScaleMap::SoftSign { clamp } => clamped(clamp, scale_map::SOFT_SIGN),
+        ScaleMap::Sigmoid { offset, floor } => {
+            let least = f64::from(LEAST_FLOOR) / f64::from(ONE_Q30);
+            if is_fixed(numeric) && floor != 0.0 && f64::from(floor) < least {
+                return Err(ExportError::Flow(format!(
+                    "a sigmoid scale has floor {floor}; fixed point holds 0 or {least:.1e} and more"
+                )));
+            }
+            let floor = if is_fixed(numeric) {
+                (f64::from(floor) * f64::from(ONE_Q30)).round() as u32
+            } else {
+                floor.to_bits()
+            };
+            Ok((0, word(scale_map::SIGMOID), vec![value(offset, numeric, "offset of a sigmoid")?, floor]))
+        }
+    }
 }
 
 /// Word 4 of a spline coupling.

@@ -34,8 +34,9 @@ pub(super) struct Encoded {
 impl Encoded {
     /// Encodes `flows`, which share their standardizer, for `numeric`; activation ranges come from `readings`.
     pub(super) fn new(flows: &[Flow], numeric: Numeric, readings: &[f32]) -> Result<Self, ExportError> {
-        let mut encoded =
-            Encoded { words: Vec::new(), experts: Vec::new(), trained_as: String::new(), nets: Vec::new() };
+        let trained_as = flows.iter().map(Flow::summary).collect::<Vec<_>>().join("; ");
+        let mut encoded = Encoded { words: Vec::new(), experts: Vec::new(), trained_as, nets: Vec::new() };
+        let flows = &canonical(flows);
         let Some(first) = flows.first() else { return Err(ExportError::Flow("no experts".into())) };
         let unit = Standardize { mean: vec![0.0; first.inputs()], std: vec![1.0; first.inputs()] };
         let shared = split_standardizer(first).0.unwrap_or(&unit);
@@ -47,8 +48,9 @@ impl Encoded {
                     "expert {index} has other inputs or another standardizer than expert 0: experts share both"
                 )));
             }
-            encoded.append(&canonical(flow), numeric, readings)?;
+            encoded.append(flow, numeric, readings)?;
         }
+        encoded.trained_as = flows.iter().map(Flow::summary).collect::<Vec<_>>().join(" | ");
         Ok(encoded)
     }
 

@@ -3,7 +3,7 @@
 use super::{is_fixed, EncodedDense, ExportError, Numeric, Observed};
 use crate::export::dense::Numbers;
 use crate::export::quantizer::{self, Role};
-use crate::flow::{self, Conditioner, Conv1d, ConvLayer, CouplingMap, Dense, Padding, ScaleMap};
+use crate::flow::{self, Conditioner, Conv1d, ConvLayer, CouplingMap, Dense, Padding};
 use flowlet::arithmetic::activation::Activation;
 use flowlet::arithmetic::dense::{Encoding, MAX_WIDTH};
 use flowlet::conditioner::{conv1d, kind, mlp};
@@ -209,14 +209,14 @@ fn activation(activation: flow::Activation) -> Activation {
     }
 }
 
-/// The net with its raw log-scales in units of the clamp, as the image has them: `log_scale = clamp
-/// tanh(raw)`.
+/// The net with its raw log-scales in units of the clamp, as the image has them where the scale map is
+/// `clamp f(raw)`.
 pub(in crate::export) fn normalized(net: &Conditioner, map: &CouplingMap) -> Conditioner {
     let mut net = net.clone();
-    let clamp = match map {
-        CouplingMap::Affine { scale: ScaleMap::Tanh { clamp } } => *clamp,
-        _ => return net,
-    };
+    let unit = map.raw_unit();
+    if unit == 1.0 {
+        return net;
+    }
     let (weights, bias) = match &mut net {
         Conditioner::Mlp(net) => match net.layers.last_mut() {
             Some(last) => (&mut last.weights, &mut last.bias),
@@ -229,8 +229,8 @@ pub(in crate::export) fn normalized(net: &Conditioner, map: &CouplingMap) -> Con
         },
     };
     let (half_weights, half_bias) = (weights.len() / 2, bias.len() / 2);
-    weights[half_weights..].iter_mut().for_each(|w| *w /= clamp);
-    bias[half_bias..].iter_mut().for_each(|b| *b /= clamp);
+    weights[half_weights..].iter_mut().for_each(|w| *w /= unit);
+    bias[half_bias..].iter_mut().for_each(|b| *b /= unit);
     net
 }
 

@@ -1,14 +1,17 @@
-//! The affine map of a coupling (RealNVP, Dinh et al. 2017) with a tanh clamp.
+//! The affine map of a coupling (RealNVP, Dinh et al. 2017).
 
 use super::kernels::Kernels;
 use super::lanes::Line;
 use super::map::TileMap;
 use crate::flow;
 
-/// `z = x exp(clamp tanh(raw / clamp)) + shift`, with outputs `[shift (m), raw (m)]`.
+/// `z = x exp(log_scale(raw)) + shift`, with outputs `[shift (m), raw (m)]`.
+///
+/// It starts as the identity, except with a sigmoid, which starts at `sigmoid(offset) + floor` as in nflows:
+/// where that is one, its slope is next to nothing.
 pub(crate) struct TileAffine {
-    /// Bound of `|log_scale|` in nats; positive.
-    pub(crate) clamp: f32,
+    /// From `raw` to the log-scale.
+    pub(crate) scale: flow::ScaleMap,
 }
 
 // `kept` holds e^log_scale; `outputs` is reused as `AffineKernels::affine` says.
@@ -20,7 +23,7 @@ impl TileMap for TileAffine {
         moved
     }
     fn export(&self) -> flow::CouplingMap {
-        flow::CouplingMap::Affine { scale: flow::ScaleMap::Tanh { clamp: self.clamp } }
+        flow::CouplingMap::Affine { scale: self.scale }
     }
 
     fn forward(
@@ -32,7 +35,7 @@ impl TileMap for TileAffine {
         log_det: &mut Line,
     ) {
         let (shift, raw) = outputs.split_at_mut(x.len());
-        k.affine(self.clamp, x, shift, raw, kept, log_det);
+        k.affine(self.scale, x, shift, raw, kept, log_det);
     }
 
     fn backward(

@@ -4,6 +4,8 @@
 //! and what the backward pass needs stays in the nearest caches. Gradients of tiles are added in the
 //! order of the tiles whatever the number of threads, so results do not depend on it, bit for bit.
 
+mod actnorm;
+mod additive;
 mod affine;
 mod bases;
 mod conditioner;
@@ -12,6 +14,9 @@ mod coupling;
 mod kernels;
 mod lanes;
 mod layer;
+mod linear;
+#[cfg(test)]
+mod linear_tests;
 mod logit;
 mod map;
 mod marginal;
@@ -28,6 +33,8 @@ mod split;
 mod tests;
 mod transform;
 
+pub(crate) use actnorm::TileActNorm;
+pub(crate) use additive::TileAdditive;
 pub(crate) use affine::TileAffine;
 pub(crate) use bases::{TileBase, TileMixture, TileStandardNormal, TileStudentT};
 pub(crate) use conditioner::TileConditioner;
@@ -37,6 +44,7 @@ pub(crate) use coupling::TileCoupling;
 pub(crate) use kernels::best as best_kernels;
 pub(crate) use kernels::{split_mix, AdamStep, Kernels, BLOCK, TILE};
 pub(crate) use lanes::Line;
+pub(crate) use linear::TileLinear;
 pub(crate) use logit::TileLogit;
 pub(crate) use map::TileMap;
 pub(crate) use marginal::TileMarginal;

@@ -61,7 +61,7 @@ fn engine(make: Make, activation: Activation, kernels: Box<dyn Kernels>) -> Engi
     let by_channel = Mask((0..features).map(|i| i % channels == 0).collect());
     let coupling = |mask: Mask, length: usize| -> Box<dyn TileTransform> {
         let net = make(activation, mask.given().len(), length, mask.moved().len());
-        let map = Box::new(TileAffine { clamp: 1.1 });
+        let map = Box::new(TileAffine { scale: crate::flow::ScaleMap::Tanh { clamp: 1.1 } });
         Box::new(TileCoupling::new((features, CONTEXTS), mask, 1.7, map, net))
     };
     Engine::with_kernels(

@@ -5,7 +5,7 @@ mod spline;
 
 use super::lanes::{Lanes, Portable};
 use super::*;
-use crate::flow::{Activation, Flow, Mask, Reference, Transform};
+use crate::flow::{Activation, Flow, Mask, Reference, ScaleMap, Transform};
 
 /// Couplings, permutations and a soft tail, of awkward shapes.
 fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engine {
@@ -18,7 +18,13 @@ fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engin
     let split = features.div_ceil(3);
     let coupling = |mask: Mask, (clamp, limit): (f32, f32)| -> Box<dyn TileTransform> {
         let net = TileMlp::new(Activation::Relu, mask.given().len(), hidden, 2 * mask.moved().len());
-        Box::new(TileCoupling::new((features, 0), mask, limit, Box::new(TileAffine { clamp }), Box::new(net)))
+        Box::new(TileCoupling::new(
+            (features, 0),
+            mask,
+            limit,
+            Box::new(TileAffine { scale: ScaleMap::Tanh { clamp } }),
+            Box::new(net),
+        ))
     };
     Engine::with_kernels(
         (features, 0),
@@ -60,7 +66,7 @@ fn parameters(engine: &Engine, random: &mut Random) -> Vec<Line> {
     parameters
 }
 
-fn data(rows: usize, features: usize, random: &mut Random) -> Vec<f32> {
+pub(super) fn data(rows: usize, features: usize, random: &mut Random) -> Vec<f32> {
     // Every eleventh value is wild, so that rows reach far beyond the knee of the soft tail.
     let size = |i: usize| if i % 11 == 10 { 4000.0 } else { 6.0 };
     (0..rows * features).map(|i| size(i) * (random.uniform() - 0.5)).collect()
@@ -88,7 +94,7 @@ pub(super) fn all_kernels() -> Vec<Box<dyn Kernels>> {
 }
 
 /// Loss and gradient of one batch.
-fn loss_and_gradient(
+pub(super) fn loss_and_gradient(
     engine: &Engine,
     parameters: &[Line],
     values: &[f32],
@@ -113,7 +119,7 @@ pub(super) fn flow(engine: &Engine, parameters: &[Line]) -> Flow {
     }
 }
 
-fn reference_loss(reference: &Reference, values: &[f32], features: usize) -> f64 {
+pub(super) fn reference_loss(reference: &Reference, values: &[f32], features: usize) -> f64 {
     let rows = values.chunks_exact(features);
     let n = rows.len() as f64;
     rows.map(|row| -reference.log_prob_f32(row)).sum::<f64>() / n

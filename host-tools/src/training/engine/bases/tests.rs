@@ -25,7 +25,7 @@ fn all_kernels() -> Vec<Box<dyn Kernels>> {
 fn engine(features: usize, base: Box<dyn TileBase>, kernels: Box<dyn Kernels>) -> Engine {
     let mask = Mask::half(features, true);
     let net = TileMlp::new(crate::flow::Activation::Relu, mask.given().len(), &[6], 2 * mask.moved().len());
-    let map = Box::new(TileAffine { clamp: 1.2 });
+    let map = Box::new(TileAffine { scale: crate::flow::ScaleMap::Tanh { clamp: 1.2 } });
     Engine::with_kernels(
         (features, 0),
         vec![

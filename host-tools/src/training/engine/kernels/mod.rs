@@ -11,12 +11,14 @@
 mod activation;
 mod affine;
 mod base;
+mod linear;
 mod soft_tail;
 mod spline;
 
 pub(crate) use activation::ActivationKernels;
 pub(crate) use affine::AffineKernels;
 pub(crate) use base::{BaseKernels, MixtureShape, BLOCK};
+pub(crate) use linear::LinearKernels;
 pub(crate) use soft_tail::SoftTailKernels;
 pub(crate) use spline::{SplineKernels, SplineSettings};
 
@@ -48,7 +50,7 @@ pub(crate) struct AdamStep {
 
 /// The kernels of one lane type; those of a topic stand in a file and a trait of their own.
 pub(crate) trait Kernels:
-    ActivationKernels + AffineKernels + SplineKernels + SoftTailKernels + BaseKernels
+    ActivationKernels + AffineKernels + LinearKernels + SplineKernels + SoftTailKernels + BaseKernels
 {
     /// Name of the lane type.
     fn name(&self) -> &'static str;

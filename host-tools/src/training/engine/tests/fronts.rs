@@ -39,7 +39,7 @@ fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engin
             (features, 0),
             mask,
             1.8,
-            Box::new(TileAffine { clamp: 0.7 }),
+            Box::new(TileAffine { scale: crate::flow::ScaleMap::Tanh { clamp: 0.7 } }),
             Box::new(net),
         ))
     };
