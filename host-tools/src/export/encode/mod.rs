@@ -50,7 +50,6 @@ impl Encoded {
             }
             encoded.append(flow, numeric, readings)?;
         }
-        encoded.trained_as = flows.iter().map(Flow::summary).collect::<Vec<_>>().join(" | ");
         Ok(encoded)
     }
 
