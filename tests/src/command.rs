@@ -182,7 +182,7 @@ pub fn normal_csv(rows: usize, seed: u64) -> String {
 }
 
 /// Options that make training quick.
-pub const QUICK: &str = "--layers 2 --hidden 8 --epochs 3 --seed 5";
+pub const QUICK: &str = "--flow realnvp --layers 2 --hidden 8 --epochs 3 --seed 5";
 
 /// A folder with `m.flow`, an image in f32 of [`normal_csv`], and `test.csv`, labelled rows.
 ///

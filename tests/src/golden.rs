@@ -93,7 +93,7 @@ pub fn build_image(numeric: Numeric) -> ImageFile {
         features: [("temperature", "°C"), ("tilt", "rad"), ("pressure", "Pa")]
             .map(|(name, unit)| (name.into(), unit.into()))
             .into(),
-        contexts: Vec::new(),
+        ..Metadata::default()
     };
     let calibration = Calibration { readings: &readings, false_alarm_rate: 0.01 };
     build(&flow, numeric, &metadata, calibration).expect("the golden flow can be exported")

@@ -107,6 +107,6 @@ pub fn metadata(features: usize) -> Metadata {
         name: "test".into(),
         provenance: "made by a test".into(),
         features: (0..features).map(|i| (format!("f{i}"), String::new())).collect(),
-        contexts: Vec::new(),
+        ..Metadata::default()
     }
 }

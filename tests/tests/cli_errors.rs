@@ -144,7 +144,7 @@ fn wrong_usage() {
         "train train.csv",
         "train -o new.flow",
         "train train.csv -o new.flow --flow magic",
-        "train train.csv -o new.flow --bins 8",
+        "train train.csv -o new.flow --flow realnvp --bins 8",
         "train train.csv -o new.flow --numeric i4",
         "train train.csv -o new.flow --layers 0",
         "train train.csv -o new.flow --layers -3",
@@ -170,8 +170,8 @@ fn wrong_usage() {
         assert!(!run.stderr.is_empty() && !run.stderr.contains("panicked"), "flowlet {arguments}: {run:?}");
     }
     assert_eq!(folder.list(), ["m.flow", "test.csv", "train.csv"]);
-    let said = folder.flowlet("train train.csv -o new.flow --bins 8").stderr;
-    assert!(said.contains("--flow nsf") && said.contains("realnvp"), "{said}");
+    let said = folder.flowlet("train train.csv -o new.flow --flow glow --bins 8").stderr;
+    assert!(said.contains("--flow nsf") && said.contains("glow"), "{said}");
     let said = folder.flowlet("simulate m.flow test.csv --board z80").stderr;
     assert!(said.contains("mps2-an386"), "{said}");
 }

@@ -100,6 +100,7 @@ impl Fit {
             provenance: provenance(table, config, matrix.rows),
             features: names(&table.columns[..columns - config.contexts]),
             contexts: names(&table.columns[columns - config.contexts..]),
+            trained_as: String::new(),
         };
         let reference = export::build(
             &trained.flow,

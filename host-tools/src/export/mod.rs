@@ -37,6 +37,9 @@ pub struct Metadata {
     pub features: Vec<(String, String)>,
     /// Name and unit of each context input.
     pub contexts: Vec<(String, String)>,
+    /// The chains as they were trained, in words; empty if the flow is as it was trained. Where an image is made from
+    /// another image, what was fused must not pass for what was trained.
+    pub trained_as: String,
 }
 
 /// Normal readings that were not trained on, and what to set the threshold to.
@@ -106,7 +109,10 @@ pub fn build_observing<'f>(
         )));
     }
     calibrate::check(calibration, columns)?;
-    let chain = encode::Encoded::new(&ensemble.experts, numeric, observed)?;
+    let mut chain = encode::Encoded::new(&ensemble.experts, numeric, observed)?;
+    if !metadata.trained_as.is_empty() {
+        chain.trained_as.clone_from(&metadata.trained_as);
+    }
 
     // Twice: the sketches and the self-test hold scores of the image itself.
     let empty = Sketch::empty(calibration);

@@ -45,7 +45,7 @@ pub struct StudentT {
 /// A mixture of `K` diagonal normals over `d` features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mixture {
-    /// Logarithms of the weights, `K`; normalized.
+    /// Logarithms of the weights, `K`; up to a common constant, which evaluation and export take out.
     pub log_weights: Vec<f32>,
     /// `K x d`, row-major.
     pub means: Vec<f32>,

@@ -221,22 +221,22 @@ impl Fit<'_> {
         let mut pooled = vec![0.0; d];
         let mut sums = vec![0.0; self.means.len()];
         for (k, &weight) in moments.weight.iter().enumerate() {
-            for i in 0..d {
+            for (i, pooled) in pooled.iter_mut().enumerate() {
                 let at = k * d + i;
                 let shift = if weight > 0.0 { moments.first[at] / weight } else { 0.0 };
                 self.means[at] += shift;
                 // Rounding must not make it negative.
                 sums[at] = (moments.second[at] - weight * shift * shift).max(0.0);
-                pooled[i] += sums[at] / count;
+                *pooled += sums[at] / count;
             }
         }
         if !all {
             return;
         }
         for (k, &weight) in moments.weight.iter().enumerate() {
-            for i in 0..d {
+            for (i, pooled) in pooled.iter().enumerate() {
                 let at = k * d + i;
-                let shrunk = (sums[at] + PSEUDO_ROWS * pooled[i]) / (weight + PSEUDO_ROWS);
+                let shrunk = (sums[at] + PSEUDO_ROWS * pooled) / (weight + PSEUDO_ROWS);
                 self.variances[at] = shrunk + STD_FLOOR * STD_FLOOR;
             }
             self.log_weights[k] = (weight / count).max(LEAST_WEIGHT).ln();

@@ -35,6 +35,7 @@ pub fn import_ensemble(model: &Model<'_>) -> (Ensemble<'static>, Metadata) {
         provenance: head.provenance.to_owned(),
         features: names(model.feature_names()),
         contexts: names(model.context_names()),
+        trained_as: model.trained_as().to_owned(),
     };
     let experts = model
         .experts()

@@ -125,11 +125,11 @@ fn float_entries(means: &[f32], log_std: &[f32]) -> Result<Entries, ExportError>
 
 /// The finest scales that hold all means and all precisions.
 fn format(base: &Mixture, used: &[usize]) -> Result<MixtureFormat, ExportError> {
-    let largest = |values: fn((&[f32], &[f32])) -> Vec<f64>| {
-        used.iter().flat_map(|&k| values(base.component(k))).fold(0.0_f64, f64::max)
-    };
-    let mean = largest(|(means, _)| means.iter().map(|&m| f64::from(m).abs()).collect());
-    let precision = largest(|(_, log_std)| log_std.iter().map(|&s| (-f64::from(s)).exp()).collect());
+    let (mut mean, mut precision) = (0.0_f64, 0.0_f64);
+    for (means, log_std) in used.iter().map(|&k| base.component(k)) {
+        mean = means.iter().fold(mean, |largest, &m| largest.max(f64::from(m).abs()));
+        precision = log_std.iter().fold(precision, |largest, &s| largest.max((-f64::from(s)).exp()));
+    }
     // A mean in units of 2^-shift, rounded, within i16; a precision within 1 and 32767.
     let mean_shift = (4..=15).rev().find(|&s| mean * f64::from(s).exp2() < 32766.0);
     let precision_bits = (8..=22).rev().find(|&b| precision * f64::from(b).exp2() <= 32767.0);

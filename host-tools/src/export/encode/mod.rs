@@ -34,7 +34,7 @@ pub(super) struct Encoded {
 impl Encoded {
     /// Encodes `flows`, which share their standardizer, for `numeric`; activation ranges come from `readings`.
     pub(super) fn new(flows: &[Flow], numeric: Numeric, readings: &[f32]) -> Result<Self, ExportError> {
-        let trained_as = flows.iter().map(Flow::summary).collect::<Vec<_>>().join("; ");
+        let trained_as = flows.iter().map(Flow::summary).collect::<Vec<_>>().join(" | ");
         let mut encoded = Encoded { words: Vec::new(), experts: Vec::new(), trained_as, nets: Vec::new() };
         let flows = &canonical(flows);
         let Some(first) = flows.first() else { return Err(ExportError::Flow("no experts".into())) };

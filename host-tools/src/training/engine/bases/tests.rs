@@ -130,10 +130,12 @@ fn every_gradient_is_that_of_central_differences_in_f64() {
             assert!(size > 0.0);
             for &i in trained.iter().step_by((trained.len() / 300).max(1)) {
                 let mut probe = |step: f64| {
-                    let mut shift = |by: f64| *reference.parameters_mut().nth(i).expect("a parameter") += by;
-                    shift(step);
+                    let shift = |r: &mut Reference, by: f64| {
+                        *r.parameters_mut().nth(i).expect("a parameter") += by;
+                    };
+                    shift(&mut reference, step);
                     let loss = loss_of(&reference, &values, features);
-                    reference.parameters_mut().nth(i).map(|p| *p -= step);
+                    shift(&mut reference, -step);
                     loss
                 };
                 let h = 1e-6;
