@@ -1,7 +1,7 @@
 //! One pass over a reading: every expert that counts, one after the other, in one workspace.
 //!
-//! Each expert standardizes the features anew instead of keeping a copy of them: it costs some 16 (f32) or
-//! 100 (fixed point) instructions per feature and expert, and no RAM. The context is standardized once.
+//! Each expert standardizes the features anew instead of keeping a copy of them: with the base, 22 (f32) or 111
+//! (fixed point) instructions per feature and expert, and no RAM. The context is standardized once.
 
 use crate::arithmetic::Arithmetic;
 use crate::conditioner::Scratch;

@@ -38,6 +38,9 @@ impl Model<'_> {
             return Err(Error::Malformed(Part::Experts));
         }
         // What version 1 reserved stays reserved in it.
+        if self.version == 1 && head.contexts > 0 {
+            return Err(Error::Unsupported(Part::Context));
+        }
         if self.version == 1 && (head.experts > 1 || head.combine != Combine::Quoted) {
             return Err(Error::Unsupported(Part::Experts));
         }

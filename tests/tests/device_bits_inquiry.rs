@@ -2,8 +2,8 @@
 
 use flowlet_tests::trained::{self, calibration, experts, readings, usual, FEATURES};
 use flowlet_tests::{metadata, normal_readings, random_flow, Random, NUMERICS};
-use flowlet_tools::device::{error_code, skips, Board, DeviceError, Inquirer, Install};
-use flowlet_tools::export::{build, Combine, Ensemble, ImageFile, Statistic};
+use flowlet_tools::device::{error_code, skips, Board, DeviceError, Inquirer, Install, Simulator};
+use flowlet_tools::export::{build, Combine, Ensemble, ImageFile, Numeric, Statistic};
 
 fn inquirer(test: &str) -> Option<Inquirer> {
     match Inquirer::new(Board::Mps2An386, Install::Forbidden) {
@@ -96,5 +96,29 @@ fn experts_and_contexts_give_the_hosts_words() {
         compare(&inquirer, &image, &rows(&by_speed[..30 * 3], 3), 3, &format!("{numeric:?}, in context"));
         let host = Inquirer::on_host(image.bytes(), &[0.0, 0.0, f32::NAN], 3).expect("a good image");
         assert_eq!(host[0], Err(error_code(flowlet::Error::NotFinite { feature: 2 })));
+    }
+}
+
+/// What it costs that every expert standardizes the features anew: experts of nothing but a standardizer and a
+/// standard normal, by the number of features.
+#[test]
+fn another_expert_standardizes_for_little() {
+    let Some(_) = inquirer("another_expert_standardizes_for_little") else { return };
+    let simulator = Simulator::new(Board::Mps2An386, Install::Forbidden).expect("as the other firmware");
+    for (numeric, most) in [(Numeric::F32, 40.0), (Numeric::I8, 140.0)] {
+        let cost = |features: usize, experts: usize| {
+            let mut random = Random(5);
+            let mut flow = random_flow(&mut random, features, 1, &[4]);
+            flow.transforms.truncate(1);
+            let rows = normal_readings(&mut random, &flow, 100);
+            let ensemble = Ensemble { combine: Combine::Minimum, ..Ensemble::new(vec![flow; experts]) };
+            let image = build(&ensemble, numeric, &metadata(features), calibration(&rows)).expect("an image");
+            let done = simulator.run(image.bytes(), &rows, features, |_| {}).expect("a simulation");
+            done.instructions_per_score.expect("rows that can be scored")
+        };
+        let further = |features| cost(features, 2) - cost(features, 1);
+        let per_feature = (further(24) - further(8)) / 16.0;
+        println!("{numeric:?}: {per_feature:.1} instructions per feature, {:.0} in all for 8", further(8));
+        assert!(per_feature < most, "{numeric:?}: {per_feature}");
     }
 }

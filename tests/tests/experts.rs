@@ -168,8 +168,13 @@ fn the_squared_norm_is_that_of_the_reference() {
 #[test]
 fn records_behind_the_experts_are_checked() {
     let good = image(&ensemble(Combine::Minimum, 0), Numeric::I8);
-    let parts = Parts::of(good.bytes());
-    assert_eq!(parts.seal(), good);
+    let whole = Parts::of(good.bytes());
+    assert_eq!(whole.seal(), good);
+    // Notes of their own length: the string's length in one byte, so that a zero stands for empty ones.
+    let length = usize::from(whole.behind[0] & 0x7f) | usize::from(whole.behind[1]) << 7;
+    let notes = if whole.behind[0] & 0x80 == 0 { 1 + usize::from(whole.behind[0]) } else { 2 + length };
+    let behind = [&[0], &whole.behind[notes..]].concat();
+    let parts = Parts { behind, ..whole.clone() };
     let with = |edit: &dyn Fn(&mut Parts<'_>)| {
         let mut parts = parts.clone();
         edit(&mut parts);

@@ -9,11 +9,11 @@
 
 use flowlet::arithmetic::{Arithmetic, Fixed, Float};
 use flowlet::conditioner::Scratch;
-use flowlet::{Error, Model, Scorer};
+use flowlet::{explain_workspace_words, Error, Explainer, Model, Sampler, Scorer};
 use flowlet_tests::golden::image;
 use flowlet_tests::surgery::{put, repair, repair_checksum, word};
-use flowlet_tests::{Random, NUMERICS};
-use flowlet_tools::export::{ImageFile, Numeric};
+use flowlet_tests::{metadata, trained, Random, NUMERICS};
+use flowlet_tools::export::{build, Combine, Ensemble, ImageFile, Numeric};
 
 /// Whether `bytes` load, from an aligned address.
 fn load(bytes: &[u8]) -> Result<(), Error> {
@@ -185,11 +185,12 @@ fn wild_readings(random: &mut Random, features: usize) -> Vec<Vec<f32>> {
 fn there_and_back<A: Arithmetic>(model: &Model<'_>, reading: &[f32]) {
     let mut values: Vec<A::Value> = reading.iter().map(|x| A::value(x.to_bits()).unwrap()).collect();
     let words = (model.workspace_bytes() / 4 - reading.len()) / 2;
+    let context = values.split_off(model.features());
     let (mut front, mut back) = (vec![0; words], vec![0; words]);
     let mut scratch = Scratch { front: &mut front, back: &mut back };
     let chain = model.experts().next().unwrap().chain;
-    chain.forward::<A>(&mut values, &[], &mut scratch).expect("a checked image");
-    chain.inverse::<A>(&mut values, &[], &mut scratch).expect("a checked image");
+    chain.forward::<A>(&mut values, &context, &mut scratch).expect("a checked image");
+    chain.inverse::<A>(&mut values, &context, &mut scratch).expect("a checked image");
     let mut readings = vec![0.0; values.len()];
     model.standardizer::<A>().unwrap().inverse::<A>(&values, &mut readings).expect("a checked image");
 }
@@ -197,11 +198,11 @@ fn there_and_back<A: Arithmetic>(model: &Model<'_>, reading: &[f32]) {
 /// An accepted image keeps every promise of the scorer.
 fn keeps_its_promises(random: &mut Random, image: &ImageFile, what: &str) {
     let model = image.model().unwrap();
-    let features = model.features();
+    let inputs = model.inputs();
     let mut workspace: Vec<u32> = (0..model.workspace_bytes() / 4).map(|_| random.bits() as u32).collect();
     let mut scorer = Scorer::new(&model, &mut workspace).unwrap();
     assert!(scorer.self_test().is_ok(), "{what}");
-    for reading in wild_readings(random, features) {
+    for reading in wild_readings(random, inputs) {
         let score = scorer.score(&reading).unwrap_or_else(|e| panic!("{what}: {reading:?} gives {e}"));
         assert!(score.log_prob.is_finite(), "{what}: {reading:?} gives {score:?}");
         assert!(score.score.is_finite(), "{what}: {reading:?} gives {score:?}");
@@ -211,7 +212,62 @@ fn keeps_its_promises(random: &mut Random, image: &ImageFile, what: &str) {
             _ => there_and_back::<Fixed>(&model, &reading),
         }
     }
-    assert!(model.feature_names().count() == features);
+    assert!(model.feature_names().count() == model.features());
+    // An explanation takes a hundred passes.
+    if random.below(8) == 0 {
+        explains_and_draws(random, &model, what);
+    }
+}
+
+/// Neither panics, and an explanation is in finite numbers that sum up.
+fn explains_and_draws(random: &mut Random, model: &Model<'_>, what: &str) {
+    let mut workspace: Vec<u32> = (0..explain_workspace_words(model)).map(|_| random.bits() as u32).collect();
+    let mut explainer = Explainer::new(model, &mut workspace).unwrap();
+    let readings = wild_readings(random, model.inputs());
+    for reading in &readings {
+        let e = explainer.explain(reading).unwrap_or_else(|e| panic!("{what}: {reading:?} gives {e}"));
+        let all = e.gradient.iter().chain(e.attribution).chain(e.nearest_normal);
+        assert!(all.chain([&e.score, &e.excess]).all(|x| x.is_finite()), "{what}: {reading:?} gives {e:?}");
+    }
+    let mut sampler = Sampler::new(model, &mut workspace).unwrap();
+    let mut drawn = vec![0.0; model.features()];
+    for reading in &readings {
+        let context = &reading[model.features()..];
+        sampler.sample_in_context(random, context, &mut drawn).unwrap_or_else(|e| panic!("{what}: {e}"));
+    }
+}
+
+/// Images of version 2: experts with a mixture among them, and a context.
+#[test]
+fn random_mutations_of_experts_load_as_an_error_or_score() {
+    const MUTATIONS: usize = 12_000;
+    for numeric in NUMERICS {
+        let rows = trained::readings(200, 2);
+        let experts = Ensemble { combine: Combine::Minimum, ..Ensemble::new(trained::experts().to_vec()) };
+        let calibration = trained::calibration(&rows);
+        let experts = build(&experts, numeric, &metadata(trained::FEATURES), calibration).unwrap();
+        let rows = trained::readings_by_speed(200, 2);
+        let calibration = trained::calibration(&rows);
+        let in_context = build(trained::by_speed(), numeric, &trained::metadata(2, 1), calibration).unwrap();
+        for (kind, good) in [("experts", &experts), ("context", &in_context)] {
+            let mut accepted = 0;
+            for index in 0..MUTATIONS {
+                let mut random = Random((numeric as u64) << 40 | (kind.len() as u64) << 32 | index as u64);
+                let mut bytes = good.bytes().to_vec();
+                for _ in 0..1 + random.below(4) {
+                    mutate(&mut random, &mut bytes);
+                }
+                repair(&mut bytes);
+                let mutant = ImageFile::from_bytes(&bytes);
+                if mutant.model().is_ok() {
+                    accepted += 1;
+                    keeps_its_promises(&mut random, &mutant, &format!("{numeric:?} {kind} mutation {index}"));
+                }
+            }
+            println!("{numeric:?}, {kind}: {accepted} of {MUTATIONS} mutants load and score");
+            assert!(accepted > MUTATIONS / 20, "{numeric:?}, {kind}: only {accepted}");
+        }
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
     Score(score::ScoreArgs),
     Eval(eval::EvalArgs),
     Quantize(quantize::QuantizeArgs),
