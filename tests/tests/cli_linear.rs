@@ -60,7 +60,7 @@ fn nice_glow_and_whitening_go_through_every_command() {
         assert!(!kinds(&inspected)[3..].contains(&"standardize"));
         let shown = folder.flowlet("inspect m.flow");
         assert!(shown.stdout.contains(&format!("trained as    {trained_as}")), "{shown:?}");
-        for numeric in ["i16", "i8"] {
+        for numeric in ["i8"] {
             let quantized = folder
                 .flowlet(&format!(
                     "quantize m.flow --numeric {numeric} --calibration train.csv -o q.flow --json -q"

@@ -140,10 +140,6 @@ impl Structure<'_> {
 
     /// Per step ActNorm, a matrix behind a fixed random order, an affine coupling.
     fn glow(&self, random: &mut Random) -> Result<Vec<Box<dyn TileTransform>>, TrainError> {
-        if self.config.conditioner == ConditionerKind::Conv1d {
-            let remedy = "its matrices mix time steps, which a convolution needs in order";
-            return Err(TrainError::Setting { name: "flow", value: "glow".into(), remedy });
-        }
         let mut chain: Vec<Box<dyn TileTransform>> = Vec::new();
         for layer in 0..self.config.layers {
             chain.push(Box::new(self.actnorm()));
