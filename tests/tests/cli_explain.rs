@@ -39,7 +39,7 @@ fn explain_names_the_feature_and_the_nearest_normal_row() {
 
     let text = folder.flowlet("explain m.flow odd.csv --row 1").stdout;
     let first = text.lines().find(|line| line.starts_with("b ")).expect("a line for b");
-    assert!(text.contains("alarm") && first.contains('%'), "{text}");
+    assert!(text.contains("nats to explain") && first.contains('%'), "{text}");
     let normal = folder.flowlet("explain m.flow odd.csv --row 0 --json").json();
     assert!(number(&normal, "score") < number(&json, "score"));
 }
