@@ -62,7 +62,7 @@ fn on_host(image: &ImageFile, rows: &[f32]) -> Vec<Row> {
             alarm: score.alarm,
         })
     };
-    rows.chunks_exact(model.features()).map(score).collect()
+    rows.chunks_exact(model.inputs()).map(score).collect()
 }
 
 /// Ordinary rows, rows at growing distances from them, and every special value: in one feature of an
