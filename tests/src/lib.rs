@@ -1,10 +1,12 @@
 //! Shared helpers of the integration tests in `tests/tests`.
 
 pub mod command;
+pub mod development;
 pub mod device_compare;
 pub mod evaluate;
 pub mod golden;
 pub mod golden_flows;
+pub mod golden_v2;
 pub mod linear_flows;
 pub mod nets;
 pub mod oracle;

@@ -1,23 +1,17 @@
 //! Detection, likelihood and the cost of each arithmetic on eight public one-class tables, with the default
 //! recipe: the promises that `docs/development-sets.md` shows as a table.
 //!
-//! The tables are not part of the repository: `FLOWLET_DEVELOPMENT_DATA` names their folder, else
-//! `../shared/data/tabular` beside the repository is used. Where there is none, the test says so and passes.
-//!
-//! Per set, `train.csv` holds normal rows, `test.csv` normal and anomalous ones with a `label` column, and
-//! `meta.json` a `sum_log_std`, which turns densities of standardized readings into those of readings.
+//! The tables are not part of the repository: see `flowlet_tests::development`. Where there are none, the test says so
+//! and passes.
 
+use flowlet_tests::development::{folder, load, Set, SETS};
 use flowlet_tools::export::{build_observing, scores, Calibration, Metadata, Numeric};
 use flowlet_tools::flow::Reference;
 use flowlet_tools::metrics::{auroc, mean, trimmed_mean};
-use flowlet_tools::table::{ReadOptions, Table};
-use flowlet_tools::training::{train, Matrix, TrainConfig};
+use flowlet_tools::training::{train, TrainConfig};
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
-
-const SETS: [&str; 8] =
-    ["thyroid", "shuttle", "magic.gamma", "pendigits", "satellite", "cardio", "mammography", "vowels"];
 
 /// Seeds 0 and up that are averaged: one seed's mean AUROC scatters by 0.003.
 const SEEDS: u64 = 5;
@@ -53,14 +47,6 @@ struct Measured {
     largest: f64,
 }
 
-fn folder() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("FLOWLET_DEVELOPMENT_DATA") {
-        return Some(PathBuf::from(named));
-    }
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/tabular");
-    beside.is_dir().then_some(beside)
-}
-
 /// The mean over seeds; of largest values, the largest.
 fn measure(folder: &Path, set: &'static str) -> Measured {
     let all: Vec<Measured> = (0..SEEDS).map(|seed| measure_seed(folder, set, seed)).collect();
@@ -79,17 +65,8 @@ fn measure(folder: &Path, set: &'static str) -> Measured {
 }
 
 fn measure_seed(folder: &Path, set: &'static str, seed: u64) -> Measured {
-    let folder = folder.join(set);
-    let train_table = Table::read(&folder.join("train.csv"), &ReadOptions::default()).expect("train.csv");
-    let options = ReadOptions { label: Some("label".into()), ..ReadOptions::default() };
-    let test = Table::read(&folder.join("test.csv"), &options).expect("test.csv");
+    let Set { train: rows, columns, test, sum_log_std } = load(folder, set);
     let labels = test.labels.as_deref().expect("labels");
-    let meta = std::fs::read_to_string(folder.join("meta.json")).expect("meta.json");
-    let meta: serde_json::Value = serde_json::from_str(&meta).expect("JSON");
-    let sum_log_std = meta["sum_log_std"].as_f64().expect("sum_log_std");
-
-    let columns = train_table.columns.len();
-    let rows = Matrix::new(train_table.rows, columns, train_table.values).expect("a table is a matrix");
     // The sets run side by side; the flow does not depend on the threads.
     let config = TrainConfig { threads: 1, seed, ..TrainConfig::default() };
     let trained = train(&rows, &config, &mut ()).expect("trained");
@@ -98,7 +75,7 @@ fn measure_seed(folder: &Path, set: &'static str, seed: u64) -> Measured {
     let calibration = Calibration { readings: &readings, false_alarm_rate: 0.01 };
     let metadata = Metadata {
         name: set.into(),
-        features: train_table.columns.iter().map(|name| (name.clone(), String::new())).collect(),
+        features: columns.iter().map(|name| (name.clone(), String::new())).collect(),
         ..Metadata::default()
     };
     let log_probs = [Numeric::F32, Numeric::I16, Numeric::I8].map(|numeric| {
@@ -167,10 +144,7 @@ fn mean_auroc(all: &[Measured]) -> [f64; 3] {
 
 #[test]
 fn eight_sets_keep_their_limits_with_the_default_recipe() {
-    let Some(folder) = folder() else {
-        println!("skipped: no folder of tables; name one in FLOWLET_DEVELOPMENT_DATA");
-        return;
-    };
+    let Some(folder) = folder("eight_sets_keep_their_limits_with_the_default_recipe") else { return };
     if cfg!(debug_assertions) {
         println!("skipped: training eight flows takes minutes without --release");
         return;

@@ -1,7 +1,7 @@
 //! Host and emulated chip give the same bits, for every shape, every transform and every weird float.
 
 use flowlet::{Model, Scorer};
-use flowlet_tests::{golden, metadata, normal_readings, random_flow, Random, NUMERICS};
+use flowlet_tests::{golden, golden_v2, metadata, normal_readings, random_flow, Random, NUMERICS};
 use flowlet_tools::device::{
     error_code, skips, Board, DeviceError, Install, Refusal, Row, ScoreBits, Simulation, Simulator,
 };
@@ -62,7 +62,7 @@ fn on_host(image: &ImageFile, rows: &[f32]) -> Vec<Row> {
             alarm: score.alarm,
         })
     };
-    rows.chunks_exact(model.features()).map(score).collect()
+    rows.chunks_exact(model.inputs()).map(score).collect()
 }
 
 /// Ordinary rows, rows at growing distances from them, and every special value: in one feature of an
@@ -189,6 +189,14 @@ fn golden_images_give_the_hosts_bits() {
     for numeric in NUMERICS {
         let rows = golden::readings();
         compare_image(&simulator, &golden::image(numeric), &rows, 3, &format!("golden {numeric:?}"));
+        let what = format!("golden, version 2, {numeric:?}");
+        compare_image(
+            &simulator,
+            &golden_v2::image(numeric),
+            &golden_v2::readings(),
+            golden_v2::INPUTS,
+            &what,
+        );
     }
 }
 

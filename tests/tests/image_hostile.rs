@@ -11,6 +11,7 @@ use flowlet::arithmetic::{Arithmetic, Fixed, Float};
 use flowlet::conditioner::Scratch;
 use flowlet::{explain_workspace_words, Error, Explainer, Model, Sampler, Scorer};
 use flowlet_tests::golden::image;
+use flowlet_tests::golden_v2;
 use flowlet_tests::surgery::{put, repair, repair_checksum, word};
 use flowlet_tests::{metadata, trained, Random, NUMERICS};
 use flowlet_tools::export::{build, Combine, Ensemble, ImageFile, Numeric};
@@ -237,7 +238,7 @@ fn explains_and_draws(random: &mut Random, model: &Model<'_>, what: &str) {
     }
 }
 
-/// Images of version 2: experts with a mixture among them, and a context.
+/// Images of version 2: experts with a mixture among them, a context, and every kind of part in one.
 #[test]
 fn random_mutations_of_experts_load_as_an_error_or_score() {
     const MUTATIONS: usize = 12_000;
@@ -249,7 +250,8 @@ fn random_mutations_of_experts_load_as_an_error_or_score() {
         let rows = trained::readings_by_speed(200, 2);
         let calibration = trained::calibration(&rows);
         let in_context = build(trained::by_speed(), numeric, &trained::metadata(2, 1), calibration).unwrap();
-        for (kind, good) in [("experts", &experts), ("context", &in_context)] {
+        let every_kind = golden_v2::image(numeric);
+        for (kind, good) in [("experts", &experts), ("context", &in_context), ("every kind", &every_kind)] {
             let mut accepted = 0;
             for index in 0..MUTATIONS {
                 let mut random = Random((numeric as u64) << 40 | (kind.len() as u64) << 32 | index as u64);

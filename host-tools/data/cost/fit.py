@@ -1,13 +1,15 @@
 """Measures instructions per score on the emulated Cortex-M4F and fits the model in src/cli/cost.rs.
 
-    python fit.py FLOWLET        (needs NumPy and what `flowlet simulate` needs)
+    python fit.py FLOWLET        (needs NumPy and what `flowlet simulate` needs; some ten minutes)
 
-FLOWLET is the binary. Prints one line per kind of numbers: the coefficients in the order of `Shape::terms`, the
-largest relative error on the flows of the fit, and that on flows kept out of it. Run again after a change to the runtime's kernels.
+FLOWLET is the binary. What a flow is made of is what `flowlet inspect --json` counts in `cost_terms`. Prints, for each
+kind of numbers, the coefficients in the order of `TERMS`, the largest relative error on the flows of the fit, and that on
+flows kept out of it, each with the flow. Run again after a change to the runtime's kernels.
 """
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,37 +17,46 @@ import tempfile
 import numpy as np
 
 FLOWLET = pathlib.Path(sys.argv[1]).resolve()
-FEATURES = [2, 3, 5, 8, 9, 16, 24, 32]
-SHAPES = [(1, "8"), (2, "8,8"), (4, "16,16"), (6, "32,32"), (3, "64,32"), (8, "24"), (4, "12,20,28")]
+SOURCE = pathlib.Path(__file__).parents[2] / "src/cli/cost.rs"
+TERMS = re.findall(r'"(\w+)"', SOURCE.read_text().split("const TERMS", 1)[1].split("];", 1)[0])
 rng = np.random.default_rng(0)
+
+PLAIN = [(1, "8"), (2, "8,8"), (4, "16,16"), (6, "32,32"), (3, "64,32"), (8, "24"), (4, "12,20,28")]
+FLOWS = [(d, f"--flow realnvp --layers {n} --hidden {h}") for d in [2, 3, 5, 8, 9, 16, 24, 32] for n, h in PLAIN]
+for d in [4, 7, 12, 21, 36]:
+    FLOWS += [(d, f"--flow nsf --bins {k} --layers {n} --hidden 16") for k, n in [(4, 2), (8, 4), (16, 2), (6, 1)]]
+    FLOWS += [(d, f"--flow {f} --layers {n} --hidden 16") for f in ["glow", "nice"] for n in [2, 4, 6]]
+    FLOWS += [
+        (d, f"--flow realnvp --layers 2 --hidden {h} {more}")
+        for h in [12, 32]
+        for more in [
+            "--base student",
+            "--base mixture --components 4",
+            "--base mixture --components 16",
+            "--base mixture --components 32",
+            "--base mixture --components 64",
+            "--marginal linear",
+            "--marginal rq",
+            "--whiten",
+            "--activation tanh",
+            "--activation silu",
+            "--activation leaky-relu",
+            "--conditioner residual",
+        ]
+    ]
+    FLOWS += [(d, f"--flow realnvp --layers 2 --hidden 24,24 --conditioner residual --activation {a}") for a in ["relu", "silu"]]
+    FLOWS += [(d, "--flow nsf --layers 4 --hidden 32 --marginal linear --base mixture --components 32")]
+    FLOWS += [(d, "--flow glow --layers 4 --hidden 32 --marginal linear --base mixture --components 32")]
+FLOWS += [
+    (d, f"--flow realnvp --layers 2 --hidden 8 --conditioner conv1d --channels {c} --kernel {k}")
+    for d, c in [(16, 1), (32, 2), (36, 3)]
+    for k in [3, 5]
+]
 
 
 def run(folder, *arguments):
     out = subprocess.run([FLOWLET, *arguments, "--json", "--quiet"], cwd=folder, check=True, capture_output=True)
     return json.loads(out.stdout)
-
-
-def up4(n):
-    return -(-n // 4) * 4
-
-
-def padded_macs(coupling, fixed):
-    widths = [coupling["conditions"], *coupling["hidden"], 2 * coupling["transformed"]]
-    return sum((up4(k) if fixed else k) * up4(n) for k, n in zip(widths, widths[1:]))
-
-
-def terms(inspected):
-    fixed = inspected["numeric"] != "f32"
-    couplings = [t for t in inspected["transforms"] if t["kind"] == "affine_coupling"]
-    return [
-        1,
-        len(inspected["features"]),
-        len(couplings),
-        sum(len(c["hidden"]) + 1 for c in couplings),
-        sum(sum(c["hidden"]) for c in couplings),
-        sum(c["transformed"] for c in couplings),
-        sum(padded_macs(c, fixed) for c in couplings),
-    ]
 
 
 def write(path, rows):
@@ -55,26 +66,30 @@ def write(path, rows):
 
 with tempfile.TemporaryDirectory() as folder:
     folder = pathlib.Path(folder)
+    for features in sorted({d for d, _ in FLOWS}):
+        rows = rng.normal(size=(600, features))
+        write(folder / f"train{features}.csv", rows)
+        write(folder / f"rows{features}.csv", rows[:40])
     for numeric in ["f32", "i16", "i8"]:
         inputs, counts = [], []
-        for features in FEATURES:
-            rows = rng.normal(size=(300, features))
-            write(folder / "train.csv", rows)
-            write(folder / "rows.csv", rows[:40])
-            for layers, hidden in SHAPES:
-                shape = ["--layers", str(layers), "--hidden", hidden, "--numeric", numeric]
-                run(folder, "train", "train.csv", "-o", "m.flow", "--epochs", "2", *shape)
-                inputs.append(terms(run(folder, "inspect", "m.flow")))
-                counts.append(run(folder, "simulate", "m.flow", "rows.csv")["instructions_per_score"])
+        for features, options in FLOWS:
+            data = f"train{features}.csv"
+            more = ["-o", "m.flow", "--epochs", "2", "--numeric", numeric, *options.split()]
+            run(folder, "train", data, *more)
+            terms = run(folder, "inspect", "m.flow")["cost_terms"]
+            inputs.append([terms.get(term, 0) for term in TERMS])
+            counts.append(run(folder, "simulate", "m.flow", f"rows{features}.csv")["instructions_per_score"])
         inputs, counts = np.array(inputs, float), np.array(counts)
         # Least squares of the relative error, on four flows of five; the fifth judges.
         judge = np.arange(len(counts)) % 5 == 4
         weighted = inputs / counts[:, None]
-        coefficients = np.linalg.lstsq(weighted[~judge], np.ones((~judge).sum()), rcond=None)[0]
+        # A term that no flow has keeps a coefficient of zero.
+        used = inputs[~judge].any(axis=0)
+        coefficients = np.zeros(len(TERMS))
+        coefficients[used] = np.linalg.lstsq(weighted[~judge][:, used], np.ones((~judge).sum()), rcond=None)[0]
         error = np.abs(weighted @ coefficients - 1)
-        print(
-            numeric,
-            [round(float(c), 2) for c in coefficients],
-            f"largest error {error[~judge].max():.1%} on {(~judge).sum()} flows of the fit,",
-            f"{error[judge].max():.1%} on {judge.sum()} others",
-        )
+        print(numeric, ", ".join(f"{c:.2f}" for c in coefficients), flush=True)
+        for what, mask in [("of the fit", ~judge), ("kept out", judge)]:
+            worst = np.argmax(np.where(mask, error, -1))
+            print(f"  {mask.sum()} flows {what}: median error {np.median(error[mask]):.1%}, "
+                  f"largest {error[worst]:.1%} ({FLOWS[worst][0]} features, {FLOWS[worst][1]})", flush=True)

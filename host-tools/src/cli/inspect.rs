@@ -61,6 +61,7 @@ impl InspectArgs {
             "workspace_bytes": model.workspace_bytes(),
             "explain_workspace_bytes": explain_workspace_bytes,
             "instructions": instructions,
+            "cost_terms": cost::terms(running(&ensemble), model.numeric()),
             "calibration": {
                 "readings": calibration.readings,
                 "quantiles": calibration.quantiles,

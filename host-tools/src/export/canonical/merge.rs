@@ -134,9 +134,8 @@ fn scaled_columns(a: &ElementwiseAffine, l: &Linear) -> Linear {
     let d = gains(a);
     let mut scaled = l.clone();
     for i in 0..n {
-        for j in i..n {
-            scaled.upper[i * n + j] = (f64::from(l.upper[i * n + j]) * d[j]) as f32;
-        }
+        let columns = scaled.upper[i * n..(i + 1) * n].iter_mut().zip(&d).skip(i);
+        columns.for_each(|(u, gain)| *u = (f64::from(*u) * gain) as f32);
     }
     let matrix = l.matrix();
     for (i, row) in matrix.chunks_exact(n).enumerate() {
