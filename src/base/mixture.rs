@@ -71,9 +71,8 @@ impl<'a> Mixture<'a> {
 
     fn iter<A: Arithmetic>(&self) -> impl Iterator<Item = Component<'a, A::Log>> + use<'a, A> {
         let words = self.words.get(1..).unwrap_or_default();
-        // At least two, so that the chunks are not empty.
         let stride = A::mixture_words(self.features).saturating_add(2);
-        words.chunks_exact(stride).take(self.components).filter_map(|words| {
+        words.chunks_exact(stride.max(1)).take(self.components).filter_map(|words| {
             let (&[constant, cumulative], words) = words.split_first_chunk::<2>()?;
             let constant = A::add_value(A::ZERO_LOG, A::value(constant)?);
             Some(Component { constant, cumulative, words })
@@ -94,7 +93,7 @@ impl<'a> Mixture<'a> {
         let words = self.words.get(1..).unwrap_or_default();
         let mut before = 0;
         let mut found = 0;
-        for words in words.chunks_exact(stride).take(self.components) {
+        for words in words.chunks_exact(stride.max(1)).take(self.components) {
             let (&[constant, cumulative], words) = words.split_first_chunk::<2>().ok_or(malformed)?;
             A::value(constant).ok_or(Error::NotFiniteParameter(Part::Base))?;
             A::check_component(words, self.features)?;

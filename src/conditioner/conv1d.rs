@@ -219,7 +219,8 @@ impl<'a> Conv1d<'a> {
         let to = to.get_mut(..self.reads(first))?;
         to.fill(bytemuck::Zeroable::zeroed());
         let steps = to.get_mut(first.lead(self.padding()) * stride..)?;
-        for (t, step) in steps.chunks_mut(stride).take(self.length).enumerate() {
+        // Never zero by the check; said here, the compiler leaves the panic of empty chunks out.
+        for (t, step) in steps.chunks_mut(stride.max(1)).take(self.length).enumerate() {
             for (c, to) in step.iter_mut().take(self.channels + self.contexts).enumerate() {
                 let index = if c < self.channels {
                     t * self.channels + c
@@ -252,7 +253,7 @@ impl<'a> Conv1d<'a> {
         to.fill(bytemuck::Zeroable::zeroed());
         let (stride, width) = (layer.stride(), layer.dense.padded_outputs());
         let steps = to.get_mut(next.lead(self.padding()) * width..)?;
-        for (t, step) in steps.chunks_mut(width).take(self.length).enumerate() {
+        for (t, step) in steps.chunks_mut(width.max(1)).take(self.length).enumerate() {
             A::dense_hidden(&layer.dense, from.get(t * stride..)?, step)?;
         }
         Some(())
