@@ -1,0 +1,47 @@
+//! `flowlet train` without `--flow`: three candidates, and the likeliest of them as the image.
+
+use flowlet_tests::command::{normal_csv, Folder};
+use flowlet_tools::export::ImageFile;
+use serde_json::Value;
+
+fn nll(candidate: &Value) -> f64 {
+    candidate["val_nll_trimmed_standardized"].as_f64().expect("a number")
+}
+
+#[test]
+fn the_likeliest_candidate_becomes_the_image() {
+    let folder = Folder::new();
+    folder.write("t.csv", normal_csv(600, 4));
+    let json = folder.flowlet("train t.csv -o m.flow --json -q --epochs 4 --seed 3").json();
+    let candidates = json["candidates"].as_array().expect("a list");
+    let flows: Vec<&str> = candidates.iter().map(|c| c["flow"].as_str().expect("a name")).collect();
+    assert_eq!(flows, ["realnvp", "nsf", "glow"]);
+    let chosen = json["chosen"].as_u64().expect("an index") as usize;
+    assert_eq!(json["flow"], flows[chosen]);
+    assert!(candidates.iter().all(|c| nll(c) >= nll(&candidates[chosen])), "{json}");
+    assert_eq!(json["parameters"], candidates[chosen]["parameters"]);
+    let image = ImageFile::from_bytes(&folder.read("m.flow"));
+    let model = image.model().expect("a good image");
+    assert!(model.head().provenance.contains(flows[chosen]), "{}", model.head().provenance);
+    assert!(model.trained_as().contains("marginal"), "{}", model.trained_as());
+}
+
+#[test]
+fn what_is_given_holds_for_all_candidates_and_threads_change_nothing() {
+    let folder = Folder::new();
+    folder.write("t.csv", normal_csv(400, 5));
+    let train = |more: &str| {
+        folder.flowlet(&format!(
+            "train t.csv --json -q --epochs 2 --layers 2 --hidden 8 --base normal --marginal none {more}"
+        ))
+    };
+    let json = train("-o one.flow --threads 1").json();
+    for candidate in json["candidates"].as_array().expect("a list") {
+        let recipe = candidate["recipe"].as_str().expect("a line");
+        assert!(recipe.ends_with("2 layers of 8"), "{recipe}");
+    }
+    train("-o two.flow --threads 2").json();
+    assert!(folder.read("one.flow") == folder.read("two.flow"), "images differ by the number of threads");
+    // There is nothing to judge by.
+    train("-o three.flow --holdout 0").fails(1, &["holdout", "--flow"]);
+}
