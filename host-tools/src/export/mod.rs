@@ -1,4 +1,4 @@
-//! From a trained [`Flow`] to an image and back: encoding, quantization, calibration.
+//! From a trained [`Flow`](crate::flow::Flow) to an image and back: encoding, quantization, calibration.
 //!
 //! The scorer on the host is the device's own code, so calibration and self-test are computed by
 //! loading the image that is being written.

@@ -3,8 +3,8 @@
 //! | function | error budget against the exact function of the same Q15.16 number |
 //! |---|---|
 //! | [`silu`] | 2.5e-5 (1 + abs(x)), before rounding to i16 |
-//! | [`activate`] of tanh with shift 1 | 8e-5 |
-//! | [`activate`] of the others | half a unit of the i16 (plus [`silu`]'s own), until it saturates |
+//! | `activate` of tanh with shift 1 | 8e-5 |
+//! | `activate` of the others | half a unit of the i16 (plus [`silu`]'s own), until it saturates |
 
 use super::{elementary, round_shift, ONE};
 use crate::arithmetic::activation::{Activation, LEAKY_SLOPE};
@@ -48,7 +48,7 @@ pub(crate) fn activate(activation: Activation, shift: u8, x: i32) -> i16 {
     }
 }
 
-/// Whether [`activate`] takes `shift`.
+/// Whether `activate` takes `shift`.
 pub(crate) fn shift_is_valid(activation: Activation, shift: u8) -> bool {
     match activation {
         Activation::Tanh => shift == TANH_SHIFT,
@@ -56,7 +56,7 @@ pub(crate) fn shift_is_valid(activation: Activation, shift: u8) -> bool {
     }
 }
 
-/// Derivative of [`activate`] with respect to the real number that `x` stands for: activations per unit.
+/// Derivative of `activate` with respect to the real number that `x` stands for: activations per unit.
 /// Zero where the activation saturates. Not on the scoring path.
 pub(crate) fn slope(activation: Activation, shift: u8, x: i32) -> f32 {
     if i64::from(activate(activation, shift, x)).abs() == ACTIVATION_LIMIT && activation != Activation::Tanh {
