@@ -67,8 +67,12 @@ pub fn compare(simulator: &Simulator, flow: &Flow, rows: &[f32], numeric: Numeri
     host.len()
 }
 
-/// What the runtime says of the rows when it runs on the host.
-fn on_host(image: &ImageFile, rows: &[f32]) -> Vec<Row> {
+/// What the runtime says of the rows (features, then context) when it runs on the host.
+///
+/// # Panics
+/// If the image does not load.
+#[must_use]
+pub fn on_host(image: &ImageFile, rows: &[f32]) -> Vec<Row> {
     let model: Model<'_> = image.model().expect("a good image");
     let mut workspace = vec![0; model.workspace_bytes() / 4];
     let mut scorer = Scorer::new(&model, &mut workspace).expect("enough workspace");
@@ -81,5 +85,5 @@ fn on_host(image: &ImageFile, rows: &[f32]) -> Vec<Row> {
             alarm: score.alarm,
         })
     };
-    rows.chunks_exact(model.features()).map(score).collect()
+    rows.chunks_exact(model.inputs()).map(score).collect()
 }

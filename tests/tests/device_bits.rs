@@ -1,10 +1,8 @@
 //! Host and emulated chip give the same bits, for every shape, every transform and every weird float.
 
-use flowlet::{Model, Scorer};
+use flowlet_tests::device_compare::{on_host, simulator};
 use flowlet_tests::{golden, golden_v2, metadata, normal_readings, random_flow, Random, NUMERICS};
-use flowlet_tools::device::{
-    error_code, skips, Board, DeviceError, Install, Refusal, Row, ScoreBits, Simulation, Simulator,
-};
+use flowlet_tools::device::{error_code, DeviceError, Refusal, Simulation, Simulator};
 use flowlet_tools::export::{build, Calibration, ImageFile, Numeric};
 use flowlet_tools::flow::{Flow, SoftTail, Transform};
 
@@ -32,37 +30,8 @@ const SPECIALS: [f32; 17] = [
     f32::NEG_INFINITY,
 ];
 
-/// The simulator, or `None` if this machine has none, which is then on record.
-fn simulator(test: &str) -> Option<Simulator> {
-    match Simulator::new(Board::Mps2An386, Install::Forbidden) {
-        Ok(simulator) => Some(simulator),
-        Err(DeviceError::Missing(missing)) => {
-            skips::record(test, &missing);
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
-
 fn simulated(simulator: &Simulator, image: &ImageFile, rows: &[f32], features: usize) -> Simulation {
     simulator.run(image.bytes(), rows, features, |_| {}).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// What the runtime says of the rows when it runs on the host.
-fn on_host(image: &ImageFile, rows: &[f32]) -> Vec<Row> {
-    let model: Model<'_> = image.model().expect("a good image");
-    let mut workspace = vec![0; model.workspace_bytes() / 4];
-    let mut scorer = Scorer::new(&model, &mut workspace).expect("enough workspace");
-    let score = |row: &[f32]| {
-        let score = scorer.score(row).map_err(error_code)?;
-        Ok(ScoreBits {
-            log_prob: score.log_prob.to_bits(),
-            p_value: score.p_value.to_bits(),
-            score: score.score.to_bits(),
-            alarm: score.alarm,
-        })
-    };
-    rows.chunks_exact(model.inputs()).map(score).collect()
 }
 
 /// Ordinary rows, rows at growing distances from them, and every special value: in one feature of an

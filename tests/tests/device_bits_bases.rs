@@ -2,42 +2,12 @@
 //!
 //! `cargo test --release -p flowlet-tests --test device_bits_bases -- --nocapture` prints the instructions.
 
-use flowlet::Scorer;
+use flowlet_tests::device_compare::{on_host, simulator};
 use flowlet_tests::evaluate::image_of;
 use flowlet_tests::{random_flow, Random, NUMERICS};
-use flowlet_tools::device::{
-    error_code, skips, Board, DeviceError, Install, Row, ScoreBits, Simulation, Simulator,
-};
+use flowlet_tools::device::{Simulation, Simulator};
 use flowlet_tools::export::{ImageFile, Numeric};
 use flowlet_tools::flow::{Base, Flow, Mixture, StudentT};
-
-/// The simulator, or `None` if this machine has none, which is then on record.
-fn simulator(test: &str) -> Option<Simulator> {
-    match Simulator::new(Board::Mps2An386, Install::Forbidden) {
-        Ok(simulator) => Some(simulator),
-        Err(DeviceError::Missing(missing)) => {
-            skips::record(test, &missing);
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
-
-fn on_host(image: &ImageFile, rows: &[f32]) -> Vec<Row> {
-    let model = image.model().expect("a good image");
-    let mut workspace = vec![0; model.workspace_bytes() / 4];
-    let mut scorer = Scorer::new(&model, &mut workspace).expect("enough workspace");
-    let score = |row: &[f32]| {
-        let score = scorer.score(row).map_err(error_code)?;
-        Ok(ScoreBits {
-            log_prob: score.log_prob.to_bits(),
-            p_value: score.p_value.to_bits(),
-            score: score.score.to_bits(),
-            alarm: score.alarm,
-        })
-    };
-    rows.chunks_exact(model.features()).map(score).collect()
-}
 
 fn compare(
     simulator: &Simulator,

@@ -1,42 +1,13 @@
 //! Host and emulated chip give the same bits for every kind of conditioner net and every activation.
 
-use flowlet::{Model, Scorer};
+use flowlet_tests::device_compare::{on_host, simulator};
 use flowlet_tests::nets::{metadata, net_flow, Shape, ACTIVATIONS, KINDS};
 use flowlet_tests::{normal_readings, Random, NUMERICS};
-use flowlet_tools::device::{error_code, skips, Board, DeviceError, Install, Row, ScoreBits, Simulator};
-use flowlet_tools::export::{build, Calibration, ImageFile};
+use flowlet_tools::export::{build, Calibration};
 use flowlet_tools::flow::{Flow, Transform};
 
 /// Ordinary rows of each image; wild ones come on top.
 const ORDINARY: usize = 60;
-
-/// The simulator, or `None` if this machine has none, which is then on record.
-fn simulator(test: &str) -> Option<Simulator> {
-    match Simulator::new(Board::Mps2An386, Install::Forbidden) {
-        Ok(simulator) => Some(simulator),
-        Err(DeviceError::Missing(missing)) => {
-            skips::record(test, &missing);
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
-
-fn on_host(image: &ImageFile, rows: &[f32]) -> Vec<Row> {
-    let model: Model<'_> = image.model().expect("a good image");
-    let mut workspace = vec![0; model.workspace_bytes() / 4];
-    let mut scorer = Scorer::new(&model, &mut workspace).expect("enough workspace");
-    let score = |row: &[f32]| {
-        let score = scorer.score(row).map_err(error_code)?;
-        Ok(ScoreBits {
-            log_prob: score.log_prob.to_bits(),
-            p_value: score.p_value.to_bits(),
-            score: score.score.to_bits(),
-            alarm: score.alarm,
-        })
-    };
-    rows.chunks_exact(model.inputs()).map(score).collect()
-}
 
 /// Ordinary rows, rows at growing distances, zeros, subnormals and sensor faults.
 fn readings(random: &mut Random, flow: &Flow) -> Vec<f32> {

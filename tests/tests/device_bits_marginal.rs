@@ -3,10 +3,9 @@
 //! `cargo test --release -p flowlet-tests --test device_bits_marginal -- --nocapture` prints instructions per feature.
 
 use flowlet::{Model, Scorer};
+use flowlet_tests::device_compare::simulator;
 use flowlet_tests::{metadata, normal_readings, random_flow, Random, NUMERICS};
-use flowlet_tools::device::{
-    error_code, skips, Board, DeviceError, Install, Row, ScoreBits, Simulation, Simulator,
-};
+use flowlet_tools::device::{error_code, Row, ScoreBits, Simulation, Simulator};
 use flowlet_tools::export::{build, Calibration, ImageFile, Numeric};
 use flowlet_tools::flow::{
     Coupling, Dense, Flow, Logit, Marginal, MarginalKind, MarginalMap, Mask, Mlp, SoftTail, Split,
@@ -29,18 +28,6 @@ const SPECIALS: [f32; 13] = [
     f32::INFINITY,
     f32::NEG_INFINITY,
 ];
-
-/// The simulator, or `None` if this machine has none, which is then on record.
-fn simulator(test: &str) -> Option<Simulator> {
-    match Simulator::new(Board::Mps2An386, Install::Forbidden) {
-        Ok(simulator) => Some(simulator),
-        Err(DeviceError::Missing(missing)) => {
-            skips::record(test, &missing);
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
 
 fn standardizer(random: &mut Random, features: usize) -> Transform {
     Transform::Standardize(Standardize {
