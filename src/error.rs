@@ -1,5 +1,6 @@
 //! What can go wrong, at the door and at a reading.
 
+use crate::Capability;
 use core::fmt;
 
 /// Everything that loading an image or scoring a reading can report.
@@ -41,6 +42,8 @@ pub enum Error {
     Malformed(Part),
     /// A part of the image asks for something that this build does not have.
     Unsupported(Part),
+    /// The image needs what the model's [`crate::Support`] leaves out.
+    LeftOut(Capability),
     /// The image holds a number that is not finite.
     NotFiniteParameter(Part),
     /// A fixed-point row could overflow its 32-bit accumulator.
@@ -150,6 +153,9 @@ impl fmt::Display for Error {
             Error::Malformed(part) => write!(f, "the image's {part} is malformed"),
             Error::Unsupported(part) => {
                 write!(f, "the image's {part} asks for something that this build does not have")
+            }
+            Error::LeftOut(capability) => {
+                write!(f, "the image needs {capability}, which this firmware leaves out")
             }
             Error::NotFiniteParameter(part) => {
                 write!(f, "the image's {part} holds a number that is not finite")

@@ -23,6 +23,7 @@ use crate::conditioner::{GradientScratch, Scratch};
 use crate::image::descriptor::Combine;
 use crate::image::Model;
 use crate::pass::{self, in_arithmetic, is_finite, Workspace};
+use crate::support::{Everything, Support};
 use crate::Error;
 
 /// Steps of the integral.
@@ -35,7 +36,7 @@ const BISECTIONS: u16 = 12;
 /// 32-bit words of workspace that an [`Explainer`] of `model` needs: a scorer's, seven per feature, and what one
 /// coupling keeps for its gradient. They do not grow with the number of transforms.
 #[must_use]
-pub fn explain_workspace_words(model: &Model<'_>) -> usize {
+pub fn explain_workspace_words<S: Support>(model: &Model<'_, S>) -> usize {
     let scoring = model.inputs() + 2 * model.scratch_words();
     scoring + FEATURE_BUFFERS * model.features() + model.gradient_words()
 }
@@ -77,8 +78,8 @@ struct Summary {
 /// Values run in the image's arithmetic, slopes and sums in f32: without an FPU an explanation is slow, and it is
 /// not meant for every reading. The same bits on every target.
 #[derive(Debug)]
-pub struct Explainer<'m, 'w> {
-    model: &'m Model<'m>,
+pub struct Explainer<'m, 'w, S = Everything> {
+    model: &'m Model<'m, S>,
     workspace: Workspace<'w>,
     kept: &'w mut [u32],
     /// Base variable of the reading; later the reading itself, as far as the score feels it.
@@ -92,12 +93,12 @@ pub struct Explainer<'m, 'w> {
     nearest: &'w mut [f32],
 }
 
-impl<'m, 'w> Explainer<'m, 'w> {
+impl<'m, 'w, S: Support> Explainer<'m, 'w, S> {
     /// An explainer that works in `workspace`, of at least [`explain_workspace_words`] words.
     ///
     /// # Errors
     /// [`Error::WorkspaceTooSmall`], with the number of words that it needs.
-    pub fn new(model: &'m Model<'m>, workspace: &'w mut [u32]) -> Result<Self, Error> {
+    pub fn new(model: &'m Model<'m, S>, workspace: &'w mut [u32]) -> Result<Self, Error> {
         let too_small = Error::WorkspaceTooSmall {
             needed_words: explain_workspace_words(model) as u32,
             found_words: u32::try_from(workspace.len()).unwrap_or(u32::MAX),
@@ -105,7 +106,7 @@ impl<'m, 'w> Explainer<'m, 'w> {
         Self::divide(model, workspace).ok_or(too_small)
     }
 
-    fn divide(model: &'m Model<'m>, words: &'w mut [u32]) -> Option<Self> {
+    fn divide(model: &'m Model<'m, S>, words: &'w mut [u32]) -> Option<Self> {
         let features = model.features();
         let (workspace, words) = Workspace::take(model, words)?;
         let (kept, words) = words.split_at_mut_checked(model.gradient_words())?;
@@ -153,7 +154,7 @@ impl<'m, 'w> Explainer<'m, 'w> {
     /// As [`Self::explain`], and [`Error::ContextCount`].
     pub fn explain_in_context(&mut self, reading: &[f32], context: &[f32]) -> Result<Explanation<'_>, Error> {
         pass::check_reading(self.model, reading, context)?;
-        let summary = in_arithmetic!(self.model, A => self.explain_in::<A>(reading, context));
+        let summary = in_arithmetic!(S, self.model.numeric() => self.explain_in(reading, context), else None);
         let Summary { log_prob, score, excess, nearest_is_typical } = summary.ok_or(Error::LogicBug)?;
         Ok(Explanation {
             log_prob,
@@ -168,7 +169,7 @@ impl<'m, 'w> Explainer<'m, 'w> {
     }
 
     fn explain_in<A: Arithmetic>(&mut self, reading: &[f32], context: &[f32]) -> Option<Summary> {
-        let found = pass::run::<A>(self.model, (reading, context), &mut self.workspace, false)?;
+        let found = pass::run::<A, S>(self.model, (reading, context), &mut self.workspace, false)?;
         let (log_prob, score) = (A::log_to_f32(found.log_prob), A::negate(found.combined));
         copy(reading, self.point);
         self.slopes::<A>(context)?;
@@ -282,7 +283,7 @@ impl<'m, 'w> Explainer<'m, 'w> {
         for near in self.nearest.iter_mut() {
             *near = finite(*near);
         }
-        let found = pass::run::<A>(self.model, (self.nearest, context), &mut self.workspace, false)?;
+        let found = pass::run::<A, S>(self.model, (self.nearest, context), &mut self.workspace, false)?;
         Some(A::negate(found.combined))
     }
 
@@ -328,7 +329,7 @@ impl<'m, 'w> Explainer<'m, 'w> {
         match model.head().combine {
             Combine::Quoted => self.slopes_of::<A>(usize::from(model.head().quoted), context),
             Combine::Minimum => {
-                let found = pass::run::<A>(model, (self.point, context), &mut self.workspace, false)?;
+                let found = pass::run::<A, S>(model, (self.point, context), &mut self.workspace, false)?;
                 self.slopes_of::<A>(found.decides, context)
             }
             Combine::Mean => {

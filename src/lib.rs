@@ -41,6 +41,7 @@ pub mod image;
 mod pass;
 mod sample;
 mod score;
+pub mod support;
 pub mod transform;
 
 pub use error::{Error, Part};
@@ -48,3 +49,6 @@ pub use explain::{explain_workspace_words, Explainer, Explanation};
 pub use image::{workspace_bytes, workspace_words, Model};
 pub use sample::Sampler;
 pub use score::{Graded, Score, Scorer, Statistics};
+pub use support::{
+    Capabilities, Capability, Everything, FixedAffine, FixedEverything, FloatAffine, FloatEverything, Support,
+};

@@ -7,6 +7,7 @@ use crate::arithmetic::Arithmetic;
 use crate::conditioner::Scratch;
 use crate::image::descriptor::{Combine, Statistic};
 use crate::image::{Expert, Model};
+use crate::support::{Capability, Support};
 use crate::transform::Standardizer;
 use crate::Error;
 
@@ -20,7 +21,7 @@ pub(crate) struct Workspace<'w> {
 
 impl<'w> Workspace<'w> {
     /// Takes what scoring needs from the front of `words`; gives the rest too.
-    pub(crate) fn take(model: &Model<'_>, words: &'w mut [u32]) -> Option<(Self, &'w mut [u32])> {
+    pub(crate) fn take<S: Support>(model: &Model<'_, S>, words: &'w mut [u32]) -> Option<(Self, &'w mut [u32])> {
         let (values, rest) = words.split_at_mut_checked(model.inputs())?;
         let (front, rest) = rest.split_at_mut_checked(model.scratch_words())?;
         let (back, rest) = rest.split_at_mut_checked(model.scratch_words())?;
@@ -28,7 +29,7 @@ impl<'w> Workspace<'w> {
     }
 
     /// A workspace for scoring, or how many words that takes.
-    pub(crate) fn for_scoring(model: &Model<'_>, words: &'w mut [u32]) -> Result<Self, Error> {
+    pub(crate) fn for_scoring<S: Support>(model: &Model<'_, S>, words: &'w mut [u32]) -> Result<Self, Error> {
         let found_words = u32::try_from(words.len()).unwrap_or(u32::MAX);
         let needed_words = (model.workspace_bytes() / 4) as u32;
         let too_small = Error::WorkspaceTooSmall { needed_words, found_words };
@@ -50,8 +51,8 @@ pub(crate) struct Pass<L> {
 }
 
 /// Runs the experts over a finite reading. `None` only if the image was never checked.
-pub(crate) fn run<A: Arithmetic>(
-    model: &Model<'_>,
+pub(crate) fn run<A: Arithmetic, S: Support>(
+    model: &Model<'_, S>,
     (reading, context): (&[f32], &[f32]),
     workspace: &mut Workspace<'_>,
     want_squared_norm: bool,
@@ -69,7 +70,7 @@ pub(crate) fn run<A: Arithmetic>(
         Some((log_prob, A::negate(A::settle(A::negate(norm)))))
     };
     let combine = model.head().combine;
-    if combine == Combine::Quoted {
+    if combine == Combine::Quoted || !A::SUPPORTS.has(Capability::Experts) {
         let (log_prob, squared_norm) = one(&model.quoted()?)?;
         return Some(Pass { log_prob, combined: log_prob, squared_norm, decides: quoted });
     }
@@ -133,7 +134,7 @@ pub(crate) fn statistic<A: Arithmetic>(statistic: Statistic, pass: &Pass<A::Log>
 }
 
 /// Checks the shape of a reading and that it is finite.
-pub(crate) fn check_reading(model: &Model<'_>, reading: &[f32], context: &[f32]) -> Result<(), Error> {
+pub(crate) fn check_reading<S: Support>(model: &Model<'_, S>, reading: &[f32], context: &[f32]) -> Result<(), Error> {
     if reading.len() != model.features() {
         return Err(Error::FeatureCount { expected: model.features() as u16, found: short(reading.len()) });
     }
@@ -145,7 +146,7 @@ pub(crate) fn check_reading(model: &Model<'_>, reading: &[f32], context: &[f32])
 }
 
 /// Checks the number of context values and that they are finite.
-pub(crate) fn check_context(model: &Model<'_>, context: &[f32]) -> Result<(), Error> {
+pub(crate) fn check_context<S: Support>(model: &Model<'_, S>, context: &[f32]) -> Result<(), Error> {
     if context.len() != model.contexts() {
         return Err(Error::ContextCount { expected: model.contexts() as u16, found: short(context.len()) });
     }
@@ -164,27 +165,24 @@ pub(crate) fn is_finite(x: f32) -> bool {
     x.to_bits() & 0x7f80_0000 != 0x7f80_0000
 }
 
-/// One generic call in the arithmetic of the image, whichever that is.
+/// One call, generic in the arithmetic, in that of the image; `$else` where it is not supported, and not linked.
 macro_rules! in_arithmetic {
-    ($model:expr, $A:ident => $call:expr) => {{
-        use $crate::arithmetic::{Fixed, Float};
+    ($S:ty, $numeric:expr => $self:ident.$method:ident($($argument:expr),*), else $none:expr) => {{
+        use $crate::arithmetic::{FixedWith, FloatWith, Libm};
         use $crate::image::descriptor::Numeric;
-        match $model.numeric() {
-            Numeric::F32 => {
-                type $A = Float;
-                $call
+        use $crate::support::Capability;
+        match $numeric {
+            Numeric::F32 if <$S>::CAPABILITIES.has(Capability::Float) => {
+                $self.$method::<FloatWith<Libm, $S>>($($argument),*)
             }
-            Numeric::I16 | Numeric::I8 => {
-                type $A = Fixed;
-                $call
+            Numeric::I16 | Numeric::I8 if <$S>::CAPABILITIES.has(Capability::Fixed) => {
+                $self.$method::<FixedWith<$S>>($($argument),*)
             }
             #[cfg(feature = "fast-math")]
-            Numeric::F32FastMath => {
-                type $A = Float<$crate::arithmetic::FastMath>;
-                $call
+            Numeric::F32FastMath if <$S>::CAPABILITIES.has(Capability::FastMath) => {
+                $self.$method::<FloatWith<$crate::arithmetic::FastMath, $S>>($($argument),*)
             }
-            #[cfg(not(feature = "fast-math"))]
-            Numeric::F32FastMath => None,
+            _ => $none,
         }
     }};
 }

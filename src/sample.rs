@@ -3,6 +3,7 @@
 use crate::arithmetic::Arithmetic;
 use crate::image::Model;
 use crate::pass::{self, in_arithmetic, Workspace};
+use crate::support::{Everything, Support};
 use crate::Error;
 use rand_core::RngCore;
 
@@ -31,17 +32,17 @@ use rand_core::RngCore;
 /// # Ok::<(), flowlet::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Sampler<'m, 'w> {
-    model: &'m Model<'m>,
+pub struct Sampler<'m, 'w, S = Everything> {
+    model: &'m Model<'m, S>,
     workspace: Workspace<'w>,
 }
 
-impl<'m, 'w> Sampler<'m, 'w> {
+impl<'m, 'w, S: Support> Sampler<'m, 'w, S> {
     /// A sampler that works in `workspace`, of at least [`crate::workspace_words`] words.
     ///
     /// # Errors
     /// [`Error::WorkspaceTooSmall`], with the number of words that it needs.
-    pub fn new(model: &'m Model<'m>, workspace: &'w mut [u32]) -> Result<Self, Error> {
+    pub fn new(model: &'m Model<'m, S>, workspace: &'w mut [u32]) -> Result<Self, Error> {
         Ok(Sampler { model, workspace: Workspace::for_scoring(model, workspace)? })
     }
 
@@ -70,7 +71,7 @@ impl<'m, 'w> Sampler<'m, 'w> {
             return Err(Error::FeatureCount { expected, found: pass::short(out.len()) });
         }
         pass::check_context(self.model, context)?;
-        in_arithmetic!(self.model, A => self.sample_in::<A>(random, context, out)).ok_or(Error::LogicBug)
+        in_arithmetic!(S, self.model.numeric() => self.sample_in(random, context, out), else None).ok_or(Error::LogicBug)
     }
 
     fn sample_in<A: Arithmetic>(

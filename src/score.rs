@@ -4,6 +4,7 @@ use crate::arithmetic::Arithmetic;
 use crate::image::descriptor::Statistic;
 use crate::image::Model;
 use crate::pass::{self, in_arithmetic, Workspace};
+use crate::support::{Everything, Support};
 use crate::Error;
 
 /// What a flow says of one reading.
@@ -48,17 +49,17 @@ pub struct Graded {
 
 /// Scores readings with a model in a fixed workspace.
 #[derive(Debug)]
-pub struct Scorer<'m, 'w> {
-    model: &'m Model<'m>,
+pub struct Scorer<'m, 'w, S = Everything> {
+    model: &'m Model<'m, S>,
     workspace: Workspace<'w>,
 }
 
-impl<'m, 'w> Scorer<'m, 'w> {
+impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
     /// A scorer that works in `workspace`, of at least [`crate::workspace_words`] words.
     ///
     /// # Errors
     /// [`Error::WorkspaceTooSmall`], with the number of words that it needs.
-    pub fn new(model: &'m Model<'m>, workspace: &'w mut [u32]) -> Result<Self, Error> {
+    pub fn new(model: &'m Model<'m, S>, workspace: &'w mut [u32]) -> Result<Self, Error> {
         Ok(Scorer { model, workspace: Workspace::for_scoring(model, workspace)? })
     }
 
@@ -82,7 +83,7 @@ impl<'m, 'w> Scorer<'m, 'w> {
     /// As [`Self::score`], and [`Error::ContextCount`].
     pub fn score_in_context(&mut self, reading: &[f32], context: &[f32]) -> Result<Score, Error> {
         pass::check_reading(self.model, reading, context)?;
-        in_arithmetic!(self.model, A => self.score_in::<A>(reading, context)).ok_or(Error::LogicBug)
+        in_arithmetic!(S, self.model.numeric() => self.score_in(reading, context), else None).ok_or(Error::LogicBug)
     }
 
     /// Every statistic of a reading (features, then context) with its p-value, from one pass.
@@ -94,7 +95,7 @@ impl<'m, 'w> Scorer<'m, 'w> {
     pub fn statistics(&mut self, reading: &[f32]) -> Result<Statistics, Error> {
         let (reading, context) = self.split(reading)?;
         pass::check_reading(self.model, reading, context)?;
-        in_arithmetic!(self.model, A => self.statistics_in::<A>(reading, context)).ok_or(Error::LogicBug)
+        in_arithmetic!(S, self.model.numeric() => self.statistics_in(reading, context), else None).ok_or(Error::LogicBug)
     }
 
     /// Scores the image's self-test vectors; gives the largest `|log_prob - expected|`, in nats. Zero on
@@ -127,7 +128,7 @@ impl<'m, 'w> Scorer<'m, 'w> {
     fn score_in<A: Arithmetic>(&mut self, reading: &[f32], context: &[f32]) -> Option<Score> {
         let head = self.model.head();
         let want_norm = head.statistic == Statistic::SquaredNorm;
-        let pass = pass::run::<A>(self.model, (reading, context), &mut self.workspace, want_norm)?;
+        let pass = pass::run::<A, S>(self.model, (reading, context), &mut self.workspace, want_norm)?;
         let statistic = pass::statistic::<A>(head.statistic, &pass, head.entropy);
         let calibration = self.model.calibration()?;
         Some(Score {
@@ -139,7 +140,7 @@ impl<'m, 'w> Scorer<'m, 'w> {
     }
 
     fn statistics_in<A: Arithmetic>(&mut self, reading: &[f32], context: &[f32]) -> Option<Statistics> {
-        let pass = pass::run::<A>(self.model, (reading, context), &mut self.workspace, true)?;
+        let pass = pass::run::<A, S>(self.model, (reading, context), &mut self.workspace, true)?;
         let graded = |statistic| {
             let value = pass::statistic::<A>(statistic, &pass, self.model.head().entropy);
             let p_value = self.model.calibration_of(statistic).map(|c| c.p_value::<A>(value));

@@ -5,6 +5,7 @@
 #![no_std]
 
 pub mod board;
+pub mod minimal;
 pub mod stack;
 pub mod stopwatch;
 

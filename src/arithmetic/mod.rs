@@ -12,6 +12,7 @@ pub mod marginal;
 pub mod spline;
 pub mod statistics;
 
+use crate::support::Capabilities;
 use activation::Activation;
 use base::BaseArithmetic;
 use bytemuck::Pod;
@@ -21,10 +22,10 @@ use marginal::MarginalArithmetic;
 
 use statistics::StatisticsArithmetic;
 
-pub use fixed::Fixed;
+pub use fixed::{Fixed, FixedWith};
 #[cfg(feature = "fast-math")]
 pub use float::FastMath;
-pub use float::{Elementary, Float, Libm};
+pub use float::{Elementary, Float, FloatWith, Libm};
 pub use spline::SplineArithmetic;
 
 /// Readings saturate at this many standard deviations, in every arithmetic.
@@ -52,6 +53,9 @@ pub trait Arithmetic:
     type Log: Copy + PartialOrd + core::fmt::Debug;
     /// Activations of conditioners: f32 or i16.
     type Activation: Pod;
+
+    /// What else flows in these numbers may need: the code of what is not here is not linked.
+    const SUPPORTS: Capabilities;
 
     /// Zero.
     const ZERO: Self::Value;

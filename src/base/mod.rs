@@ -13,6 +13,7 @@ pub use mixture::{Mixture, MAX_COMPONENTS};
 pub use student_t::StudentT;
 
 use crate::arithmetic::Arithmetic;
+use crate::support::{Capabilities, Capability};
 use crate::Error;
 use rand_core::RngCore;
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,20 @@ pub enum BaseRecord {
     },
 }
 
+impl BaseRecord {
+    /// What it needs.
+    pub(crate) fn needs(self) -> Capabilities {
+        match self {
+            BaseRecord::StandardNormal => Capabilities::NONE,
+            BaseRecord::StudentT { .. } => Capabilities::NONE.with(Capability::StudentT),
+            BaseRecord::Mixture { .. } => Capabilities::NONE.with(Capability::Mixture),
+        }
+    }
+}
+
 /// A base distribution over all features, borrowed from the image.
+///
+/// What an arithmetic does not support counts as a standard normal in it: no image with such a base opens.
 ///
 /// Checked once ([`Self::check`]); afterwards everything is total.
 #[derive(Clone, Copy, Debug)]
@@ -84,9 +98,9 @@ impl<'a> Base<'a> {
     /// [`Error::Malformed`] or [`Error::NotFiniteParameter`] with [`crate::Part::Base`].
     pub fn check<A: Arithmetic>(&self) -> Result<(), Error> {
         match self {
-            Base::StandardNormal(_) => Ok(()),
-            Base::StudentT(base) => base.check::<A>(),
-            Base::Mixture(base) => base.check::<A>(),
+            Base::StudentT(base) if A::SUPPORTS.has(Capability::StudentT) => base.check::<A>(),
+            Base::Mixture(base) if A::SUPPORTS.has(Capability::Mixture) => base.check::<A>(),
+            _ => Ok(()),
         }
     }
 
@@ -94,9 +108,9 @@ impl<'a> Base<'a> {
     #[must_use]
     pub fn log_prob<A: Arithmetic>(&self, z: &[A::Value]) -> A::Log {
         match self {
-            Base::StandardNormal(_) => A::standard_normal(z),
-            Base::StudentT(base) => base.log_prob::<A>(z),
-            Base::Mixture(base) => base.log_prob::<A>(z),
+            Base::StudentT(base) if A::SUPPORTS.has(Capability::StudentT) => base.log_prob::<A>(z),
+            Base::Mixture(base) if A::SUPPORTS.has(Capability::Mixture) => base.log_prob::<A>(z),
+            _ => A::standard_normal(z),
         }
     }
 
@@ -106,18 +120,18 @@ impl<'a> Base<'a> {
     #[must_use]
     pub fn squared_norm<A: Arithmetic>(&self, z: &[A::Value]) -> A::Log {
         match self {
-            Base::StandardNormal(_) => A::squared_norm(z),
-            Base::StudentT(base) => base.squared_norm::<A>(z),
-            Base::Mixture(base) => base.squared_norm::<A>(z),
+            Base::StudentT(base) if A::SUPPORTS.has(Capability::StudentT) => base.squared_norm::<A>(z),
+            Base::Mixture(base) if A::SUPPORTS.has(Capability::Mixture) => base.squared_norm::<A>(z),
+            _ => A::squared_norm(z),
         }
     }
 
     /// The slope of `-log_prob` with respect to `z`, in nats per unit of z; f32 in every arithmetic.
     pub fn slope<A: Arithmetic>(&self, z: &[A::Value], slope: &mut [f32]) {
         match self {
-            Base::StandardNormal(_) => standard_normal::slope::<A>(z, slope),
-            Base::StudentT(base) => base.slope::<A>(z, slope),
-            Base::Mixture(base) => base.slope::<A>(z, slope),
+            Base::StudentT(base) if A::SUPPORTS.has(Capability::StudentT) => base.slope::<A>(z, slope),
+            Base::Mixture(base) if A::SUPPORTS.has(Capability::Mixture) => base.slope::<A>(z, slope),
+            _ => standard_normal::slope::<A>(z, slope),
         }
     }
 
@@ -125,9 +139,9 @@ impl<'a> Base<'a> {
     /// only mode of the others.
     pub fn mode<A: Arithmetic>(&self, z: &[A::Value], out: &mut [A::Value]) {
         match self {
-            Base::StandardNormal(_) => out.fill(A::ZERO),
-            Base::StudentT(base) => base.mode::<A>(out),
-            Base::Mixture(base) => base.mode::<A>(z, out),
+            Base::StudentT(base) if A::SUPPORTS.has(Capability::StudentT) => base.mode::<A>(out),
+            Base::Mixture(base) if A::SUPPORTS.has(Capability::Mixture) => base.mode::<A>(z, out),
+            _ => out.fill(A::ZERO),
         }
     }
 
@@ -136,9 +150,9 @@ impl<'a> Base<'a> {
     /// The functions are those of the `libm` crate: the same random numbers give the same bits everywhere.
     pub fn sample<A: Arithmetic>(&self, random: &mut impl RngCore, out: &mut [f32]) {
         match self {
-            Base::StandardNormal(_) => random::fill_normal(random, out),
-            Base::StudentT(base) => base.sample::<A>(random, out),
-            Base::Mixture(base) => base.sample::<A>(random, out),
+            Base::StudentT(base) if A::SUPPORTS.has(Capability::StudentT) => base.sample::<A>(random, out),
+            Base::Mixture(base) if A::SUPPORTS.has(Capability::Mixture) => base.sample::<A>(random, out),
+            _ => random::fill_normal(random, out),
         }
     }
 }

@@ -10,6 +10,7 @@ pub use mlp::Mlp;
 pub use residual::Residual;
 
 use crate::arithmetic::Arithmetic;
+use crate::support::{Capabilities, Capability};
 use crate::{Error, Part};
 
 /// Kind bytes of a coupling's conditioner.
@@ -20,6 +21,15 @@ pub mod kind {
     pub const RESIDUAL: u8 = 2;
     /// 1-D convolutions.
     pub const CONV1D: u8 = 3;
+}
+
+/// What a net of a kind needs.
+pub(crate) fn kind_needs(kind: u8) -> Capabilities {
+    match kind {
+        kind::RESIDUAL => Capabilities::NONE.with(Capability::Residual),
+        kind::CONV1D => Capabilities::NONE.with(Capability::Conv1d),
+        _ => Capabilities::NONE,
+    }
 }
 
 /// The two buffers that a net's layers read from and write to in turn.
@@ -142,10 +152,24 @@ impl<'a> Net<'a> {
     /// The net of `kind` with `layers` layers in `words`; `None` for a kind that this build does not have.
     #[must_use]
     pub fn parse(kind: u8, layers: u8, words: &'a [u32]) -> Option<Self> {
+        Self::parse_within(kind, layers, words, Capabilities::ALL)
+    }
+
+    /// The same; `None` too for what is not in `supports`.
+    pub(crate) fn parse_within(
+        kind: u8,
+        layers: u8,
+        words: &'a [u32],
+        supports: Capabilities,
+    ) -> Option<Self> {
         match kind {
             kind::MLP => Some(Net::Mlp(Mlp::new(usize::from(layers), words))),
-            kind::RESIDUAL => Some(Net::Residual(Residual::new(usize::from(layers), words))),
-            kind::CONV1D => Conv1d::parse(usize::from(layers), words).map(Net::Conv1d),
+            kind::RESIDUAL if supports.has(Capability::Residual) => {
+                Some(Net::Residual(Residual::new(usize::from(layers), words)))
+            }
+            kind::CONV1D if supports.has(Capability::Conv1d) => {
+                Conv1d::parse(usize::from(layers), words).map(Net::Conv1d)
+            }
             _ => None,
         }
     }
@@ -170,8 +194,9 @@ impl<'a> Net<'a> {
         }
         match self {
             Net::Mlp(net) => net.check::<A>(inputs, outputs),
-            Net::Residual(net) => net.check::<A>(inputs, outputs),
-            Net::Conv1d(net) => net.check::<A>(inputs, outputs),
+            Net::Residual(net) if A::SUPPORTS.has(Capability::Residual) => net.check::<A>(inputs, outputs),
+            Net::Conv1d(net) if A::SUPPORTS.has(Capability::Conv1d) => net.check::<A>(inputs, outputs),
+            _ => Err(Error::Unsupported(Part::Conditioner)),
         }
     }
 
@@ -186,8 +211,11 @@ impl<'a> Net<'a> {
     ) -> Option<&'w [A::Value]> {
         match self {
             Net::Mlp(net) => net.evaluate::<A>(inputs, scratch),
-            Net::Residual(net) => net.evaluate::<A>(inputs, scratch),
-            Net::Conv1d(net) => net.evaluate::<A>(inputs, scratch),
+            Net::Residual(net) if A::SUPPORTS.has(Capability::Residual) => {
+                net.evaluate::<A>(inputs, scratch)
+            }
+            Net::Conv1d(net) if A::SUPPORTS.has(Capability::Conv1d) => net.evaluate::<A>(inputs, scratch),
+            _ => None,
         }
     }
 
@@ -203,8 +231,13 @@ impl<'a> Net<'a> {
     ) -> Option<()> {
         match self {
             Net::Mlp(net) => net.backward::<A>(inputs, slope_outputs, slope_given, scratch),
-            Net::Residual(net) => net.backward::<A>(inputs, slope_outputs, slope_given, scratch),
-            Net::Conv1d(net) => net.backward::<A>(inputs, slope_outputs, slope_given, scratch),
+            Net::Residual(net) if A::SUPPORTS.has(Capability::Residual) => {
+                net.backward::<A>(inputs, slope_outputs, slope_given, scratch)
+            }
+            Net::Conv1d(net) if A::SUPPORTS.has(Capability::Conv1d) => {
+                net.backward::<A>(inputs, slope_outputs, slope_given, scratch)
+            }
+            _ => None,
         }
     }
 }

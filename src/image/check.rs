@@ -1,28 +1,26 @@
 //! The one check of an image's content; after it the rest of the crate is total.
 
 use super::descriptor::{
-    CalibrationRecord, Combine, ExpertRecord, Feature, Notes, Numeric, OtherStatistics, Statistic,
-    MAX_EXPERTS, MAX_FEATURES,
+    CalibrationRecord, Combine, ExpertRecord, Feature, Notes, OtherStatistics, Statistic,
+    MAX_EXPERTS,
+    MAX_FEATURES,
 };
 use super::model::{take, Model, NOTES_SINCE};
-use crate::arithmetic::{Arithmetic, Fixed, Float};
+use crate::arithmetic::Arithmetic;
 use crate::base::Base;
 use crate::conditioner::Needs;
-use crate::pass::is_finite;
+use crate::pass::{in_arithmetic, is_finite};
+use crate::support::{Capability, Support};
 use crate::transform::{Chain, Standardizer};
 use crate::{Error, Part};
 
-impl Model<'_> {
+impl<S: Support> Model<'_, S> {
     /// Checks every record, offset and number.
     pub(super) fn check(&mut self) -> Result<(), Error> {
-        match self.head.numeric {
-            Numeric::F32 => self.check_in::<Float>(),
-            Numeric::I16 | Numeric::I8 => self.check_in::<Fixed>(),
-            #[cfg(feature = "fast-math")]
-            Numeric::F32FastMath => self.check_in::<Float<crate::arithmetic::FastMath>>(),
-            #[cfg(not(feature = "fast-math"))]
-            Numeric::F32FastMath => Err(Error::Unsupported(Part::Numeric)),
+        if let Some(refusal) = S::CAPABILITIES.refusal(self.head.numeric.needs()) {
+            return Err(refusal);
         }
+        in_arithmetic!(S, self.head.numeric => self.check_in(), else Err(Error::Unsupported(Part::Numeric)))
     }
 
     fn check_in<A: Arithmetic>(&mut self) -> Result<(), Error> {
@@ -36,6 +34,9 @@ impl Model<'_> {
         }
         if head.experts == 0 || usize::from(head.experts) > MAX_EXPERTS || head.quoted >= head.experts {
             return Err(Error::Malformed(Part::Experts));
+        }
+        if head.experts > 1 && !S::CAPABILITIES.has(Capability::Experts) {
+            return Err(Error::LeftOut(Capability::Experts));
         }
         // What version 1 reserved stays reserved in it.
         if self.version == 1 && head.contexts > 0 {
@@ -82,6 +83,9 @@ impl Model<'_> {
             let words = self.words_from(record.chain, Part::Transform)?;
             let chain = Chain::new(words, usize::from(record.transforms));
             needs = needs.max(chain.check::<A>(self.features(), self.contexts())?.1);
+            if let Some(refusal) = S::CAPABILITIES.refusal(record.base.needs()) {
+                return Err(refusal);
+            }
             Base::parse(record.base, self.words, self.features())
                 .ok_or(Error::Malformed(Part::Base))?
                 .check::<A>()?;

@@ -7,6 +7,7 @@
 //! word section. Strings are borrowed from flash.
 
 use crate::base::BaseRecord;
+use crate::support::{Capabilities, Capability};
 use serde::{Deserialize, Serialize};
 
 /// Most features of a reading.
@@ -26,6 +27,17 @@ pub enum Numeric {
     I8,
     /// f32 with functions of micromath; needs the cargo feature `fast-math`.
     F32FastMath,
+}
+
+impl Numeric {
+    /// What it needs.
+    pub(crate) fn needs(self) -> Capabilities {
+        Capabilities::NONE.with(match self {
+            Numeric::F32 => Capability::Float,
+            Numeric::I16 | Numeric::I8 => Capability::Fixed,
+            Numeric::F32FastMath => Capability::FastMath,
+        })
+    }
 }
 
 /// How the log-densities of several experts become one statistic.

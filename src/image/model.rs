@@ -8,7 +8,9 @@ use crate::arithmetic::Arithmetic;
 use crate::base::Base;
 use crate::calibration::Calibration;
 use crate::transform::{Chain, Standardizer};
+use crate::support::{Everything, Support};
 use crate::Error;
+use core::marker::PhantomData;
 use serde::Deserialize;
 
 /// The format version from which on there are [`Notes`].
@@ -21,7 +23,7 @@ pub(super) const NOTES_SINCE: u16 = 2;
 /// records of the experts, which lie behind the names and would cost a score some 60 instructions per
 /// feature to reach.
 #[derive(Clone, Debug)]
-pub struct Model<'a> {
+pub struct Model<'a, S = Everything> {
     pub(super) head: Head<'a>,
     /// The records behind the head.
     pub(super) records: &'a [u8],
@@ -33,6 +35,7 @@ pub struct Model<'a> {
     pub(super) words: &'a [u32],
     pub(super) workspace_bytes: u32,
     pub(super) version: u16,
+    support: PhantomData<S>,
 }
 
 /// One flow of a model.
@@ -45,7 +48,8 @@ pub struct Expert<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// Checks an image and borrows it. Nothing that is done with the model afterwards can panic.
+    /// Checks an image and borrows it, whatever flow it holds. Nothing that is done with the model afterwards can
+    /// panic.
     ///
     /// `image` must start at a multiple of 4 bytes and be exactly as long as its header states.
     ///
@@ -54,13 +58,23 @@ impl<'a> Model<'a> {
     /// # Errors
     /// Every malformed image gives a typed [`Error`]: see there.
     pub fn from_bytes(image: &'a [u8]) -> Result<Self, Error> {
-        let mut model = Self::open(image)?;
+        Self::open(image)
+    }
+}
+
+impl<'a, S: Support> Model<'a, S> {
+    /// As [`Model::from_bytes`], for the images of a [`Support`]: of the runtime only what it names is linked.
+    ///
+    /// # Errors
+    /// As [`Model::from_bytes`], and [`Error::LeftOut`] for an image that needs more.
+    pub fn open(image: &'a [u8]) -> Result<Self, Error> {
+        let mut model = Self::read(image)?;
         model.check()?;
         Ok(model)
     }
 
     /// Everything but the check of the records' content.
-    fn open(image: &'a [u8]) -> Result<Self, Error> {
+    fn read(image: &'a [u8]) -> Result<Self, Error> {
         if image.as_ptr().align_offset(4) != 0 {
             return Err(Error::Unaligned);
         }
@@ -84,6 +98,7 @@ impl<'a> Model<'a> {
             words,
             workspace_bytes: header.workspace,
             version: header.version,
+            support: PhantomData,
         })
     }
 
@@ -130,17 +145,17 @@ impl<'a> Model<'a> {
     }
 
     /// Name and unit of each feature, in the order of a reading.
-    pub fn feature_names(&self) -> impl Iterator<Item = Feature<'a>> + use<'a> {
+    pub fn feature_names(&self) -> impl Iterator<Item = Feature<'a>> + use<'a, S> {
         self.input_names().take(self.features())
     }
 
     /// Name and unit of each context input, in order.
-    pub fn context_names(&self) -> impl Iterator<Item = Feature<'a>> + use<'a> {
+    pub fn context_names(&self) -> impl Iterator<Item = Feature<'a>> + use<'a, S> {
         self.input_names().skip(self.features())
     }
 
     /// Name and unit of each input: the features, then the context.
-    fn input_names(&self) -> impl Iterator<Item = Feature<'a>> + use<'a> {
+    fn input_names(&self) -> impl Iterator<Item = Feature<'a>> + use<'a, S> {
         let mut records = self.records;
         (0..self.inputs()).map_while(move |_| {
             let (feature, rest) = take(records)?;
@@ -150,7 +165,7 @@ impl<'a> Model<'a> {
     }
 
     /// Its flows.
-    pub fn experts(&self) -> impl Iterator<Item = Expert<'a>> + use<'a, '_> {
+    pub fn experts(&self) -> impl Iterator<Item = Expert<'a>> + use<'a, '_, S> {
         self.experts.iter().filter_map(|record| self.expert(record))
     }
 
@@ -216,7 +231,7 @@ impl<'a> Model<'a> {
 
     /// The self-test: per vector the inputs and the log_prob that the host computed, all as the bits
     /// of an f32.
-    pub fn self_test_vectors(&self) -> impl Iterator<Item = (&'a [f32], f32)> + use<'a> {
+    pub fn self_test_vectors(&self) -> impl Iterator<Item = (&'a [f32], f32)> + use<'a, S> {
         let inputs = self.inputs();
         let record = self.head.self_test;
         let mut words = self.words.get(record.offset as usize..).unwrap_or_default();

@@ -32,6 +32,7 @@ pub use standardize::Standardizer;
 
 use crate::arithmetic::Arithmetic;
 use crate::conditioner::{GradientScratch, Needs, Scratch};
+use crate::support::{Capabilities, Capability};
 use crate::{Error, Part};
 
 /// An invertible map of the chain, in one arithmetic.
@@ -111,17 +112,21 @@ pub mod kind {
 }
 
 impl<'a> Step<'a> {
-    fn parse(kind: u8, body: &'a [u32]) -> Option<Self> {
+    /// A block as a step; `None` if it is malformed, or needs more than `supports`.
+    fn parse(kind: u8, body: &'a [u32], supports: Capabilities) -> Option<Self> {
+        let has = |capability| supports.has(capability);
         match kind {
-            kind::SOFT_TAIL => SoftTail::parse(body).map(Step::SoftTail),
+            kind::SOFT_TAIL if has(Capability::SoftTail) => SoftTail::parse(body).map(Step::SoftTail),
             kind::PERMUTATION => Some(Step::Permutation(Permutation::parse(body))),
-            kind::AFFINE_COUPLING => Coupling::parse_affine(body).map(Step::Coupling),
-            kind::COUPLING => Coupling::parse(body).map(Step::Coupling),
-            kind::ELEMENTWISE_AFFINE => ElementwiseAffine::parse(body).map(Step::ElementwiseAffine),
-            kind::LINEAR => Linear::parse(body).map(Step::Linear),
-            kind::MARGINAL => Marginal::parse(body).map(Step::Marginal),
-            kind::LOGIT => Logit::parse(body).map(Step::Logit),
-            kind::SPLIT => Split::parse(body).map(Step::Split),
+            kind::AFFINE_COUPLING => Coupling::parse_affine(body, supports).map(Step::Coupling),
+            kind::COUPLING => Coupling::parse(body, supports).map(Step::Coupling),
+            kind::ELEMENTWISE_AFFINE if has(Capability::ElementwiseAffine) => {
+                ElementwiseAffine::parse(body).map(Step::ElementwiseAffine)
+            }
+            kind::LINEAR if has(Capability::Linear) => Linear::parse(body).map(Step::Linear),
+            kind::MARGINAL if has(Capability::Marginal) => Marginal::parse(body).map(Step::Marginal),
+            kind::LOGIT if has(Capability::Logit) => Logit::parse(body).map(Step::Logit),
+            kind::SPLIT if has(Capability::Split) => Split::parse(body).map(Step::Split),
             _ => None,
         }
     }
@@ -155,33 +160,49 @@ impl<'a> Step<'a> {
     }
 }
 
-/// The same call on whatever transform a step is.
+/// What a block needs besides what is always there, by its kind and its first words.
+pub(crate) fn block_needs(kind: u8, body: &[u32]) -> Capabilities {
+    let one = |capability| Capabilities::NONE.with(capability);
+    match kind {
+        kind::SOFT_TAIL => one(Capability::SoftTail),
+        kind::AFFINE_COUPLING | kind::COUPLING => coupling::block_needs(kind, body),
+        kind::ELEMENTWISE_AFFINE => one(Capability::ElementwiseAffine),
+        kind::LINEAR => one(Capability::Linear),
+        kind::MARGINAL => one(Capability::Marginal),
+        kind::LOGIT => one(Capability::Logit),
+        kind::SPLIT => one(Capability::Split),
+        _ => Capabilities::NONE,
+    }
+}
+
+/// The same call on whatever transform a step is; `$else` for one that is not supported, and is not linked.
 macro_rules! dispatch {
-    ($step:expr, $t:ident => $call:expr) => {
+    ($step:expr, $A:ident, $t:ident => $call:expr, else $none:expr) => {
         match $step {
-            Step::SoftTail($t) => $call,
+            Step::SoftTail($t) if $A::SUPPORTS.has(Capability::SoftTail) => $call,
             Step::Permutation($t) => $call,
             Step::Coupling($t) => $call,
-            Step::ElementwiseAffine($t) => $call,
-            Step::Linear($t) => $call,
-            Step::Marginal($t) => $call,
-            Step::Logit($t) => $call,
-            Step::Split($t) => $call,
+            Step::ElementwiseAffine($t) if $A::SUPPORTS.has(Capability::ElementwiseAffine) => $call,
+            Step::Linear($t) if $A::SUPPORTS.has(Capability::Linear) => $call,
+            Step::Marginal($t) if $A::SUPPORTS.has(Capability::Marginal) => $call,
+            Step::Logit($t) if $A::SUPPORTS.has(Capability::Logit) => $call,
+            Step::Split($t) if $A::SUPPORTS.has(Capability::Split) => $call,
+            _ => $none,
         }
     };
 }
 
 impl<A: Arithmetic> Transform<A> for Step<'_> {
     fn check(&self, features: usize, contexts: usize) -> Result<Needs, Error> {
-        dispatch!(self, t => Transform::<A>::check(t, features, contexts))
+        dispatch!(self, A, t => Transform::<A>::check(t, features, contexts), else Err(Error::Unsupported(Part::Transform)))
     }
 
     fn forward(&self, x: &mut [A::Value], context: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
-        dispatch!(self, t => Transform::<A>::forward(t, x, context, scratch))
+        dispatch!(self, A, t => Transform::<A>::forward(t, x, context, scratch), else None)
     }
 
     fn inverse(&self, z: &mut [A::Value], context: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
-        dispatch!(self, t => Transform::<A>::inverse(t, z, context, scratch))
+        dispatch!(self, A, t => Transform::<A>::inverse(t, z, context, scratch), else None)
     }
 
     fn backward(
@@ -191,7 +212,7 @@ impl<A: Arithmetic> Transform<A> for Step<'_> {
         context: &[A::Value],
         scratch: &mut GradientScratch<'_>,
     ) -> Option<()> {
-        dispatch!(self, t => Transform::<A>::backward(t, z, slope, context, scratch))
+        dispatch!(self, A, t => Transform::<A>::backward(t, z, slope, context, scratch), else None)
     }
 }
 
@@ -223,9 +244,13 @@ impl<'a> Chain<'a> {
 
     /// Its steps in density order; fewer than [`Self::len`] only if the image was never checked.
     pub fn steps(&self) -> impl Iterator<Item = Step<'a>> + use<'a> {
+        self.steps_within(Capabilities::ALL)
+    }
+
+    fn steps_within(&self, supports: Capabilities) -> impl Iterator<Item = Step<'a>> + use<'a> {
         let mut words = self.words;
         (0..self.transforms).map_while(move |_| {
-            let (step, rest) = next(words)?;
+            let (step, rest) = next(words, supports)?;
             words = rest;
             Some(step)
         })
@@ -240,7 +265,7 @@ impl<'a> Chain<'a> {
         let mut needs = Needs::default();
         let mut active = features;
         for _ in 0..self.transforms {
-            let (step, rest) = next(words).ok_or(Error::Malformed(Part::Transform))?;
+            let (step, rest) = next(words, A::SUPPORTS).ok_or_else(|| refusal(words, A::SUPPORTS))?;
             words = rest;
             needs = needs.max(Transform::<A>::check(&step, active, contexts)?);
             active = step.keeps(active);
@@ -259,7 +284,7 @@ impl<'a> Chain<'a> {
         let mut words = self.words;
         let mut active = x.len();
         for _ in 0..self.transforms {
-            let (step, rest) = next(words)?;
+            let (step, rest) = next(words, A::SUPPORTS)?;
             words = rest;
             let log = Transform::<A>::forward(&step, x.get_mut(..active)?, context, scratch)?;
             log_det = A::add(log_det, log);
@@ -277,7 +302,7 @@ impl<'a> Chain<'a> {
     ) -> Option<A::Log> {
         let mut log_det = A::ZERO_LOG;
         for index in (0..self.transforms).rev() {
-            let (step, active) = self.step(index, z.len())?;
+            let (step, active) = self.step(index, z.len(), A::SUPPORTS)?;
             let log = Transform::<A>::inverse(&step, z.get_mut(..active)?, context, scratch)?;
             log_det = A::add(log_det, log);
         }
@@ -294,7 +319,7 @@ impl<'a> Chain<'a> {
         scratch: &mut GradientScratch<'_>,
     ) -> Option<()> {
         for index in (0..self.transforms).rev() {
-            let (step, active) = self.step(index, z.len())?;
+            let (step, active) = self.step(index, z.len(), A::SUPPORTS)?;
             let (z, slope) = (z.get_mut(..active)?, slope.get_mut(..active)?);
             Transform::<A>::backward(&step, z, slope, context, scratch)?;
         }
@@ -305,9 +330,9 @@ impl<'a> Chain<'a> {
     ///
     /// Blocks link forwards only, so that this walks the chain once per step: quadratic in a number of
     /// steps that is small, and never on the path of a score.
-    fn step(&self, index: usize, features: usize) -> Option<(Step<'a>, usize)> {
+    fn step(&self, index: usize, features: usize, supports: Capabilities) -> Option<(Step<'a>, usize)> {
         let mut active = features;
-        let mut steps = self.steps();
+        let mut steps = self.steps_within(supports);
         for _ in 0..index {
             active = steps.next()?.keeps(active);
         }
@@ -315,9 +340,23 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// The step at the front of `words`, and the words behind it.
-fn next(words: &[u32]) -> Option<(Step<'_>, &[u32])> {
+/// The kind and the body of the block at the front of `words`, and the words behind it.
+fn block(words: &[u32]) -> Option<(u8, &[u32], &[u32])> {
     let (&head, rest) = words.split_first()?;
     let (body, rest) = rest.split_at_checked((head >> 8) as usize)?;
-    Some((Step::parse(head as u8, body)?, rest))
+    Some((head as u8, body, rest))
+}
+
+/// The step at the front of `words`, and the words behind it.
+fn next(words: &[u32], supports: Capabilities) -> Option<(Step<'_>, &[u32])> {
+    let (kind, body, rest) = block(words)?;
+    Some((Step::parse(kind, body, supports)?, rest))
+}
+
+/// Why the block at the front of `words` is no step: what it needs is left out, or it is malformed.
+#[cold]
+#[inline(never)]
+fn refusal(words: &[u32], supports: Capabilities) -> Error {
+    let needs = block(words).map_or(Capabilities::NONE, |(kind, body, _)| block_needs(kind, body));
+    supports.refusal(needs).unwrap_or(Error::Malformed(Part::Transform))
 }

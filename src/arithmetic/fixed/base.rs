@@ -6,9 +6,10 @@
 //! and the exporter rounds accordingly. The inner loop is then load, load, shift, subtract, `SMULWB`, `SMLAL`
 //! on a Cortex-M4.
 
-use super::{elementary, round_shift, saturate, table, Fixed, FRACTION_BITS, ONE};
+use super::{elementary, round_shift, saturate, table, Fixed, FixedWith, FRACTION_BITS, ONE};
 use crate::arithmetic::base::{BaseArithmetic, MixtureFormat, StudentNumbers};
 use crate::arithmetic::fixed::convert::fixed_to_f32;
+use crate::support::Support;
 use crate::{Error, Part};
 
 /// Fractional bits of [`ln_ratio`].
@@ -156,7 +157,7 @@ fn mass(x: i64) -> u32 {
     (mantissa.wrapping_add(1 << (right - 1))) >> right
 }
 
-impl BaseArithmetic<i32, i64> for Fixed {
+impl<S: Support> BaseArithmetic<i32, i64> for FixedWith<S> {
     /// In units of `2^-24`: 64 terms are 2^30.
     type Mass = u32;
 

@@ -3,8 +3,9 @@
 //! Logarithms are sums of log2 in Q20, rounded to Q15.16 once: 1.2e-5 nats at most for a sum of two (tests).
 
 use super::ratio::{exp_negative, ratio, Scaled};
-use super::{round_shift, saturate, Fixed, FRACTION_BITS, ONE};
+use super::{round_shift, saturate, FixedWith, FRACTION_BITS, ONE};
 use crate::arithmetic::logit::LogitArithmetic;
+use crate::support::Support;
 
 /// ln(2) in Q31.
 const LN_2_Q31: i64 = 1_488_522_236;
@@ -62,7 +63,7 @@ fn with_sign(size: i64, of: i32) -> i64 {
     }
 }
 
-impl LogitArithmetic<i32, i64> for Fixed {
+impl<S: Support> LogitArithmetic<i32, i64> for FixedWith<S> {
     type Edge = Edge;
 
     fn logit_edge(margin: i32) -> Option<Edge> {

@@ -7,10 +7,11 @@
 
 use super::logit::{ln_of_log2, product};
 use super::ratio::{log2, ratio, reciprocal, Scaled, UNIT};
-use super::{convert, round_shift, saturate, Fixed};
+use super::{convert, round_shift, saturate, FixedWith};
 use crate::arithmetic::marginal::{
     Knots, MarginalArithmetic, MarginalForm, Piece, MOST_KNOT_SHIFT, SLOPE_BITS, SLOPE_FRACTION_BITS,
 };
+use crate::support::Support;
 
 /// Halvings of a bin: the format of the position.
 const HALVINGS: u32 = 31;
@@ -223,7 +224,7 @@ fn offset(value: i64, knot: i32) -> u32 {
     value.wrapping_sub(i64::from(knot)) as u32
 }
 
-impl MarginalArithmetic<i32, i64> for Fixed {
+impl<S: Support> MarginalArithmetic<i32, i64> for FixedWith<S> {
     fn marginal_is_valid(knots: &Knots<'_>) -> bool {
         if !knots.shape_is_valid() || knots.x_shift > MOST_KNOT_SHIFT || knots.y_shift > MOST_KNOT_SHIFT {
             return false;

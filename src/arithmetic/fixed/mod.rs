@@ -27,7 +27,9 @@ mod table;
 use super::activation::Activation;
 use super::dense::{power_of_two, Dense, Encoding};
 use super::Arithmetic;
+use crate::support::{Capabilities, Everything, Support};
 use crate::{Error, Part};
+use core::marker::PhantomData;
 
 /// Fractional bits of the trunk and of log-densities.
 pub const FRACTION_BITS: u32 = 16;
@@ -47,8 +49,11 @@ const MULTIPLIER_BITS: u32 = 28;
 const READING_LIMIT: i64 = 32767 << FRACTION_BITS;
 
 /// The fixed-point arithmetic, for i8 and for i16 weights.
+pub type Fixed = FixedWith<Everything>;
+
+/// The fixed-point arithmetic for the flows of a [`Support`].
 #[derive(Clone, Copy, Debug)]
-pub struct Fixed;
+pub struct FixedWith<S>(PhantomData<S>);
 
 /// Narrows to i32 with saturation.
 pub(crate) fn saturate(x: i64) -> i32 {
@@ -81,7 +86,7 @@ fn scale(x: i32, (mantissa, exponent): (u32, i32)) -> i32 {
     }
 }
 
-impl Fixed {
+impl<S> FixedWith<S> {
     fn standardizer(parameters: &[u32]) -> Option<(i64, i64, i64, i32)> {
         let &[low, high, multiplier, scale, exponent] = parameters else { return None };
         Some((
@@ -93,7 +98,9 @@ impl Fixed {
     }
 }
 
-impl Arithmetic for Fixed {
+impl<S: Support> Arithmetic for FixedWith<S> {
+    const SUPPORTS: Capabilities = S::CAPABILITIES;
+
     type Value = i32;
     type Log = i64;
     type Activation = i16;

@@ -11,8 +11,9 @@
 //! Q15.16 itself: where the slope is `s`, half a unit of z is `2^-17 / s` in x.
 
 use super::ratio::{exp_negative, ratio, softplus, Scaled, UNIT};
-use super::{convert, elementary, round_shift, Fixed, FRACTION_BITS};
+use super::{convert, elementary, round_shift, FixedWith, FRACTION_BITS};
 use crate::arithmetic::spline::{SplineArithmetic, SplineParameters, SplineShape, MOST_BINS};
+use crate::support::Support;
 
 /// One in Q30, the format of the minima.
 const ONE_Q30: u32 = 1 << 30;
@@ -25,7 +26,7 @@ const LN_2_Q31: i64 = 1_488_522_236;
 const CLIP_BINS_Q32: u64 = 1_243_520_398;
 const CLIP_LIMIT_Q20: u64 = 3_621_653;
 
-impl SplineArithmetic<i32, i64> for Fixed {
+impl<S: Support> SplineArithmetic<i32, i64> for FixedWith<S> {
     fn fraction(word: u32) -> Option<i32> {
         (word < ONE_Q30).then_some(word as i32)
     }

@@ -1,13 +1,14 @@
 //! [`StatisticsArithmetic`] in integers.
 
-use super::{convert, Fixed, FRACTION_BITS, MULTIPLIER_BITS};
+use super::{convert, FixedWith, FRACTION_BITS, MULTIPLIER_BITS};
 use crate::arithmetic::statistics::StatisticsArithmetic;
+use crate::support::Support;
 
 /// `2^32 / count`, rounded, for `count` from 0 (unused) to 8.
 const RECIPROCALS: [u32; 9] =
     [0, 0, 1 << 31, 1_431_655_765, 1 << 30, 858_993_459, 715_827_883, 613_566_757, 1 << 29];
 
-impl StatisticsArithmetic<i64> for Fixed {
+impl<S: Support> StatisticsArithmetic<i64> for FixedWith<S> {
     fn log_from_f32(x: f32) -> i64 {
         convert::f32_to_fixed(x, FRACTION_BITS as i32)
     }
@@ -35,6 +36,7 @@ impl StatisticsArithmetic<i64> for Fixed {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Fixed;
     use super::*;
 
     #[test]

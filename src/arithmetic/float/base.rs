@@ -1,7 +1,8 @@
 //! Base distributions in f32.
 
-use super::{finite, Elementary, Float};
+use super::{finite, Elementary, FloatWith};
 use crate::arithmetic::base::{BaseArithmetic, MixtureFormat, StudentNumbers};
+use crate::support::Support;
 use crate::{Error, Part};
 
 /// Features between two looks at whether a component can still matter.
@@ -34,7 +35,7 @@ fn student<'a>(z: &'a [f32], words: &'a [u32]) -> impl Iterator<Item = (f32, f32
     })
 }
 
-impl<E: Elementary> BaseArithmetic<f32, f32> for Float<E> {
+impl<E: Elementary, S: Support> BaseArithmetic<f32, f32> for FloatWith<E, S> {
     type Mass = f32;
 
     /// location, 1 / scale, 1 / nu, (nu + 1) / 2.

@@ -1,7 +1,8 @@
 //! The logit in f32.
 
-use super::{Elementary, Float};
+use super::{Elementary, FloatWith};
 use crate::arithmetic::logit::{LogitArithmetic, LARGEST_MARGIN, SMALLEST_MARGIN};
+use crate::support::Support;
 
 /// See [`LogitArithmetic::Edge`].
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +14,7 @@ pub struct Edge {
     log_slope: f32,
 }
 
-impl<E: Elementary> LogitArithmetic<f32, f32> for Float<E> {
+impl<E: Elementary, S: Support> LogitArithmetic<f32, f32> for FloatWith<E, S> {
     type Edge = Edge;
 
     fn logit_edge(margin: f32) -> Option<Edge> {

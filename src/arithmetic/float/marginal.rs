@@ -1,7 +1,8 @@
 //! Maps through knots in f32; see [`crate::arithmetic::marginal`] for the formulas.
 
-use super::{Elementary, Float};
+use super::{Elementary, FloatWith};
 use crate::arithmetic::marginal::{Knots, MarginalArithmetic, MarginalForm, Piece, SLOPE_BITS};
+use crate::support::Support;
 
 /// Halvings of a bin: its last digit in f32.
 const HALVINGS: u32 = 24;
@@ -77,7 +78,7 @@ impl Bin {
     }
 }
 
-impl<E: Elementary> MarginalArithmetic<f32, f32> for Float<E> {
+impl<E: Elementary, S: Support> MarginalArithmetic<f32, f32> for FloatWith<E, S> {
     fn marginal_is_valid(knots: &Knots<'_>) -> bool {
         let bins = knots.x.windows(2).zip(knots.y.windows(2));
         let rises = |pair: &[u32]| match *pair {

@@ -11,6 +11,7 @@ pub(crate) mod spline;
 use crate::arithmetic::activation::Activation;
 use crate::arithmetic::dense::{Dense, Encoding};
 use crate::arithmetic::{dense, Arithmetic, READING_LIMIT};
+use crate::support::{Capabilities, Everything, Support};
 use crate::{Error, Part};
 use core::marker::PhantomData;
 
@@ -67,8 +68,11 @@ impl Elementary for FastMath {
 }
 
 /// The f32 arithmetic over a set of elementary functions.
+pub type Float<E = Libm> = FloatWith<E, Everything>;
+
+/// The f32 arithmetic for the flows of a [`Support`].
 #[derive(Clone, Copy, Debug)]
-pub struct Float<E = Libm>(PhantomData<E>);
+pub struct FloatWith<E, S>(PhantomData<(E, S)>);
 
 /// ln(2 pi) / 2.
 const HALF_LN_2PI: f32 = 0.918_938_5;
@@ -78,7 +82,9 @@ fn finite(word: u32) -> Option<f32> {
     value.is_finite().then_some(value)
 }
 
-impl<E: Elementary> Arithmetic for Float<E> {
+impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
+    const SUPPORTS: Capabilities = S::CAPABILITIES;
+
     type Value = f32;
     type Log = f32;
     type Activation = f32;

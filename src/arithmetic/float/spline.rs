@@ -3,9 +3,10 @@
 use crate::arithmetic::spline::{
     least, limited, softplus, unit, SplineParameters, SplineShape, CLIP_BINS, CLIP_DERIVATIVES, MOST_BINS,
 };
-use crate::arithmetic::{Elementary, Float, SplineArithmetic};
+use crate::arithmetic::{Elementary, FloatWith, SplineArithmetic};
+use crate::support::Support;
 
-impl<E: Elementary> SplineArithmetic<f32, f32> for Float<E> {
+impl<E: Elementary, S: Support> SplineArithmetic<f32, f32> for FloatWith<E, S> {
     fn fraction(word: u32) -> Option<f32> {
         let fraction = f32::from_bits(word);
         (0.0..1.0).contains(&fraction).then_some(fraction)

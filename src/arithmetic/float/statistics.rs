@@ -1,9 +1,10 @@
 //! [`StatisticsArithmetic`] in f32.
 
-use super::{Elementary, Float};
+use super::{Elementary, FloatWith};
 use crate::arithmetic::statistics::StatisticsArithmetic;
+use crate::support::Support;
 
-impl<E: Elementary> StatisticsArithmetic<f32> for Float<E> {
+impl<E: Elementary, S: Support> StatisticsArithmetic<f32> for FloatWith<E, S> {
     fn log_from_f32(x: f32) -> f32 {
         x
     }

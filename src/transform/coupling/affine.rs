@@ -5,6 +5,7 @@
 
 use super::Direction;
 use crate::arithmetic::Arithmetic;
+use crate::support::{Capabilities, Capability};
 use crate::{Error, Part};
 
 /// From the net's raw output to the log-scale.
@@ -40,9 +41,10 @@ pub mod scale_map {
 
 impl ScaleMap {
     /// The map of an option byte, its parameters at the front of `words`; gives the words behind them.
-    pub(super) fn parse(option: u8, words: &[u32]) -> Option<(Self, &[u32])> {
+    pub(super) fn parse(option: u8, words: &[u32], supports: Capabilities) -> Option<(Self, &[u32])> {
         match option {
             scale_map::TANH => Some((ScaleMap::Tanh, words)),
+            _ if !supports.has(Capability::ScaleMaps) => None,
             scale_map::HARD => Some((ScaleMap::Hard, words)),
             scale_map::SOFT_SIGN => Some((ScaleMap::SoftSign, words)),
             scale_map::SIGMOID => {
@@ -53,10 +55,20 @@ impl ScaleMap {
         }
     }
 
+    /// The map itself, known to be tanh where nothing else is supported.
+    #[inline(always)]
+    fn within<A: Arithmetic>(self) -> Self {
+        if A::SUPPORTS.has(Capability::ScaleMaps) {
+            self
+        } else {
+            ScaleMap::Tanh
+        }
+    }
+
     /// Whether the parameters are in range; `bound` is the block's word 1. An error if they are not finite.
     pub(super) fn check<A: Arithmetic>(self, bound: u32) -> Result<bool, Error> {
         let number = |word| A::value(word).ok_or(Error::NotFiniteParameter(Part::Transform));
-        Ok(match self {
+        Ok(match self.within::<A>() {
             ScaleMap::Tanh | ScaleMap::Hard | ScaleMap::SoftSign => A::is_positive(number(bound)?),
             ScaleMap::Sigmoid { offset, floor } => {
                 number(offset)?;
@@ -66,7 +78,7 @@ impl ScaleMap {
     }
 
     fn log_scale<A: Arithmetic>(self, raw: A::Value, bound: A::Value) -> Option<A::Value> {
-        Some(match self {
+        Some(match self.within::<A>() {
             ScaleMap::Tanh => A::log_scale(raw, bound),
             ScaleMap::Hard => A::saturate(raw, bound),
             ScaleMap::SoftSign => A::soft_sign(raw, bound),
@@ -79,7 +91,7 @@ impl ScaleMap {
     /// `d log_scale / d raw`.
     fn derivative<A: Arithmetic>(self, raw: A::Value, log_scale: A::Value, bound: A::Value) -> Option<f32> {
         let (x, bound) = (A::to_f32(raw), A::to_f32(bound));
-        Some(match self {
+        Some(match self.within::<A>() {
             ScaleMap::Tanh => {
                 let tanh = A::to_f32(log_scale) / bound;
                 bound * (1.0 - tanh * tanh)

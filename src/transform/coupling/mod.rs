@@ -24,7 +24,8 @@ pub mod spline;
 
 use super::Transform;
 use crate::arithmetic::Arithmetic;
-use crate::conditioner::{GradientScratch, Inputs, Needs, Net, Scratch};
+use crate::conditioner::{self, GradientScratch, Inputs, Needs, Net, Scratch};
+use crate::support::{Capabilities, Capability};
 use crate::{Error, Part};
 use affine::ScaleMap;
 use spline::Spline;
@@ -53,18 +54,18 @@ pub mod map {
 
 impl Map {
     /// The map of word 4, its further words at the front of `words`; gives the words behind them.
-    fn parse(word: u32, words: &[u32]) -> Option<(Self, &[u32])> {
+    fn parse(word: u32, words: &[u32], supports: Capabilities) -> Option<(Self, &[u32])> {
         let [map, option, parameterization, zero] = word.to_le_bytes();
         if zero != 0 {
             return None;
         }
         match (map, parameterization) {
-            (map::ADDITIVE, 0) if option == 0 => Some((Map::Additive, words)),
-            (map::AFFINE, 0) => {
-                let (scale, words) = ScaleMap::parse(option, words)?;
+            (map::ADDITIVE, 0) if option == 0 && supports.has(Capability::AdditiveCoupling) => Some((Map::Additive, words)),
+            (map::AFFINE, 0) if supports.has(Capability::AffineCoupling) => {
+                let (scale, words) = ScaleMap::parse(option, words, supports)?;
                 Some((Map::Affine(scale), words))
             }
-            (map::SPLINE, parameters) => {
+            (map::SPLINE, parameters) if supports.has(Capability::SplineCoupling) => {
                 let (&further, words) = words.split_first_chunk::<2>()?;
                 Some((Map::Spline(Spline::parse(option, parameters, further)?), words))
             }
@@ -98,18 +99,21 @@ pub struct Coupling<'a> {
 
 impl<'a> Coupling<'a> {
     /// A coupling of version 1: affine, with a tanh clamp.
-    pub(super) fn parse_affine(body: &'a [u32]) -> Option<Self> {
+    pub(super) fn parse_affine(body: &'a [u32], supports: Capabilities) -> Option<Self> {
+        if !supports.has(Capability::AffineCoupling) {
+            return None;
+        }
         let (&[shape, bound, input_limit, net], words) = body.split_first_chunk::<4>()?;
-        Self::assemble([shape, bound, input_limit, net], Map::Affine(ScaleMap::Tanh), words)
+        Self::assemble([shape, bound, input_limit, net], Map::Affine(ScaleMap::Tanh), words, supports)
     }
 
-    pub(super) fn parse(body: &'a [u32]) -> Option<Self> {
+    pub(super) fn parse(body: &'a [u32], supports: Capabilities) -> Option<Self> {
         let (&[shape, bound, input_limit, net, map], words) = body.split_first_chunk::<5>()?;
-        let (map, words) = Map::parse(map, words)?;
-        Self::assemble([shape, bound, input_limit, net], map, words)
+        let (map, words) = Map::parse(map, words, supports)?;
+        Self::assemble([shape, bound, input_limit, net], map, words, supports)
     }
 
-    fn assemble(front: [u32; 4], map: Map, words: &'a [u32]) -> Option<Self> {
+    fn assemble(front: [u32; 4], map: Map, words: &'a [u32], supports: Capabilities) -> Option<Self> {
         let [shape, bound, input_limit, net] = front;
         let [_, _, flags, input_shift] = shape.to_le_bytes();
         let [kind, layers, _, _] = net.to_le_bytes();
@@ -121,7 +125,7 @@ impl<'a> Coupling<'a> {
             input_limit,
             contexts: (net >> 16) as usize,
             map,
-            net: Net::parse(kind, layers, words)?,
+            net: Net::parse_within(kind, layers, words, supports)?,
         })
     }
 
@@ -204,12 +208,32 @@ impl<'a> Coupling<'a> {
         let (given, transformed) = self.parts(x)?;
         let outputs = self.net.evaluate::<A>(&self.inputs::<A>(given, context)?, scratch)?;
         match self.map {
-            Map::Additive => additive::couple::<A>(transformed, outputs, direction),
-            Map::Affine(scale) => affine::couple::<A>(transformed, outputs, (scale, bound), direction),
-            Map::Spline(spline) => {
+            Map::Additive if A::SUPPORTS.has(Capability::AdditiveCoupling) => {
+                additive::couple::<A>(transformed, outputs, direction)
+            }
+            Map::Affine(scale) if A::SUPPORTS.has(Capability::AffineCoupling) => {
+                affine::couple::<A>(transformed, outputs, (scale, bound), direction)
+            }
+            Map::Spline(spline) if A::SUPPORTS.has(Capability::SplineCoupling) => {
                 spline::couple::<A>(transformed, outputs, &spline.shape::<A>(bound)?, direction)
             }
+            _ => None,
         }
+    }
+}
+
+/// What a coupling's block needs: its map's bytes are those of word 4, its net's those of word 3.
+pub(super) fn block_needs(kind: u8, body: &[u32]) -> Capabilities {
+    let byte = |word: usize, byte: u32| body.get(word).map_or(0, |word| (word >> (8 * byte)) as u8);
+    let (map, option) =
+        if kind == super::kind::COUPLING { (byte(4, 0), byte(4, 1)) } else { (map::AFFINE, affine::scale_map::TANH) };
+    let needs = conditioner::kind_needs(byte(3, 0));
+    match map {
+        map::ADDITIVE => needs.with(Capability::AdditiveCoupling),
+        map::AFFINE if option == affine::scale_map::TANH => needs.with(Capability::AffineCoupling),
+        map::AFFINE => needs.with(Capability::AffineCoupling).with(Capability::ScaleMaps),
+        map::SPLINE => needs.with(Capability::SplineCoupling),
+        _ => needs,
     }
 }
 
@@ -232,7 +256,9 @@ impl<A: Arithmetic> Transform<A> for Coupling<'_> {
         let map_is_valid = match self.map {
             Map::Additive => self.bound == 0,
             Map::Affine(scale) => scale.check::<A>(self.bound)?,
-            Map::Spline(spline) => spline.is_valid::<A>(number(self.bound)?),
+            Map::Spline(spline) => {
+                A::SUPPORTS.has(Capability::SplineCoupling) && spline.is_valid::<A>(number(self.bound)?)
+            }
         };
         if self.split == 0
             || self.split >= features
@@ -274,14 +300,17 @@ impl<A: Arithmetic> Transform<A> for Coupling<'_> {
         let slopes: &mut [f32] = bytemuck::cast_slice_mut(slopes);
         let outputs = self.net.evaluate::<A>(&inputs, &mut scratch.scratch)?;
         match self.map {
-            Map::Additive => additive::backward::<A>(transformed, slope_transformed, outputs, slopes)?,
-            Map::Affine(scale) => {
+            Map::Additive if A::SUPPORTS.has(Capability::AdditiveCoupling) => {
+                additive::backward::<A>(transformed, slope_transformed, outputs, slopes)?;
+            }
+            Map::Affine(scale) if A::SUPPORTS.has(Capability::AffineCoupling) => {
                 affine::backward::<A>(transformed, slope_transformed, outputs, (scale, bound), slopes)?;
             }
-            Map::Spline(spline) => {
+            Map::Spline(spline) if A::SUPPORTS.has(Capability::SplineCoupling) => {
                 let shape = spline.shape::<A>(bound)?;
                 spline::backward::<A>(transformed, slope_transformed, outputs, &shape, slopes)?;
             }
+            _ => return None,
         }
         let Scratch { front, back } = &mut scratch.scratch;
         let mut scratch = GradientScratch { scratch: Scratch { front, back }, kept };

@@ -1,0 +1,315 @@
+//! What a firmware can evaluate, chosen when it is compiled: a type that names the capabilities to link.
+//!
+//! [`Everything`] is the default of every type that takes a [`Support`], and opens every image. A firmware whose
+//! images are all of one kind names a smaller one, and the linker leaves the rest out:
+//!
+//! ```
+//! use flowlet::{FixedAffine, Model, Scorer};
+//! # fn demo(image: &[u8]) -> Result<(), flowlet::Error> {
+//! let model = Model::<FixedAffine>::open(image)?;
+//! let mut workspace = [0u32; 256];
+//! let mut scorer = Scorer::new(&model, &mut workspace)?;
+//! # let _ = scorer.score(&[0.1, 0.2, 0.3]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! An image that needs more is refused there, with [`crate::Error::LeftOut`] and the capability that is missing.
+//! What is evaluated gives the same bits whatever else is supported. A support of one's own is a few lines:
+//!
+//! ```
+//! use flowlet::{Capability, Capabilities, FixedAffine, Support};
+//!
+//! /// Affine flows in fixed point whose base may be a mixture.
+//! #[derive(Clone, Copy, Debug)]
+//! struct Ours;
+//!
+//! impl Support for Ours {
+//!     const CAPABILITIES: Capabilities = FixedAffine::CAPABILITIES.with(Capability::Mixture);
+//! }
+//! # assert!(Ours::CAPABILITIES.has(Capability::Mixture));
+//! ```
+//!
+//! `flowlet inspect` names the smallest of the ready-made ones that an image needs.
+
+use crate::Error;
+use core::fmt;
+
+/// Something that an image may need and a firmware may leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Capability {
+    /// The f32 arithmetic.
+    Float = 0,
+    /// The f32 arithmetic with functions of micromath; needs the cargo feature `fast-math` too.
+    FastMath = 1,
+    /// The fixed-point arithmetic.
+    Fixed = 2,
+    /// See [`crate::transform::SoftTail`].
+    SoftTail = 3,
+    /// Couplings that shift; see [`crate::transform::coupling::additive`].
+    AdditiveCoupling = 4,
+    /// Couplings that shift and scale, with a tanh clamp; see [`crate::transform::coupling::affine`].
+    AffineCoupling = 5,
+    /// The other maps of an affine coupling's log-scale: hard clamp, soft sign, sigmoid.
+    ScaleMaps = 6,
+    /// Rational-quadratic splines; see [`crate::transform::coupling::spline`].
+    SplineCoupling = 7,
+    /// See [`crate::transform::ElementwiseAffine`].
+    ElementwiseAffine = 8,
+    /// See [`crate::transform::Linear`].
+    Linear = 9,
+    /// See [`crate::transform::Marginal`].
+    Marginal = 10,
+    /// See [`crate::transform::Logit`].
+    Logit = 11,
+    /// Activation functions besides ReLU: leaky ReLU, tanh, SiLU.
+    Activations = 12,
+    /// See [`crate::conditioner::Residual`].
+    Residual = 13,
+    /// See [`crate::conditioner::Conv1d`].
+    Conv1d = 14,
+    /// See [`crate::base::StudentT`].
+    StudentT = 15,
+    /// See [`crate::base::Mixture`].
+    Mixture = 16,
+    /// Images of more than one expert.
+    Experts = 17,
+    /// See [`crate::transform::Split`].
+    Split = 18,
+}
+
+impl Capability {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 19] = [
+        Capability::Float,
+        Capability::FastMath,
+        Capability::Fixed,
+        Capability::SoftTail,
+        Capability::AdditiveCoupling,
+        Capability::AffineCoupling,
+        Capability::ScaleMaps,
+        Capability::SplineCoupling,
+        Capability::ElementwiseAffine,
+        Capability::Linear,
+        Capability::Marginal,
+        Capability::Logit,
+        Capability::Activations,
+        Capability::Residual,
+        Capability::Conv1d,
+        Capability::StudentT,
+        Capability::Mixture,
+        Capability::Experts,
+        Capability::Split,
+    ];
+
+    /// Its name, in words that complete "the image needs".
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Capability::Float => "the f32 arithmetic",
+            Capability::FastMath => "the fast-math arithmetic",
+            Capability::Fixed => "the fixed-point arithmetic",
+            Capability::SoftTail => "soft tails",
+            Capability::AdditiveCoupling => "additive couplings",
+            Capability::AffineCoupling => "affine couplings",
+            Capability::ScaleMaps => "scale maps besides tanh",
+            Capability::SplineCoupling => "spline couplings",
+            Capability::ElementwiseAffine => "elementwise affine maps",
+            Capability::Linear => "linear maps",
+            Capability::Marginal => "marginal maps",
+            Capability::Logit => "logits",
+            Capability::Activations => "activation functions besides ReLU",
+            Capability::Residual => "residual nets",
+            Capability::Conv1d => "1-D convolutions",
+            Capability::StudentT => "a Student-t base",
+            Capability::Mixture => "a mixture base",
+            Capability::Experts => "several experts",
+            Capability::Split => "splits",
+        }
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A set of [`Capability`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities(u32);
+
+impl Capabilities {
+    /// None: the door opens for no image.
+    pub const NONE: Self = Capabilities(0);
+    /// All of them.
+    pub const ALL: Self = Self::of(&Capability::ALL);
+
+    /// A set of these.
+    #[must_use]
+    pub const fn of(capabilities: &[Capability]) -> Self {
+        let mut set = Self::NONE;
+        let mut rest = capabilities;
+        while let Some((&first, behind)) = rest.split_first() {
+            set = set.with(first);
+            rest = behind;
+        }
+        set
+    }
+
+    /// This set and one more.
+    #[must_use]
+    pub const fn with(self, capability: Capability) -> Self {
+        Capabilities(self.0 | 1 << capability as u8)
+    }
+
+    /// This set without one.
+    #[must_use]
+    pub const fn without(self, capability: Capability) -> Self {
+        Capabilities(self.0 & !(1 << capability as u8))
+    }
+
+    /// Whether one is in the set.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has(self, capability: Capability) -> bool {
+        self.0 & 1 << capability as u8 != 0
+    }
+
+    /// Whether all of `other` are in the set.
+    #[must_use]
+    pub const fn covers(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The error for an image that needs `needs`: the first capability that is not in this set.
+    pub(crate) fn refusal(self, needs: Self) -> Option<Error> {
+        let missing = needs.0 & !self.0;
+        let first = Capability::ALL.get(missing.trailing_zeros() as usize)?;
+        Some(Error::LeftOut(*first))
+    }
+
+    /// This set and another.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Capabilities(self.0 | other.0)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those in the set, in the order of their numbers.
+    pub fn iter(self) -> impl Iterator<Item = Capability> {
+        Capability::ALL.into_iter().filter(move |&capability| self.has(capability))
+    }
+}
+
+/// What a firmware supports: a type without values, given to [`crate::Model`].
+pub trait Support: Copy + fmt::Debug + 'static {
+    /// What is linked; of couplings, conditioners with ReLU and the standard normal base are always there.
+    const CAPABILITIES: Capabilities;
+}
+
+/// Every image: the default.
+#[derive(Clone, Copy, Debug)]
+pub struct Everything;
+
+/// Flows of additive and affine couplings in fixed point: what `--flow nice` and `--flow realnvp` train.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedAffine;
+
+/// The same in f32.
+#[derive(Clone, Copy, Debug)]
+pub struct FloatAffine;
+
+/// Every flow in fixed point.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedEverything;
+
+/// Every flow in f32.
+#[derive(Clone, Copy, Debug)]
+pub struct FloatEverything;
+
+const AFFINE: Capabilities = Capabilities::of(&[
+    Capability::SoftTail,
+    Capability::AdditiveCoupling,
+    Capability::AffineCoupling,
+    Capability::ElementwiseAffine,
+]);
+
+impl Support for Everything {
+    const CAPABILITIES: Capabilities = Capabilities::ALL;
+}
+
+impl Support for FixedAffine {
+    const CAPABILITIES: Capabilities = AFFINE.with(Capability::Fixed);
+}
+
+impl Support for FloatAffine {
+    const CAPABILITIES: Capabilities = AFFINE.with(Capability::Float);
+}
+
+impl Support for FixedEverything {
+    const CAPABILITIES: Capabilities =
+        Capabilities::ALL.without(Capability::Float).without(Capability::FastMath);
+}
+
+impl Support for FloatEverything {
+    const CAPABILITIES: Capabilities =
+        Capabilities::ALL.without(Capability::Fixed).without(Capability::FastMath);
+}
+
+/// The ready-made supports with their names, the smallest first.
+pub const READY_MADE: [(&str, Capabilities); 5] = [
+    ("FixedAffine", FixedAffine::CAPABILITIES),
+    ("FloatAffine", FloatAffine::CAPABILITIES),
+    ("FixedEverything", FixedEverything::CAPABILITIES),
+    ("FloatEverything", FloatEverything::CAPABILITIES),
+    ("Everything", Everything::CAPABILITIES),
+];
+
+/// Name of the smallest ready-made support that has all of `needs`.
+#[must_use]
+pub fn smallest(needs: Capabilities) -> &'static str {
+    READY_MADE.iter().find(|(_, has)| has.covers(needs)).map_or("Everything", |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_hold_what_was_put_in() {
+        for (number, capability) in Capability::ALL.into_iter().enumerate() {
+            assert_eq!(capability as usize, number);
+            let one = Capabilities::of(&[capability]);
+            assert!(one.iter().eq([capability]));
+            assert!(Capabilities::ALL.covers(one) && !Capabilities::ALL.without(capability).covers(one));
+            assert!(one.without(capability).is_empty());
+        }
+        assert_eq!(Capabilities::ALL.len(), Capability::ALL.len());
+        assert!(Capabilities::NONE.covers(Capabilities::NONE));
+    }
+
+    #[test]
+    fn the_smallest_ready_made_support_is_named() {
+        for (name, capabilities) in READY_MADE {
+            assert_eq!(smallest(capabilities), name);
+        }
+        assert_eq!(smallest(Capabilities::of(&[Capability::Fixed])), "FixedAffine");
+        assert_eq!(smallest(Capabilities::of(&[Capability::Fixed, Capability::Mixture])), "FixedEverything");
+        assert_eq!(smallest(Capabilities::of(&[Capability::FastMath])), "Everything");
+    }
+}
