@@ -318,7 +318,10 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
-        dense::f32_rows4(layer, input, output)?;
+        if layer.activation == Activation::Relu {
+            return dense::f32_relu(layer, input, output);
+        }
+        dense::f32_sums(layer, input, output)?;
         for y in output.get_mut(..layer.padded_outputs())? {
             *y = activation::activate::<E>(layer.activation, *y);
         }
@@ -326,7 +329,7 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
     }
 
     fn hidden_slopes(layer: &Dense<'_>, input: &[f32], out: &mut [f32]) -> Option<()> {
-        dense::f32_rows4(layer, input, out)?;
+        dense::f32_sums(layer, input, out)?;
         for y in out.get_mut(..layer.padded_outputs())? {
             *y = activation::slope::<E>(layer.activation, *y);
         }
@@ -334,7 +337,7 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
     }
 
     fn dense_output(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
-        dense::f32_rows4(layer, input, output)
+        dense::f32_sums(layer, input, output)
     }
 
     fn check_dense(layer: &Dense<'_>) -> Result<(), Error> {

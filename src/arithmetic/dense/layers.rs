@@ -1,0 +1,89 @@
+//! Whole layers, as [`Arithmetic`](crate::arithmetic::Arithmetic) asks for them: the choice of the kernel.
+//!
+//! The build script picks a module for the integer kernels and one for the float ones. Such a module has
+//! some of the functions of [`portable`] under the same names, with the same results bit for bit;
+//! `integer` and `float` below say which, and take the rest from there.
+
+use super::{portable, Dense, ACTIVATION_LIMIT};
+use crate::arithmetic::activation::{Activation, LEAKY_SLOPE};
+use crate::arithmetic::fixed::activation;
+
+/// The integer kernels of this build.
+mod integer {
+    pub(super) use crate::arithmetic::dense::portable::{fixed_relu, fixed_scaled};
+}
+
+/// The float kernels of this build.
+mod float {
+    pub(super) use crate::arithmetic::dense::portable::{f32_relu, f32_sums};
+}
+
+/// `W input + b` in f32, for all padded rows.
+pub(crate) fn f32_sums(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
+    float::f32_sums(layer, input, output)
+}
+
+/// [`f32_sums`] and ReLU.
+pub(crate) fn f32_relu(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
+    float::f32_relu(layer, input, output)
+}
+
+/// A hidden layer.
+///
+/// Leaky ReLU: as ReLU with one product, and its rounding at the end. tanh and SiLU know no scales: their
+/// accumulators go back to Q15.16 first.
+pub(crate) fn fixed_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
+    match layer.activation {
+        Activation::Relu => integer::fixed_relu(layer, input, output),
+        Activation::LeakyRelu => {
+            let output = output.as_chunks_mut::<4>().0;
+            portable::accumulate(layer, input, |index, sums| {
+                *output.get_mut(index)? = sums.map(|s| activation::leaky_relu(s, layer.shift));
+                Some(())
+            })
+        }
+        function => {
+            let output = output.as_chunks_mut::<4>().0;
+            portable::accumulate_scaled(layer, input, |index, values| {
+                let shift = layer.activation_shift;
+                *output.get_mut(index)? = values.map(|x| activation::activate(function, shift, x));
+                Some(())
+            })
+        }
+    }
+}
+
+/// An output layer, in Q15.16.
+pub(crate) fn fixed_output(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
+    integer::fixed_scaled(layer, input, output)
+}
+
+/// Derivatives of a hidden layer's activations with respect to its sums, as [`Dense::weight`] has them;
+/// zero where an activation saturates. One more pass over the weights, off the scoring path.
+pub(crate) fn fixed_slopes(layer: &Dense<'_>, input: &[i16], slopes: &mut [f32]) -> Option<()> {
+    let slopes = slopes.as_chunks_mut::<4>().0;
+    let limit = ACTIVATION_LIMIT as i32;
+    match layer.activation {
+        Activation::Relu => {
+            let shift = u32::from(layer.shift) & 31;
+            portable::accumulate(layer, input, |index, sums| {
+                let live = |s: i32| (1..limit).contains(&(s >> shift));
+                *slopes.get_mut(index)? = sums.map(|s| f32::from(u8::from(live(s))));
+                Some(())
+            })
+        }
+        Activation::LeakyRelu => portable::accumulate(layer, input, |index, sums| {
+            *slopes.get_mut(index)? = sums.map(|s| match activation::leaky_relu(s, layer.shift) {
+                i16::MAX | -32767 => 0.0,
+                _ if s < 0 => LEAKY_SLOPE,
+                _ => 1.0,
+            });
+            Some(())
+        }),
+        function => portable::accumulate_scaled(layer, input, |index, values| {
+            let shift = layer.activation_shift;
+            *slopes.get_mut(index)? = values.map(|x| activation::slope(function, shift, x));
+            Some(())
+        }),
+    }
+}
