@@ -160,7 +160,7 @@ impl<'m, 'w, S: Support> Explainer<'m, 'w, S> {
         Ok(Explanation {
             log_prob,
             score,
-            typical_score: self.model.head().entropy,
+            typical_score: self.model.core.entropy,
             excess,
             nearest_is_typical,
             gradient: self.gradient,
@@ -176,7 +176,7 @@ impl<'m, 'w, S: Support> Explainer<'m, 'w, S> {
         self.slopes::<A>(context)?;
         copy(self.slope, self.gradient);
         self.attribution.fill(0.0);
-        let typical = A::log_from_f32(self.model.head().entropy);
+        let typical = A::log_from_f32(self.model.core.entropy);
         if score <= typical {
             copy(reading, self.nearest);
             return Some(Summary {
@@ -329,8 +329,8 @@ impl<'m, 'w, S: Support> Explainer<'m, 'w, S> {
     /// The slope of the score at `point`, per unit of each feature, into `slope`.
     fn slopes<A: Arithmetic>(&mut self, context: &[f32]) -> Option<()> {
         let model = self.model;
-        match model.head().combine {
-            Combine::Quoted => self.slopes_of::<A>(usize::from(model.head().quoted), context),
+        match model.core.combine {
+            Combine::Quoted => self.slopes_of::<A>(usize::from(model.core.quoted), context),
             Combine::Minimum => {
                 let found = pass::run::<A, S>(model, (self.point, context), &mut self.workspace, false)?;
                 self.slopes_of::<A>(found.decides, context)
@@ -338,7 +338,7 @@ impl<'m, 'w, S: Support> Explainer<'m, 'w, S> {
             Combine::Mean => {
                 // `target` is free by now, or not yet in use.
                 bytemuck::cast_slice_mut::<u32, f32>(self.target).fill(0.0);
-                let count = model.head().experts;
+                let count = model.core.experts;
                 let share = 1.0 / f32::from(count.max(1));
                 for expert in 0..count {
                     self.slopes_of::<A>(usize::from(expert), context)?;

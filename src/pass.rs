@@ -62,22 +62,23 @@ pub(crate) fn run<A: Arithmetic, S: Support>(
     let scratch = &mut workspace.scratch;
     let standardizer = model.standardizer::<A>()?;
     standardizer.context::<A>(model.features(), context, context_values)?;
-    let quoted = usize::from(model.head().quoted);
+    let quoted = usize::from(model.core.quoted);
     let mut one = |expert: &Expert<'_>| {
         let log_prob = density::<A>(&standardizer, expert, reading, (values, context_values), scratch)?;
         let norm = if want_squared_norm { expert.base.squared_norm::<A>(values) } else { A::ZERO_LOG };
         // Settled from above: what is no number must not pass for a small norm.
         Some((log_prob, A::negate(A::settle(A::negate(norm)))))
     };
-    let combine = model.head().combine;
+    let combine = model.core.combine;
     if combine == Combine::Quoted || !A::SUPPORTS.has(Capability::Experts) {
         let (log_prob, squared_norm) = one(&model.quoted()?)?;
         return Some(Pass { log_prob, combined: log_prob, squared_norm, decides: quoted });
     }
-    let (log_prob, squared_norm) = one(&model.expert_at(0)?)?;
+    let mut experts = model.experts();
+    let (log_prob, squared_norm) = one(&experts.next()?)?;
     let mut pass = Pass { log_prob, combined: log_prob, squared_norm, decides: 0 };
     let mut count = 1;
-    while let Some(expert) = model.expert_at(count) {
+    for expert in experts {
         let (log_prob, squared_norm) = one(&expert)?;
         if count == quoted {
             pass.log_prob = log_prob;

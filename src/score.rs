@@ -126,7 +126,7 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
     }
 
     fn score_in<A: Arithmetic>(&mut self, reading: &[f32], context: &[f32]) -> Option<Score> {
-        let head = self.model.head();
+        let head = self.model.core;
         let want_norm = head.statistic == Statistic::SquaredNorm;
         let pass = pass::run::<A, S>(self.model, (reading, context), &mut self.workspace, want_norm)?;
         let statistic = pass::statistic::<A>(head.statistic, &pass, head.entropy);
@@ -142,7 +142,7 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
     fn statistics_in<A: Arithmetic>(&mut self, reading: &[f32], context: &[f32]) -> Option<Statistics> {
         let pass = pass::run::<A, S>(self.model, (reading, context), &mut self.workspace, true)?;
         let graded = |statistic| {
-            let value = pass::statistic::<A>(statistic, &pass, self.model.head().entropy);
+            let value = pass::statistic::<A>(statistic, &pass, self.model.core.entropy);
             let p_value = self.model.calibration_of(statistic).map(|c| c.p_value::<A>(value));
             Graded { value: A::log_to_f32(value), p_value }
         };

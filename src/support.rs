@@ -32,6 +32,7 @@
 //!
 //! `flowlet inspect` names the smallest of the ready-made ones that an image needs.
 
+use crate::arithmetic::activation::Activation;
 use crate::Error;
 use core::fmt;
 
@@ -190,6 +191,25 @@ impl Capabilities {
         let missing = needs.0 & !self.0;
         let first = Capability::ALL.get(missing.trailing_zeros() as usize)?;
         Some(Error::LeftOut(*first))
+    }
+
+    /// An activation function as it is known where it was checked to be in the set: ReLU, unless there are others.
+    #[inline(always)]
+    pub(crate) fn activation(self, activation: Activation) -> Activation {
+        if self.has(Capability::Activations) {
+            activation
+        } else {
+            Activation::Relu
+        }
+    }
+
+    /// Whether an activation function of a layer is in the set.
+    pub(crate) fn check_activation(self, activation: Activation) -> Result<(), Error> {
+        if self.has(Capability::Activations) || matches!(activation, Activation::Relu | Activation::Linear) {
+            Ok(())
+        } else {
+            Err(Error::LeftOut(Capability::Activations))
+        }
     }
 
     /// This set and another.

@@ -126,6 +126,7 @@ impl<'a> Residual<'a> {
             let is_block = index < self.blocks();
             let (Stage { gate, first, second }, rest) = Self::stage(words, is_block).ok_or(malformed)?;
             words = rest;
+            A::SUPPORTS.check_activation(gate.activation)?;
             if (gate.activation == Activation::Linear) == is_block
                 || !A::activation_is_valid(gate.activation, gate.shift)
                 || first.inputs != initial.outputs

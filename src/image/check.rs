@@ -1,11 +1,10 @@
 //! The one check of an image's content; after it the rest of the crate is total.
 
 use super::descriptor::{
-    CalibrationRecord, Combine, ExpertRecord, Feature, Notes, OtherStatistics, Statistic,
-    MAX_EXPERTS,
-    MAX_FEATURES,
+    CalibrationRecord, Combine, ExpertRecord, OtherStatistics, Statistic, MAX_EXPERTS, MAX_FEATURES,
 };
-use super::model::{take, Model, NOTES_SINCE};
+use super::model::{Model, NOTES_SINCE};
+use super::record::{take, RawNotes, SkippedFeature};
 use crate::arithmetic::Arithmetic;
 use crate::base::Base;
 use crate::conditioner::Needs;
@@ -17,14 +16,14 @@ use crate::{Error, Part};
 impl<S: Support> Model<'_, S> {
     /// Checks every record, offset and number.
     pub(super) fn check(&mut self) -> Result<(), Error> {
-        if let Some(refusal) = S::CAPABILITIES.refusal(self.head.numeric.needs()) {
+        if let Some(refusal) = S::CAPABILITIES.refusal(self.core.numeric.needs()) {
             return Err(refusal);
         }
-        in_arithmetic!(S, self.head.numeric => self.check_in(), else Err(Error::Unsupported(Part::Numeric)))
+        in_arithmetic!(S, self.core.numeric => self.check_in(), else Err(Error::Unsupported(Part::Numeric)))
     }
 
     fn check_in<A: Arithmetic>(&mut self) -> Result<(), Error> {
-        let head = self.head;
+        let head = self.core;
         let features = self.features();
         if features == 0 || features > MAX_FEATURES {
             return Err(Error::Malformed(Part::Descriptor));
@@ -72,14 +71,17 @@ impl<S: Support> Model<'_, S> {
     /// Checks names and chains, and keeps the experts; gives the memory that scoring needs.
     fn check_experts<A: Arithmetic>(&mut self) -> Result<Needs, Error> {
         let malformed = Error::Malformed(Part::Descriptor);
-        let mut records = self.records;
+        let mut records = self.more;
         for _ in 0..self.inputs() {
-            records = take::<Feature<'_>>(records).ok_or(malformed)?.1;
+            records = take::<SkippedFeature>(records).ok_or(malformed)?.1;
         }
         let mut needs = Needs::default();
-        for _ in 0..self.head.experts {
+        for index in 0..self.core.experts {
             let (record, rest) = take::<ExpertRecord>(records).ok_or(malformed)?;
             records = rest;
+            if index == 0 {
+                (self.first, self.more) = (record, rest);
+            }
             let words = self.words_from(record.chain, Part::Transform)?;
             let chain = Chain::new(words, usize::from(record.transforms));
             needs = needs.max(chain.check::<A>(self.features(), self.contexts())?.1);
@@ -89,7 +91,6 @@ impl<S: Support> Model<'_, S> {
             Base::parse(record.base, self.words, self.features())
                 .ok_or(Error::Malformed(Part::Base))?
                 .check::<A>()?;
-            self.experts.push(record).map_err(|_| Error::Malformed(Part::Experts))?;
         }
         self.behind = records;
         Ok(needs)
@@ -100,7 +101,7 @@ impl<S: Support> Model<'_, S> {
         let malformed = Error::Malformed(Part::Descriptor);
         let mut records = self.behind;
         if self.version >= NOTES_SINCE {
-            records = take::<Notes<'_>>(records).ok_or(malformed)?.1;
+            records = take::<RawNotes<'_>>(records).ok_or(malformed)?.1;
             if !records.is_empty() {
                 let (statistics, rest) = take::<OtherStatistics>(records).ok_or(malformed)?;
                 records = rest;
@@ -134,7 +135,7 @@ impl<S: Support> Model<'_, S> {
             }
             found += 1;
         }
-        if found == self.head.self_test.vectors {
+        if found == self.core.self_test.vectors {
             Ok(())
         } else {
             Err(malformed)

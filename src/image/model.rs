@@ -1,17 +1,17 @@
 //! The borrowed view of a checked image.
 
 use super::descriptor::{
-    CalibrationRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics, Statistic, MAX_EXPERTS,
+    CalibrationRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics, Statistic,
 };
 use super::layout::{Header, HEADER_BYTES};
+use super::record::{take, Core, RawHead, RawNotes};
 use crate::arithmetic::Arithmetic;
-use crate::base::Base;
+use crate::base::{Base, BaseRecord};
 use crate::calibration::Calibration;
 use crate::transform::{Chain, Standardizer};
-use crate::support::{Everything, Support};
+use crate::support::{Capability, Everything, Support};
 use crate::Error;
 use core::marker::PhantomData;
-use serde::Deserialize;
 
 /// The format version from which on there are [`Notes`].
 pub(super) const NOTES_SINCE: u16 = 2;
@@ -19,15 +19,17 @@ pub(super) const NOTES_SINCE: u16 = 2;
 /// A trained flow in an image, borrowed in place; what it holds has been checked and is used without
 /// further doubt.
 ///
-/// Costs some 200 bytes of RAM on a 32-bit core: the head of the descriptor, two slices, and the
-/// records of the experts, which lie behind the names and would cost a score some 60 instructions per
-/// feature to reach.
+/// Costs some 110 bytes of RAM on a 32-bit core: the numbers of the descriptor's head, a few slices, and the record
+/// of the first expert, which lies behind the names and would cost a score some 60 instructions per feature
+/// to reach.
 #[derive(Clone, Debug)]
 pub struct Model<'a, S = Everything> {
-    pub(super) head: Head<'a>,
-    /// The records behind the head.
-    pub(super) records: &'a [u8],
-    pub(super) experts: heapless::Vec<ExpertRecord, MAX_EXPERTS>,
+    pub(crate) core: Core,
+    /// All records, the head first.
+    pub(super) descriptor: &'a [u8],
+    pub(super) first: ExpertRecord,
+    /// The records of the other experts, and what is behind them.
+    pub(super) more: &'a [u8],
     /// The records behind those of the experts.
     pub(super) behind: &'a [u8],
     /// What a gradient needs beside a score's workspace, in words.
@@ -88,11 +90,12 @@ impl<'a, S: Support> Model<'a, S> {
             return Err(Error::Malformed(crate::Part::Descriptor));
         }
         let (head, records) =
-            take::<Head<'a>>(descriptor).ok_or(Error::Malformed(crate::Part::Descriptor))?;
+            take::<RawHead<'a>>(descriptor).ok_or(Error::Malformed(crate::Part::Descriptor))?;
         Ok(Model {
-            head,
-            records,
-            experts: heapless::Vec::new(),
+            core: head.core,
+            descriptor,
+            first: ExpertRecord { chain: 0, transforms: 0, base: BaseRecord::StandardNormal },
+            more: records,
             behind: &[],
             gradient_words: 0,
             words,
@@ -103,21 +106,42 @@ impl<'a, S: Support> Model<'a, S> {
     }
 
     /// What the descriptor says of the whole model.
+    ///
+    /// Reads it anew: not for every reading.
     #[must_use]
-    pub fn head(&self) -> &Head<'a> {
-        &self.head
+    pub fn head(&self) -> Head<'a> {
+        let Core { numeric, features, contexts, experts, quoted, combine, statistic, .. } = self.core;
+        let Core { entropy, standardizer, calibration, self_test, .. } = self.core;
+        let head = take::<RawHead<'a>>(self.descriptor).map(|(head, _)| head);
+        let (name, provenance, front_end) = head.map(RawHead::texts).unwrap_or_default();
+        Head {
+            name,
+            provenance,
+            front_end,
+            numeric,
+            features,
+            contexts,
+            experts,
+            quoted,
+            combine,
+            statistic,
+            entropy,
+            standardizer,
+            calibration,
+            self_test,
+        }
     }
 
     /// Number of features of a reading.
     #[must_use]
     pub fn features(&self) -> usize {
-        usize::from(self.head.features)
+        usize::from(self.core.features)
     }
 
     /// Number of context inputs: they condition and are not scored.
     #[must_use]
     pub fn contexts(&self) -> usize {
-        usize::from(self.head.contexts)
+        usize::from(self.core.contexts)
     }
 
     /// Features and context inputs together: what a scorer is given.
@@ -135,7 +159,7 @@ impl<'a, S: Support> Model<'a, S> {
     /// The arithmetic that it is made for.
     #[must_use]
     pub fn numeric(&self) -> Numeric {
-        self.head.numeric
+        self.core.numeric
     }
 
     /// Bytes of workspace that a [`crate::Scorer`] needs.
@@ -156,7 +180,7 @@ impl<'a, S: Support> Model<'a, S> {
 
     /// Name and unit of each input: the features, then the context.
     fn input_names(&self) -> impl Iterator<Item = Feature<'a>> + use<'a, S> {
-        let mut records = self.records;
+        let mut records = take::<RawHead<'a>>(self.descriptor).map_or(&[][..], |(_, records)| records);
         (0..self.inputs()).map_while(move |_| {
             let (feature, rest) = take(records)?;
             records = rest;
@@ -166,16 +190,27 @@ impl<'a, S: Support> Model<'a, S> {
 
     /// Its flows.
     pub fn experts(&self) -> impl Iterator<Item = Expert<'a>> + use<'a, '_, S> {
-        self.experts.iter().filter_map(|record| self.expert(record))
+        let mut more = self.more;
+        (0..self.core.experts).map_while(move |index| {
+            if index == 0 {
+                return self.expert(self.first);
+            }
+            let (record, rest) = take(more)?;
+            more = rest;
+            self.expert(record)
+        })
     }
 
     /// The expert that `log_prob` speaks of.
     pub(crate) fn quoted(&self) -> Option<Expert<'a>> {
-        self.expert_at(usize::from(self.head.quoted))
+        self.expert_at(usize::from(self.core.quoted))
     }
 
     pub(crate) fn expert_at(&self, index: usize) -> Option<Expert<'a>> {
-        self.expert(self.experts.get(index)?)
+        if index == 0 || !S::CAPABILITIES.has(Capability::Experts) {
+            return self.expert(self.first);
+        }
+        self.experts().nth(index)
     }
 
     /// Words of each of a scorer's two buffers.
@@ -190,10 +225,10 @@ impl<'a, S: Support> Model<'a, S> {
     /// The chain as it was trained, before export fused what could be fused; empty in images of version 1.
     #[must_use]
     pub fn trained_as(&self) -> &'a str {
-        take::<Notes<'a>>(self.behind).map_or("", |(notes, _)| notes.trained_as)
+        take::<RawNotes<'a>>(self.behind).map_or("", |(notes, _)| Notes::from(notes).trained_as)
     }
 
-    fn expert(&self, record: &ExpertRecord) -> Option<Expert<'a>> {
+    fn expert(&self, record: ExpertRecord) -> Option<Expert<'a>> {
         let words = self.words.get(record.chain as usize..)?;
         let chain = Chain::new(words, usize::from(record.transforms));
         Some(Expert { chain, base: Base::parse(record.base, self.words, self.features())? })
@@ -202,23 +237,23 @@ impl<'a, S: Support> Model<'a, S> {
     /// The standardizer, in the arithmetic of the image.
     #[must_use]
     pub fn standardizer<A: Arithmetic>(&self) -> Option<Standardizer<'a>> {
-        let words = self.words.get(self.head.standardizer as usize..)?;
+        let words = self.words.get(self.core.standardizer as usize..)?;
         Some(Standardizer::parse::<A>(words, self.inputs())?.0)
     }
 
     /// The calibration of the statistic in use.
     #[must_use]
     pub fn calibration(&self) -> Option<Calibration<'a>> {
-        self.calibration_by(&self.head.calibration)
+        self.calibration_by(&self.core.calibration)
     }
 
     /// The calibration of any statistic; `None` if the image does not hold it.
     #[must_use]
     pub fn calibration_of(&self, statistic: Statistic) -> Option<Calibration<'a>> {
-        match statistic.index_among_others(self.head.statistic) {
+        match statistic.index_among_others(self.core.statistic) {
             None => self.calibration(),
             Some(index) => {
-                let (_, behind) = take::<Notes<'_>>(self.behind)?;
+                let (_, behind) = take::<RawNotes<'_>>(self.behind)?;
                 self.calibration_by(take::<OtherStatistics>(behind)?.0.others.get(index)?)
             }
         }
@@ -233,7 +268,7 @@ impl<'a, S: Support> Model<'a, S> {
     /// of an f32.
     pub fn self_test_vectors(&self) -> impl Iterator<Item = (&'a [f32], f32)> + use<'a, S> {
         let inputs = self.inputs();
-        let record = self.head.self_test;
+        let record = self.core.self_test;
         let mut words = self.words.get(record.offset as usize..).unwrap_or_default();
         (0..record.vectors).map_while(move |_| {
             let (vector, rest) = words.split_at_checked(inputs)?;
@@ -242,9 +277,4 @@ impl<'a, S: Support> Model<'a, S> {
             Some((bytemuck::cast_slice(vector), f32::from_bits(log_prob)))
         })
     }
-}
-
-/// One postcard record at the front of `bytes`, and the bytes behind it.
-pub(super) fn take<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
-    postcard::take_from_bytes(bytes).ok()
 }

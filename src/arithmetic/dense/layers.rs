@@ -28,6 +28,11 @@ pub(crate) fn f32_relu(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> 
     float::f32_relu(layer, input, output)
 }
 
+/// A hidden layer with ReLU.
+pub(crate) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
+    integer::fixed_relu(layer, input, output)
+}
+
 /// A hidden layer.
 ///
 /// Leaky ReLU: as ReLU with one product, and its rounding at the end. tanh and SiLU know no scales: their

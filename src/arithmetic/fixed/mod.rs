@@ -28,7 +28,7 @@ mod table;
 use super::activation::Activation;
 use super::dense::{power_of_two, Dense, Encoding};
 use super::Arithmetic;
-use crate::support::{Capabilities, Everything, Support};
+use crate::support::{Capabilities, Capability, Everything, Support};
 use crate::{Error, Part};
 use core::marker::PhantomData;
 
@@ -350,7 +350,11 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
-        super::dense::fixed_hidden(layer, input, output)
+        if S::CAPABILITIES.has(Capability::Activations) {
+            super::dense::fixed_hidden(layer, input, output)
+        } else {
+            super::dense::fixed_relu(layer, input, output)
+        }
     }
 
     fn hidden_slopes(layer: &Dense<'_>, input: &[i16], out: &mut [f32]) -> Option<()> {
@@ -366,6 +370,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         if !matches!(layer.encoding, Encoding::I16Rows4 | Encoding::I8Rows4) {
             return malformed;
         }
+        S::CAPABILITIES.check_activation(layer.activation)?;
         let is_homogeneous = layer.activation.is_homogeneous();
         let shift_fits = if layer.is_output || !is_homogeneous {
             (1..=62).contains(&layer.shift)

@@ -318,7 +318,7 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
-        if layer.activation == Activation::Relu {
+        if S::CAPABILITIES.activation(layer.activation) == Activation::Relu {
             return dense::f32_relu(layer, input, output);
         }
         dense::f32_sums(layer, input, output)?;
@@ -348,6 +348,7 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
         {
             return Err(Error::Malformed(Part::Conditioner));
         }
+        S::CAPABILITIES.check_activation(layer.activation)?;
         if layer.bias.iter().chain(layer.weights).all(|&w| finite(w).is_some()) {
             Ok(())
         } else {

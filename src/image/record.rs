@@ -1,0 +1,431 @@
+//! Reads the descriptor's records from postcard's bytes: a few hundred bytes of code, where a general deserializer
+//! takes thousands. What it accepts is what postcard accepts, tested against it.
+
+use super::descriptor::{
+    CalibrationRecord, Combine, ExpertRecord, Feature, Notes, Numeric, OtherStatistics, SelfTestRecord,
+    Statistic,
+};
+use crate::base::BaseRecord;
+
+/// A record of the descriptor.
+pub(crate) trait Record<'a>: Sized {
+    /// The record at the front of the bytes; leaves those behind it. `None` if it is malformed.
+    fn read(from: &mut Reader<'a>) -> Option<Self>;
+}
+
+/// One record at the front of `bytes`, and the bytes behind it.
+pub(crate) fn take<'a, T: Record<'a>>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
+    let mut reader = Reader { rest: bytes };
+    let record = T::read(&mut reader)?;
+    Some((record, reader.rest))
+}
+
+/// Bytes that are read front to back.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn byte(&mut self) -> Option<u8> {
+        let (&first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(first)
+    }
+
+    fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.rest.split_at_checked(count)?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
+    /// A varint: seven bits a byte, the lowest first.
+    #[inline(never)]
+    fn number(&mut self) -> Option<u32> {
+        let mut number = 0;
+        for shift in [0, 7, 14, 21] {
+            let byte = self.byte()?;
+            number |= u32::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        // The fifth byte has the last four bits.
+        let byte = self.byte().filter(|&byte| byte < 16)?;
+        Some(number | u32::from(byte) << 28)
+    }
+
+    /// A varint of 16 bits, of at most three bytes.
+    fn short(&mut self) -> Option<u16> {
+        let before = self.rest.len();
+        let number = self.number()?;
+        if before - self.rest.len() > 3 {
+            return None;
+        }
+        u16::try_from(number).ok()
+    }
+
+    fn f32(&mut self) -> Option<f32> {
+        Some(f32::from_le_bytes(*self.bytes(4)?.first_chunk()?))
+    }
+
+    fn counted(&mut self) -> Option<&'a [u8]> {
+        let count = self.number()?;
+        self.bytes(count as usize)
+    }
+
+    /// The bytes of a string, known to be UTF-8.
+    #[inline(never)]
+    fn text(&mut self) -> Option<Text<'a>> {
+        let text = self.counted()?;
+        is_utf8(text).then_some(Text(text))
+    }
+}
+
+/// The bytes of a string, known to be UTF-8.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text<'a>(&'a [u8]);
+
+impl<'a> Text<'a> {
+    /// As a string. The library's own check is not linked where nobody reads names.
+    fn as_str(self) -> &'a str {
+        core::str::from_utf8(self.0).unwrap_or_default()
+    }
+}
+
+/// Whether bytes are UTF-8 (RFC 3629: the shortest form, no surrogates, at most U+10FFFF).
+fn is_utf8(mut bytes: &[u8]) -> bool {
+    while let Some((&first, mut rest)) = bytes.split_first() {
+        let length = (!first).leading_zeros();
+        if length != 0 {
+            if !(2..=4).contains(&length) {
+                return false;
+            }
+            let mut point = u32::from(first) & (0x7f >> length);
+            for _ in 1..length {
+                let Some((&next, behind)) = rest.split_first() else { return false };
+                if next & 0xc0 != 0x80 {
+                    return false;
+                }
+                point = point << 6 | u32::from(next & 0x3f);
+                rest = behind;
+            }
+            // The first point that needs so many bytes: 2^7, 2^11, 2^16.
+            let least = if length == 2 { 0x80 } else { 1 << (5 * length - 4) };
+            if point < least || char::from_u32(point).is_none() {
+                return false;
+            }
+        }
+        bytes = rest;
+    }
+    true
+}
+
+/// The numbers of a [`Head`](super::descriptor::Head).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Core {
+    pub(crate) numeric: Numeric,
+    pub(crate) features: u16,
+    pub(crate) contexts: u16,
+    pub(crate) experts: u8,
+    pub(crate) quoted: u8,
+    pub(crate) combine: Combine,
+    pub(crate) statistic: Statistic,
+    pub(crate) entropy: f32,
+    pub(crate) standardizer: u32,
+    pub(crate) calibration: CalibrationRecord,
+    pub(crate) self_test: SelfTestRecord,
+}
+
+/// A [`Head`](super::descriptor::Head), its strings still bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawHead<'a> {
+    name: Text<'a>,
+    provenance: Text<'a>,
+    front_end: &'a [u8],
+    pub(crate) core: Core,
+}
+
+impl<'a> RawHead<'a> {
+    /// Name, provenance and front-end.
+    pub(crate) fn texts(self) -> (&'a str, &'a str, &'a [u8]) {
+        (self.name.as_str(), self.provenance.as_str(), self.front_end)
+    }
+}
+
+impl<'a> Record<'a> for RawHead<'a> {
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        Some(RawHead {
+            name: from.text()?,
+            provenance: from.text()?,
+            front_end: from.counted()?,
+            core: Core {
+                numeric: match from.number()? {
+                    0 => Numeric::F32,
+                    1 => Numeric::I16,
+                    2 => Numeric::I8,
+                    3 => Numeric::F32FastMath,
+                    _ => return None,
+                },
+                features: from.short()?,
+                contexts: from.short()?,
+                experts: from.byte()?,
+                quoted: from.byte()?,
+                combine: match from.number()? {
+                    0 => Combine::Quoted,
+                    1 => Combine::Minimum,
+                    2 => Combine::Mean,
+                    _ => return None,
+                },
+                statistic: match from.number()? {
+                    0 => Statistic::NegativeLogProb,
+                    1 => Statistic::SquaredNorm,
+                    2 => Statistic::Typicality,
+                    _ => return None,
+                },
+                entropy: from.f32()?,
+                standardizer: from.number()?,
+                calibration: CalibrationRecord::read(from)?,
+                self_test: SelfTestRecord { offset: from.number()?, vectors: from.short()? },
+            },
+        })
+    }
+}
+
+impl<'a> Record<'a> for CalibrationRecord {
+    #[inline(never)]
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        Some(CalibrationRecord {
+            offset: from.number()?,
+            quantiles: from.short()?,
+            readings: from.number()?,
+            false_alarm_rate: from.f32()?,
+        })
+    }
+}
+
+/// A [`Feature`] that was read over.
+pub(crate) struct SkippedFeature;
+
+impl<'a> Record<'a> for SkippedFeature {
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        from.text()?;
+        from.text()?;
+        Some(SkippedFeature)
+    }
+}
+
+impl<'a> Record<'a> for Feature<'a> {
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        Some(Feature { name: from.text()?.as_str(), unit: from.text()?.as_str() })
+    }
+}
+
+impl<'a> Record<'a> for ExpertRecord {
+    #[inline(never)]
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        Some(ExpertRecord {
+            chain: from.number()?,
+            transforms: from.short()?,
+            base: match from.number()? {
+                0 => BaseRecord::StandardNormal,
+                1 => BaseRecord::StudentT { offset: from.number()? },
+                2 => BaseRecord::Mixture { offset: from.number()?, components: from.byte()? },
+                _ => return None,
+            },
+        })
+    }
+}
+
+/// [`Notes`], unread.
+pub(crate) struct RawNotes<'a>(Text<'a>);
+
+impl<'a> Record<'a> for RawNotes<'a> {
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        Some(RawNotes(from.text()?))
+    }
+}
+
+impl<'a> From<RawNotes<'a>> for Notes<'a> {
+    fn from(notes: RawNotes<'a>) -> Self {
+        Notes { trained_as: notes.0.as_str() }
+    }
+}
+
+impl<'a> Record<'a> for OtherStatistics {
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        Some(OtherStatistics { others: [CalibrationRecord::read(from)?, CalibrationRecord::read(from)?] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::super::descriptor::Head;
+    use super::*;
+    use serde::{Deserialize, Serialize};
+    use std::vec::Vec;
+
+    impl<'a> From<RawHead<'a>> for Head<'a> {
+        fn from(head: RawHead<'a>) -> Self {
+            let (name, provenance, front_end) = head.texts();
+            let Core { numeric, features, contexts, experts, quoted, combine, statistic, .. } = head.core;
+            let Core { entropy, standardizer, calibration, self_test, .. } = head.core;
+            Head {
+                name,
+                provenance,
+                front_end,
+                numeric,
+                features,
+                contexts,
+                experts,
+                quoted,
+                combine,
+                statistic,
+                entropy,
+                standardizer,
+                calibration,
+                self_test,
+            }
+        }
+    }
+
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u32 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) as u32
+        }
+
+        /// A number of any size.
+        fn number(&mut self) -> u32 {
+            let shift = self.next() % 32;
+            (self.next() << 1 | self.next() & 1) >> shift
+        }
+    }
+
+    /// Both readers on the same bytes: what they find, as postcard writes it, and what they leave.
+    fn agree<'a, T, U>(bytes: &'a [u8])
+    where
+        T: Record<'a> + Into<U>,
+        U: Serialize + Deserialize<'a>,
+    {
+        let ours = take::<T>(bytes).map(|(record, rest)| (postcard::to_stdvec(&record.into()).unwrap(), rest));
+        let theirs =
+            postcard::take_from_bytes::<U>(bytes).ok().map(|(r, rest)| (postcard::to_stdvec(&r).unwrap(), rest));
+        assert_eq!(ours, theirs, "{bytes:?}");
+    }
+
+    fn all_agree(bytes: &[u8]) {
+        agree::<RawHead<'_>, Head<'_>>(bytes);
+        agree::<CalibrationRecord, CalibrationRecord>(bytes);
+        agree::<Feature<'_>, Feature<'_>>(bytes);
+        agree::<ExpertRecord, ExpertRecord>(bytes);
+        agree::<RawNotes<'_>, Notes<'_>>(bytes);
+        agree::<OtherStatistics, OtherStatistics>(bytes);
+        assert_eq!(
+            take::<SkippedFeature>(bytes).map(|(_, rest)| rest),
+            take::<Feature<'_>>(bytes).map(|(_, rest)| rest)
+        );
+    }
+
+    fn records(random: &mut Random) -> Vec<Vec<u8>> {
+        let calibration = |random: &mut Random| CalibrationRecord {
+            offset: random.number(),
+            quantiles: random.number() as u16,
+            readings: random.number(),
+            false_alarm_rate: 0.01,
+        };
+        let head = Head {
+            name: "pump \u{e4}\u{20ac}\u{1f600}",
+            provenance: "",
+            front_end: &[1, 2, 255],
+            numeric: [Numeric::F32, Numeric::I16, Numeric::I8, Numeric::F32FastMath][random.next() as usize % 4],
+            features: random.number() as u16,
+            contexts: random.number() as u16,
+            experts: random.next() as u8,
+            quoted: random.next() as u8,
+            combine: [Combine::Quoted, Combine::Minimum, Combine::Mean][random.next() as usize % 3],
+            statistic: Statistic::ALL[random.next() as usize % 3],
+            entropy: 1.5,
+            standardizer: random.number(),
+            calibration: calibration(random),
+            self_test: SelfTestRecord { offset: random.number(), vectors: random.number() as u16 },
+        };
+        let base = match random.next() % 3 {
+            0 => BaseRecord::StandardNormal,
+            1 => BaseRecord::StudentT { offset: random.number() },
+            _ => BaseRecord::Mixture { offset: random.number(), components: random.next() as u8 },
+        };
+        let expert = ExpertRecord { chain: random.number(), transforms: random.number() as u16, base };
+        let others = OtherStatistics { others: [calibration(random), calibration(random)] };
+        std::vec![
+            postcard::to_stdvec(&head).unwrap(),
+            postcard::to_stdvec(&Feature { name: "\u{7ff}\u{800}\u{ffff}", unit: "Pa" }).unwrap(),
+            postcard::to_stdvec(&expert).unwrap(),
+            postcard::to_stdvec(&Notes { trained_as: "standardize, affine_coupling x4" }).unwrap(),
+            postcard::to_stdvec(&others).unwrap(),
+        ]
+    }
+
+    #[test]
+    fn reads_what_postcard_reads_and_refuses_what_it_refuses() {
+        let mut random = Random(1);
+        for _ in 0..300 {
+            for record in records(&mut random) {
+                all_agree(&record);
+                for length in 0..record.len() {
+                    all_agree(&record[..length]);
+                }
+                for _ in 0..40 {
+                    let mut damaged = record.clone();
+                    let at = random.next() as usize % damaged.len();
+                    damaged[at] = random.next() as u8;
+                    // Long enough that a changed length may find its bytes.
+                    damaged.extend((0..random.next() % 12).map(|_| 0x80 | random.next() as u8));
+                    all_agree(&damaged);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_have_one_length_at_most() {
+        for bytes in [
+            &[0xff, 0xff, 0xff, 0xff, 0x0f][..],
+            &[0xff, 0xff, 0xff, 0xff, 0x10],
+            &[0x80, 0x80, 0x80, 0x80, 0x80, 0x00],
+            &[0x80, 0x80, 0x80, 0x00],
+            &[0xff, 0xff, 0x03],
+            &[0xff, 0xff, 0x04],
+            &[0x80, 0x80, 0x00],
+        ] {
+            let mut reader = Reader { rest: bytes };
+            assert_eq!(reader.number(), postcard::take_from_bytes::<u32>(bytes).ok().map(|(n, _)| n), "{bytes:?}");
+            let mut reader = Reader { rest: bytes };
+            assert_eq!(reader.short(), postcard::take_from_bytes::<u16>(bytes).ok().map(|(n, _)| n), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn utf8_is_what_the_standard_library_takes_for_it() {
+        let edges = [
+            0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed,
+            0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xf8, 0xff,
+        ];
+        for a in edges {
+            for b in edges {
+                for c in edges {
+                    for d in edges {
+                        let bytes = [a, b, c, d];
+                        for length in 1..=4 {
+                            let bytes = &bytes[..length];
+                            assert_eq!(is_utf8(bytes), core::str::from_utf8(bytes).is_ok(), "{bytes:x?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
