@@ -29,7 +29,7 @@ mod portable;
 
 use super::activation::Activation;
 use crate::{Error, Part};
-pub(crate) use layers::{f32_relu, f32_sums, fixed_hidden, fixed_output, fixed_slopes};
+pub(crate) use layers::{f32_relu, f32_sums, fixed_hidden, fixed_relu, fixed_output, fixed_slopes};
 use portable::{bytes, halves};
 
 /// Element type of a layer's weights, and their order in the image.
