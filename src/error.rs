@@ -9,6 +9,8 @@ use core::fmt;
 /// image, scoring can only report the reading's own faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+// A word-sized tag: an error is passed on as words, where a byte-sized one is moved by calls of memcpy.
+#[repr(u32)]
 #[non_exhaustive]
 pub enum Error {
     /// The image does not start at an address that is a multiple of 4 (see [`crate::include_image!`]).

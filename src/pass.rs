@@ -21,7 +21,10 @@ pub(crate) struct Workspace<'w> {
 
 impl<'w> Workspace<'w> {
     /// Takes what scoring needs from the front of `words`; gives the rest too.
-    pub(crate) fn take<S: Support>(model: &Model<'_, S>, words: &'w mut [u32]) -> Option<(Self, &'w mut [u32])> {
+    pub(crate) fn take<S: Support>(
+        model: &Model<'_, S>,
+        words: &'w mut [u32],
+    ) -> Option<(Self, &'w mut [u32])> {
         let (values, rest) = words.split_at_mut_checked(model.inputs())?;
         let (front, rest) = rest.split_at_mut_checked(model.scratch_words())?;
         let (back, rest) = rest.split_at_mut_checked(model.scratch_words())?;
@@ -135,7 +138,11 @@ pub(crate) fn statistic<A: Arithmetic>(statistic: Statistic, pass: &Pass<A::Log>
 }
 
 /// Checks the shape of a reading and that it is finite.
-pub(crate) fn check_reading<S: Support>(model: &Model<'_, S>, reading: &[f32], context: &[f32]) -> Result<(), Error> {
+pub(crate) fn check_reading<S: Support>(
+    model: &Model<'_, S>,
+    reading: &[f32],
+    context: &[f32],
+) -> Result<(), Error> {
     if reading.len() != model.features() {
         return Err(Error::FeatureCount { expected: model.features() as u16, found: short(reading.len()) });
     }

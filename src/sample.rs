@@ -71,7 +71,8 @@ impl<'m, 'w, S: Support> Sampler<'m, 'w, S> {
             return Err(Error::FeatureCount { expected, found: pass::short(out.len()) });
         }
         pass::check_context(self.model, context)?;
-        in_arithmetic!(S, self.model.numeric() => self.sample_in(random, context, out), else None).ok_or(Error::LogicBug)
+        in_arithmetic!(S, self.model.numeric() => self.sample_in(random, context, out), else None)
+            .ok_or(Error::LogicBug)
     }
 
     fn sample_in<A: Arithmetic>(

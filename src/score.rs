@@ -83,7 +83,8 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
     /// As [`Self::score`], and [`Error::ContextCount`].
     pub fn score_in_context(&mut self, reading: &[f32], context: &[f32]) -> Result<Score, Error> {
         pass::check_reading(self.model, reading, context)?;
-        in_arithmetic!(S, self.model.numeric() => self.score_in(reading, context), else None).ok_or(Error::LogicBug)
+        in_arithmetic!(S, self.model.numeric() => self.score_in(reading, context), else None)
+            .ok_or(Error::LogicBug)
     }
 
     /// Every statistic of a reading (features, then context) with its p-value, from one pass.
@@ -95,7 +96,8 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
     pub fn statistics(&mut self, reading: &[f32]) -> Result<Statistics, Error> {
         let (reading, context) = self.split(reading)?;
         pass::check_reading(self.model, reading, context)?;
-        in_arithmetic!(S, self.model.numeric() => self.statistics_in(reading, context), else None).ok_or(Error::LogicBug)
+        in_arithmetic!(S, self.model.numeric() => self.statistics_in(reading, context), else None)
+            .ok_or(Error::LogicBug)
     }
 
     /// Scores the image's self-test vectors; gives the largest `|log_prob - expected|`, in nats. Zero on

@@ -262,12 +262,8 @@ pub struct FixedEverything;
 #[derive(Clone, Copy, Debug)]
 pub struct FloatEverything;
 
-const AFFINE: Capabilities = Capabilities::of(&[
-    Capability::SoftTail,
-    Capability::AdditiveCoupling,
-    Capability::AffineCoupling,
-    Capability::ElementwiseAffine,
-]);
+const AFFINE: Capabilities =
+    Capabilities::of(&[Capability::SoftTail, Capability::AdditiveCoupling, Capability::AffineCoupling]);
 
 impl Support for Everything {
     const CAPABILITIES: Capabilities = Capabilities::ALL;

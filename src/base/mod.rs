@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 /// The base distribution of an expert, as its descriptor names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+// As with `Error`: moved as words.
+#[repr(u32)]
 #[non_exhaustive]
 pub enum BaseRecord {
     /// Independent standard normals: `-(sum of z^2) / 2 - n ln(2 pi) / 2`.

@@ -211,9 +211,7 @@ impl<'a> Net<'a> {
     ) -> Option<&'w [A::Value]> {
         match self {
             Net::Mlp(net) => net.evaluate::<A>(inputs, scratch),
-            Net::Residual(net) if A::SUPPORTS.has(Capability::Residual) => {
-                net.evaluate::<A>(inputs, scratch)
-            }
+            Net::Residual(net) if A::SUPPORTS.has(Capability::Residual) => net.evaluate::<A>(inputs, scratch),
             Net::Conv1d(net) if A::SUPPORTS.has(Capability::Conv1d) => net.evaluate::<A>(inputs, scratch),
             _ => None,
         }

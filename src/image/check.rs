@@ -1,10 +1,11 @@
 //! The one check of an image's content; after it the rest of the crate is total.
 
 use super::descriptor::{
-    CalibrationRecord, Combine, ExpertRecord, OtherStatistics, Statistic, MAX_EXPERTS, MAX_FEATURES,
+    CalibrationRecord, Combine, ExpertRecord, SelfTestRecord, Statistic, MAX_EXPERTS, MAX_FEATURES,
+    OTHER_STATISTICS,
 };
-use super::model::{Model, NOTES_SINCE};
-use super::record::{take, RawNotes, SkippedFeature};
+use super::model::{Checked, Contents, NOTES_SINCE};
+use super::record::{take, Core, RawHead, RawNotes, SkippedFeature};
 use crate::arithmetic::Arithmetic;
 use crate::base::Base;
 use crate::conditioner::Needs;
@@ -13,99 +14,108 @@ use crate::support::{Capability, Support};
 use crate::transform::{Chain, Standardizer};
 use crate::{Error, Part};
 
-impl<S: Support> Model<'_, S> {
+impl<'a> Contents<'a> {
     /// Checks every record, offset and number.
-    pub(super) fn check(&mut self) -> Result<(), Error> {
-        if let Some(refusal) = S::CAPABILITIES.refusal(self.core.numeric.needs()) {
+    #[inline]
+    pub(super) fn check<S: Support>(&self) -> Result<Checked<'a>, Error> {
+        let (head, records) =
+            take::<RawHead<'a>>(self.descriptor).ok_or(Error::Malformed(Part::Descriptor))?;
+        let core = head.core;
+        if let Some(refusal) = S::CAPABILITIES.refusal(core.numeric.needs()) {
             return Err(refusal);
         }
-        in_arithmetic!(S, self.core.numeric => self.check_in(), else Err(Error::Unsupported(Part::Numeric)))
+        let unsupported = Err(Error::Unsupported(Part::Numeric));
+        in_arithmetic!(S, core.numeric => self.check_in(core, records), else unsupported)
     }
 
-    fn check_in<A: Arithmetic>(&mut self) -> Result<(), Error> {
-        let head = self.core;
-        let features = self.features();
+    fn check_in<A: Arithmetic>(&self, core: Core, records: &'a [u8]) -> Result<Checked<'a>, Error> {
+        let (features, contexts) = (usize::from(core.features), usize::from(core.contexts));
+        let inputs = features + contexts;
         if features == 0 || features > MAX_FEATURES {
             return Err(Error::Malformed(Part::Descriptor));
         }
-        if self.inputs() > MAX_FEATURES {
+        if inputs > MAX_FEATURES {
             return Err(Error::Malformed(Part::Context));
         }
-        if head.experts == 0 || usize::from(head.experts) > MAX_EXPERTS || head.quoted >= head.experts {
+        if core.experts == 0 || usize::from(core.experts) > MAX_EXPERTS || core.quoted >= core.experts {
             return Err(Error::Malformed(Part::Experts));
         }
-        if head.experts > 1 && !S::CAPABILITIES.has(Capability::Experts) {
+        if core.experts > 1 && !A::SUPPORTS.has(Capability::Experts) {
             return Err(Error::LeftOut(Capability::Experts));
         }
         // What version 1 reserved stays reserved in it.
-        if self.version == 1 && head.contexts > 0 {
+        if self.version == 1 && contexts > 0 {
             return Err(Error::Unsupported(Part::Context));
         }
-        if self.version == 1 && (head.experts > 1 || head.combine != Combine::Quoted) {
+        if self.version == 1 && (core.experts > 1 || core.combine != Combine::Quoted) {
             return Err(Error::Unsupported(Part::Experts));
         }
-        if self.version == 1 && head.statistic != Statistic::NegativeLogProb {
+        if self.version == 1 && core.statistic != Statistic::NegativeLogProb {
             return Err(Error::Unsupported(Part::Statistic));
         }
-        if !is_finite(head.entropy) {
+        if !is_finite(core.entropy) {
             return Err(Error::NotFiniteParameter(Part::Statistic));
         }
         let (standardizer, _) =
-            Standardizer::parse::<A>(self.words_from(head.standardizer, Part::Standardizer)?, self.inputs())
+            Standardizer::parse::<A>(self.words_from(core.standardizer, Part::Standardizer)?, inputs)
                 .ok_or(Error::Malformed(Part::Standardizer))?;
         standardizer.check::<A>()?;
-        let needs = self.check_experts::<A>()?;
-        self.gradient_words = needs.gradient as u32;
-        self.check_behind::<A>()?;
-        self.check_calibration::<A>(&head.calibration)?;
-        self.check_self_test()?;
+        let (checked, needs) = self.check_experts::<A>(core, records)?;
+        self.check_behind::<A>(checked.behind)?;
+        self.check_calibration::<A>(&core.calibration)?;
+        self.check_self_test(inputs, core.self_test)?;
 
-        let needed = 4 * (self.inputs() + 2 * needs.scratch) as u32;
+        let needed = 4 * (inputs + 2 * needs.scratch) as u32;
         if self.workspace_bytes == needed {
-            Ok(())
+            Ok(checked)
         } else {
             Err(Error::WorkspaceMismatch { stated: self.workspace_bytes, needed })
         }
     }
 
-    /// Checks names and chains, and keeps the experts; gives the memory that scoring needs.
-    fn check_experts<A: Arithmetic>(&mut self) -> Result<Needs, Error> {
+    /// Checks names and chains; gives the memory that scoring needs too.
+    fn check_experts<A: Arithmetic>(
+        &self,
+        core: Core,
+        mut records: &'a [u8],
+    ) -> Result<(Checked<'a>, Needs), Error> {
         let malformed = Error::Malformed(Part::Descriptor);
-        let mut records = self.more;
-        for _ in 0..self.inputs() {
+        let (features, contexts) = (usize::from(core.features), usize::from(core.contexts));
+        for _ in 0..features + contexts {
             records = take::<SkippedFeature>(records).ok_or(malformed)?.1;
         }
         let mut needs = Needs::default();
-        for index in 0..self.core.experts {
+        let mut first = None;
+        for _ in 0..core.experts {
             let (record, rest) = take::<ExpertRecord>(records).ok_or(malformed)?;
             records = rest;
-            if index == 0 {
-                (self.first, self.more) = (record, rest);
-            }
+            first = first.or(Some((record, rest)));
             let words = self.words_from(record.chain, Part::Transform)?;
             let chain = Chain::new(words, usize::from(record.transforms));
-            needs = needs.max(chain.check::<A>(self.features(), self.contexts())?.1);
-            if let Some(refusal) = S::CAPABILITIES.refusal(record.base.needs()) {
+            needs = needs.max(chain.check::<A>(features, contexts)?.1);
+            if let Some(refusal) = A::SUPPORTS.refusal(record.base.needs()) {
                 return Err(refusal);
             }
-            Base::parse(record.base, self.words, self.features())
+            Base::parse(record.base, self.words, features)
                 .ok_or(Error::Malformed(Part::Base))?
                 .check::<A>()?;
         }
-        self.behind = records;
-        Ok(needs)
+        let (first, more) = first.ok_or(malformed)?;
+        let gradient_words = needs.gradient as u32;
+        Ok((Checked { core, first, more, behind: records, gradient_words }, needs))
     }
 
     /// The records behind the experts: none in version 1, else notes, and perhaps the other statistics.
-    fn check_behind<A: Arithmetic>(&self) -> Result<(), Error> {
+    fn check_behind<A: Arithmetic>(&self, mut records: &[u8]) -> Result<(), Error> {
         let malformed = Error::Malformed(Part::Descriptor);
-        let mut records = self.behind;
         if self.version >= NOTES_SINCE {
             records = take::<RawNotes<'_>>(records).ok_or(malformed)?.1;
             if !records.is_empty() {
-                let (statistics, rest) = take::<OtherStatistics>(records).ok_or(malformed)?;
-                records = rest;
-                statistics.others.iter().try_for_each(|other| self.check_calibration::<A>(other))?;
+                for _ in 0..OTHER_STATISTICS {
+                    let (other, rest) = take::<CalibrationRecord>(records).ok_or(malformed)?;
+                    records = rest;
+                    self.check_calibration::<A>(&other)?;
+                }
             }
         }
         if records.is_empty() {
@@ -117,7 +127,7 @@ impl<S: Support> Model<'_, S> {
 
     fn check_calibration<A: Arithmetic>(&self, record: &CalibrationRecord) -> Result<(), Error> {
         let malformed = Error::Malformed(Part::Calibration);
-        let calibration = self.calibration_by(record).ok_or(malformed)?;
+        let calibration = self.calibration(record).ok_or(malformed)?;
         let rate = record.false_alarm_rate;
         // The bits of an f32 from 0 to 1 are ordered as integers.
         if rate.to_bits() > 1f32.to_bits() || !calibration.is_valid::<A>() {
@@ -126,23 +136,23 @@ impl<S: Support> Model<'_, S> {
         Ok(())
     }
 
-    fn check_self_test(&self) -> Result<(), Error> {
+    fn check_self_test(&self, inputs: usize, record: SelfTestRecord) -> Result<(), Error> {
         let malformed = Error::Malformed(Part::SelfTest);
         let mut found = 0;
-        for (vector, _) in self.self_test_vectors() {
+        for (vector, _) in self.self_test_vectors(inputs, record) {
             if vector.iter().any(|&x| !is_finite(x)) {
                 return Err(malformed);
             }
             found += 1;
         }
-        if found == self.core.self_test.vectors {
+        if found == record.vectors {
             Ok(())
         } else {
             Err(malformed)
         }
     }
 
-    fn words_from(&self, offset: u32, part: Part) -> Result<&[u32], Error> {
+    fn words_from(&self, offset: u32, part: Part) -> Result<&'a [u32], Error> {
         self.words.get(offset as usize..).ok_or(Error::Malformed(part))
     }
 }

@@ -154,9 +154,12 @@ pub struct Notes<'a> {
     pub trained_as: &'a str,
 }
 
+/// Statistics besides the one in use.
+pub const OTHER_STATISTICS: usize = Statistic::ALL.len() - 1;
+
 /// The calibrations of the two statistics that the image does not use; behind the notes, or absent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OtherStatistics {
     /// In the order of [`Statistic::ALL`], the used one left out.
-    pub others: [CalibrationRecord; 2],
+    pub others: [CalibrationRecord; OTHER_STATISTICS],
 }

@@ -1,15 +1,16 @@
 //! The borrowed view of a checked image.
 
 use super::descriptor::{
-    CalibrationRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics, Statistic,
+    CalibrationRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics, SelfTestRecord,
+    Statistic,
 };
 use super::layout::{Header, HEADER_BYTES};
 use super::record::{take, Core, RawHead, RawNotes};
 use crate::arithmetic::Arithmetic;
-use crate::base::{Base, BaseRecord};
+use crate::base::Base;
 use crate::calibration::Calibration;
-use crate::transform::{Chain, Standardizer};
 use crate::support::{Capability, Everything, Support};
+use crate::transform::{Chain, Standardizer};
 use crate::Error;
 use core::marker::PhantomData;
 
@@ -25,8 +26,28 @@ pub(super) const NOTES_SINCE: u16 = 2;
 #[derive(Clone, Debug)]
 pub struct Model<'a, S = Everything> {
     pub(crate) core: Core,
+    first: ExpertRecord,
+    more: &'a [u8],
+    behind: &'a [u8],
+    gradient_words: u32,
+    contents: Contents<'a>,
+    support: PhantomData<S>,
+}
+
+/// An image's sections behind a header that was checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Contents<'a> {
     /// All records, the head first.
     pub(super) descriptor: &'a [u8],
+    pub(super) words: &'a [u32],
+    pub(super) workspace_bytes: u32,
+    pub(super) version: u16,
+}
+
+/// What the check finds and scoring needs.
+#[derive(Debug)]
+pub(super) struct Checked<'a> {
+    pub(super) core: Core,
     pub(super) first: ExpertRecord,
     /// The records of the other experts, and what is behind them.
     pub(super) more: &'a [u8],
@@ -34,10 +55,6 @@ pub struct Model<'a, S = Everything> {
     pub(super) behind: &'a [u8],
     /// What a gradient needs beside a score's workspace, in words.
     pub(super) gradient_words: u32,
-    pub(super) words: &'a [u32],
-    pub(super) workspace_bytes: u32,
-    pub(super) version: u16,
-    support: PhantomData<S>,
 }
 
 /// One flow of a model.
@@ -70,13 +87,6 @@ impl<'a, S: Support> Model<'a, S> {
     /// # Errors
     /// As [`Model::from_bytes`], and [`Error::LeftOut`] for an image that needs more.
     pub fn open(image: &'a [u8]) -> Result<Self, Error> {
-        let mut model = Self::read(image)?;
-        model.check()?;
-        Ok(model)
-    }
-
-    /// Everything but the check of the records' content.
-    fn read(image: &'a [u8]) -> Result<Self, Error> {
         if image.as_ptr().align_offset(4) != 0 {
             return Err(Error::Unaligned);
         }
@@ -89,20 +99,10 @@ impl<'a, S: Support> Model<'a, S> {
         if padding.iter().any(|&b| b != 0) {
             return Err(Error::Malformed(crate::Part::Descriptor));
         }
-        let (head, records) =
-            take::<RawHead<'a>>(descriptor).ok_or(Error::Malformed(crate::Part::Descriptor))?;
-        Ok(Model {
-            core: head.core,
-            descriptor,
-            first: ExpertRecord { chain: 0, transforms: 0, base: BaseRecord::StandardNormal },
-            more: records,
-            behind: &[],
-            gradient_words: 0,
-            words,
-            workspace_bytes: header.workspace,
-            version: header.version,
-            support: PhantomData,
-        })
+        let contents =
+            Contents { descriptor, words, workspace_bytes: header.workspace, version: header.version };
+        let Checked { core, first, more, behind, gradient_words } = contents.check::<S>()?;
+        Ok(Model { core, first, more, behind, gradient_words, contents, support: PhantomData })
     }
 
     /// What the descriptor says of the whole model.
@@ -112,7 +112,7 @@ impl<'a, S: Support> Model<'a, S> {
     pub fn head(&self) -> Head<'a> {
         let Core { numeric, features, contexts, experts, quoted, combine, statistic, .. } = self.core;
         let Core { entropy, standardizer, calibration, self_test, .. } = self.core;
-        let head = take::<RawHead<'a>>(self.descriptor).map(|(head, _)| head);
+        let head = take::<RawHead<'a>>(self.contents.descriptor).map(|(head, _)| head);
         let (name, provenance, front_end) = head.map(RawHead::texts).unwrap_or_default();
         Head {
             name,
@@ -153,7 +153,7 @@ impl<'a, S: Support> Model<'a, S> {
     /// The format version that the image is written in.
     #[must_use]
     pub fn format_version(&self) -> u16 {
-        self.version
+        self.contents.version
     }
 
     /// The arithmetic that it is made for.
@@ -165,7 +165,7 @@ impl<'a, S: Support> Model<'a, S> {
     /// Bytes of workspace that a [`crate::Scorer`] needs.
     #[must_use]
     pub fn workspace_bytes(&self) -> usize {
-        self.workspace_bytes as usize
+        self.contents.workspace_bytes as usize
     }
 
     /// Name and unit of each feature, in the order of a reading.
@@ -180,7 +180,8 @@ impl<'a, S: Support> Model<'a, S> {
 
     /// Name and unit of each input: the features, then the context.
     fn input_names(&self) -> impl Iterator<Item = Feature<'a>> + use<'a, S> {
-        let mut records = take::<RawHead<'a>>(self.descriptor).map_or(&[][..], |(_, records)| records);
+        let mut records =
+            take::<RawHead<'a>>(self.contents.descriptor).map_or(&[][..], |(_, records)| records);
         (0..self.inputs()).map_while(move |_| {
             let (feature, rest) = take(records)?;
             records = rest;
@@ -229,15 +230,15 @@ impl<'a, S: Support> Model<'a, S> {
     }
 
     fn expert(&self, record: ExpertRecord) -> Option<Expert<'a>> {
-        let words = self.words.get(record.chain as usize..)?;
+        let words = self.contents.words.get(record.chain as usize..)?;
         let chain = Chain::new(words, usize::from(record.transforms));
-        Some(Expert { chain, base: Base::parse(record.base, self.words, self.features())? })
+        Some(Expert { chain, base: Base::parse(record.base, self.contents.words, self.features())? })
     }
 
     /// The standardizer, in the arithmetic of the image.
     #[must_use]
     pub fn standardizer<A: Arithmetic>(&self) -> Option<Standardizer<'a>> {
-        let words = self.words.get(self.core.standardizer as usize..)?;
+        let words = self.contents.words.get(self.core.standardizer as usize..)?;
         Some(Standardizer::parse::<A>(words, self.inputs())?.0)
     }
 
@@ -259,16 +260,29 @@ impl<'a, S: Support> Model<'a, S> {
         }
     }
 
-    pub(super) fn calibration_by(&self, record: &CalibrationRecord) -> Option<Calibration<'a>> {
-        let words = self.words.get(record.offset as usize..)?;
-        Calibration::parse(words, usize::from(record.quantiles))
+    fn calibration_by(&self, record: &CalibrationRecord) -> Option<Calibration<'a>> {
+        self.contents.calibration(record)
     }
 
     /// The self-test: per vector the inputs and the log_prob that the host computed, all as the bits
     /// of an f32.
     pub fn self_test_vectors(&self) -> impl Iterator<Item = (&'a [f32], f32)> + use<'a, S> {
-        let inputs = self.inputs();
-        let record = self.core.self_test;
+        self.contents.self_test_vectors(self.inputs(), self.core.self_test)
+    }
+}
+
+impl<'a> Contents<'a> {
+    pub(super) fn calibration(&self, record: &CalibrationRecord) -> Option<Calibration<'a>> {
+        let words = self.words.get(record.offset as usize..)?;
+        Calibration::parse(words, usize::from(record.quantiles))
+    }
+
+    /// See [`Model::self_test_vectors`].
+    pub(super) fn self_test_vectors(
+        &self,
+        inputs: usize,
+        record: SelfTestRecord,
+    ) -> impl Iterator<Item = (&'a [f32], f32)> + use<'a> {
         let mut words = self.words.get(record.offset as usize..).unwrap_or_default();
         (0..record.vectors).map_while(move |_| {
             let (vector, rest) = words.split_at_checked(inputs)?;

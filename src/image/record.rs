@@ -311,9 +311,11 @@ mod tests {
         T: Record<'a> + Into<U>,
         U: Serialize + Deserialize<'a>,
     {
-        let ours = take::<T>(bytes).map(|(record, rest)| (postcard::to_stdvec(&record.into()).unwrap(), rest));
-        let theirs =
-            postcard::take_from_bytes::<U>(bytes).ok().map(|(r, rest)| (postcard::to_stdvec(&r).unwrap(), rest));
+        let ours =
+            take::<T>(bytes).map(|(record, rest)| (postcard::to_stdvec(&record.into()).unwrap(), rest));
+        let theirs = postcard::take_from_bytes::<U>(bytes)
+            .ok()
+            .map(|(r, rest)| (postcard::to_stdvec(&r).unwrap(), rest));
         assert_eq!(ours, theirs, "{bytes:?}");
     }
 
@@ -341,7 +343,8 @@ mod tests {
             name: "pump \u{e4}\u{20ac}\u{1f600}",
             provenance: "",
             front_end: &[1, 2, 255],
-            numeric: [Numeric::F32, Numeric::I16, Numeric::I8, Numeric::F32FastMath][random.next() as usize % 4],
+            numeric: [Numeric::F32, Numeric::I16, Numeric::I8, Numeric::F32FastMath]
+                [random.next() as usize % 4],
             features: random.number() as u16,
             contexts: random.number() as u16,
             experts: random.next() as u8,
@@ -402,17 +405,25 @@ mod tests {
             &[0x80, 0x80, 0x00],
         ] {
             let mut reader = Reader { rest: bytes };
-            assert_eq!(reader.number(), postcard::take_from_bytes::<u32>(bytes).ok().map(|(n, _)| n), "{bytes:?}");
+            assert_eq!(
+                reader.number(),
+                postcard::take_from_bytes::<u32>(bytes).ok().map(|(n, _)| n),
+                "{bytes:?}"
+            );
             let mut reader = Reader { rest: bytes };
-            assert_eq!(reader.short(), postcard::take_from_bytes::<u16>(bytes).ok().map(|(n, _)| n), "{bytes:?}");
+            assert_eq!(
+                reader.short(),
+                postcard::take_from_bytes::<u16>(bytes).ok().map(|(n, _)| n),
+                "{bytes:?}"
+            );
         }
     }
 
     #[test]
     fn utf8_is_what_the_standard_library_takes_for_it() {
         let edges = [
-            0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed,
-            0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xf8, 0xff,
+            0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec,
+            0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xf8, 0xff,
         ];
         for a in edges {
             for b in edges {

@@ -265,7 +265,9 @@ impl<'a> Chain<'a> {
         let mut needs = Needs::default();
         let mut active = features;
         for _ in 0..self.transforms {
-            let (step, rest) = next(words, A::SUPPORTS).ok_or_else(|| refusal(words, A::SUPPORTS))?;
+            let Some((step, rest)) = next(words, A::SUPPORTS) else {
+                return Err(refusal(words, A::SUPPORTS));
+            };
             words = rest;
             needs = needs.max(Transform::<A>::check(&step, active, contexts)?);
             active = step.keeps(active);

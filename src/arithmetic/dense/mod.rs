@@ -29,7 +29,7 @@ mod portable;
 
 use super::activation::Activation;
 use crate::{Error, Part};
-pub(crate) use layers::{f32_relu, f32_sums, fixed_hidden, fixed_relu, fixed_output, fixed_slopes};
+pub(crate) use layers::{f32_relu, f32_sums, fixed_hidden, fixed_output, fixed_relu, fixed_slopes};
 use portable::{bytes, halves};
 
 /// Element type of a layer's weights, and their order in the image.
@@ -235,20 +235,20 @@ pub(crate) fn check_accumulators(layer: &Dense<'_>) -> Result<(), Error> {
     for bias in layer.bias.as_chunks::<4>().0 {
         let (block, rest) = weights.split_at_checked(block_words).ok_or(malformed)?;
         weights = rest;
-        // At most MAX_WIDTH * 2^15 * 2^15: no overflow in i64.
-        let mut bounds = bias.map(|b| i64::from((b as i32).unsigned_abs()));
-        for words in block.as_chunks::<4>().0 {
-            for (bound, &word) in bounds.iter_mut().zip(words) {
+        for (row, &bias) in bias.iter().enumerate() {
+            // At most MAX_WIDTH * 2^15 * 2^15: no overflow in i64.
+            let mut bound = i64::from((bias as i32).unsigned_abs());
+            for &word in block.iter().skip(row).step_by(4) {
                 let sum: u32 = match layer.encoding {
                     Encoding::I16Rows4 => halves(word).iter().map(|w| w.unsigned_abs()).sum(),
                     Encoding::I8Rows4 => bytes(word).iter().map(|w| w.unsigned_abs()).sum(),
                     Encoding::F32Rows4 => return Err(malformed),
                 };
-                *bound += i64::from(sum) * ACTIVATION_LIMIT;
+                bound += i64::from(sum) * ACTIVATION_LIMIT;
             }
-        }
-        if bounds.iter().any(|&bound| bound > i64::from(i32::MAX)) {
-            return Err(Error::AccumulatorOverflow);
+            if bound > i64::from(i32::MAX) {
+                return Err(Error::AccumulatorOverflow);
+            }
         }
     }
     Ok(())

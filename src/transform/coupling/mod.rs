@@ -60,7 +60,9 @@ impl Map {
             return None;
         }
         match (map, parameterization) {
-            (map::ADDITIVE, 0) if option == 0 && supports.has(Capability::AdditiveCoupling) => Some((Map::Additive, words)),
+            (map::ADDITIVE, 0) if option == 0 && supports.has(Capability::AdditiveCoupling) => {
+                Some((Map::Additive, words))
+            }
             (map::AFFINE, 0) if supports.has(Capability::AffineCoupling) => {
                 let (scale, words) = ScaleMap::parse(option, words, supports)?;
                 Some((Map::Affine(scale), words))
@@ -225,8 +227,11 @@ impl<'a> Coupling<'a> {
 /// What a coupling's block needs: its map's bytes are those of word 4, its net's those of word 3.
 pub(super) fn block_needs(kind: u8, body: &[u32]) -> Capabilities {
     let byte = |word: usize, byte: u32| body.get(word).map_or(0, |word| (word >> (8 * byte)) as u8);
-    let (map, option) =
-        if kind == super::kind::COUPLING { (byte(4, 0), byte(4, 1)) } else { (map::AFFINE, affine::scale_map::TANH) };
+    let (map, option) = if kind == super::kind::COUPLING {
+        (byte(4, 0), byte(4, 1))
+    } else {
+        (map::AFFINE, affine::scale_map::TANH)
+    };
     let needs = conditioner::kind_needs(byte(3, 0));
     match map {
         map::ADDITIVE => needs.with(Capability::AdditiveCoupling),
