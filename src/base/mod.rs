@@ -84,6 +84,14 @@ impl<'a> Base<'a> {
         })
     }
 
+    pub(crate) fn needs(&self) -> Capabilities {
+        match self {
+            Base::StandardNormal(_) => Capabilities::NONE,
+            Base::StudentT(_) => Capabilities::NONE.with(Capability::StudentT),
+            Base::Mixture(_) => Capabilities::NONE.with(Capability::Mixture),
+        }
+    }
+
     /// Its standard name.
     #[must_use]
     pub fn name(&self) -> &'static str {

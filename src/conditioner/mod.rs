@@ -9,6 +9,7 @@ pub use conv1d::Conv1d;
 pub use mlp::Mlp;
 pub use residual::Residual;
 
+use crate::arithmetic::activation::Activation;
 use crate::arithmetic::Arithmetic;
 use crate::support::{Capabilities, Capability};
 use crate::{Error, Part};
@@ -181,6 +182,21 @@ impl<'a> Net<'a> {
             Net::Mlp(_) => "mlp",
             Net::Residual(_) => "residual",
             Net::Conv1d(_) => "conv1d",
+        }
+    }
+
+    /// What its layers need besides ReLU.
+    pub(crate) fn needs(&self) -> Capabilities {
+        let other = |a: Activation| !matches!(a, Activation::Relu | Activation::Linear);
+        let others = match self {
+            Net::Mlp(net) => net.layers().any(|layer| other(layer.activation)),
+            Net::Residual(net) => net.stages().any(|s| other(s.gate.activation) || other(s.first.activation)),
+            Net::Conv1d(net) => net.layers().any(|layer| other(layer.dense.activation)),
+        };
+        if others {
+            Capabilities::NONE.with(Capability::Activations)
+        } else {
+            Capabilities::NONE
         }
     }
 

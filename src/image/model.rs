@@ -9,7 +9,7 @@ use super::record::{take, Core, RawHead, RawNotes};
 use crate::arithmetic::Arithmetic;
 use crate::base::Base;
 use crate::calibration::Calibration;
-use crate::support::{Capability, Everything, Support};
+use crate::support::{Capabilities, Capability, Everything, Support};
 use crate::transform::{Chain, Standardizer};
 use crate::Error;
 use core::marker::PhantomData;
@@ -103,6 +103,19 @@ impl<'a, S: Support> Model<'a, S> {
             Contents { descriptor, words, workspace_bytes: header.workspace, version: header.version };
         let Checked { core, first, more, behind, gradient_words } = contents.check::<S>()?;
         Ok(Model { core, first, more, behind, gradient_words, contents, support: PhantomData })
+    }
+
+    /// What a [`Support`] must have to open this image; [`crate::support::smallest`] names one that has it.
+    #[must_use]
+    pub fn needs(&self) -> Capabilities {
+        let mut needs = self.core.numeric.needs();
+        if self.core.experts > 1 {
+            needs = needs.with(Capability::Experts);
+        }
+        for expert in self.experts() {
+            needs = needs.union(expert.chain.needs()).union(expert.base.needs());
+        }
+        needs
     }
 
     /// What the descriptor says of the whole model.

@@ -247,6 +247,21 @@ impl<'a> Chain<'a> {
         self.steps_within(Capabilities::ALL)
     }
 
+    /// What its blocks need.
+    pub(crate) fn needs(&self) -> Capabilities {
+        let mut needs = Capabilities::NONE;
+        let mut words = self.words;
+        for _ in 0..self.transforms {
+            let Some((kind, body, rest)) = block(words) else { break };
+            words = rest;
+            needs = needs.union(block_needs(kind, body));
+            if let Some(Step::Coupling(coupling)) = Step::parse(kind, body, Capabilities::ALL) {
+                needs = needs.union(coupling.net().needs());
+            }
+        }
+        needs
+    }
+
     fn steps_within(&self, supports: Capabilities) -> impl Iterator<Item = Step<'a>> + use<'a> {
         let mut words = self.words;
         (0..self.transforms).map_while(move |_| {

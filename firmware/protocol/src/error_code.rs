@@ -22,6 +22,7 @@ pub fn error_code(error: Error) -> u8 {
         Error::NotFinite { .. } => 14,
         Error::LogicBug => 15,
         Error::ContextCount { .. } => 16,
+        Error::LeftOut(_) => 17,
         _ => u8::MAX,
     }
 }
@@ -46,6 +47,7 @@ pub fn error_text(code: u8) -> &'static str {
         14 => "a feature is NaN or infinite",
         15 => "an internal error of the runtime",
         16 => "another number of context inputs than the model has",
+        17 => "the image needs what the firmware leaves out",
         _ => "an error that this version does not know",
     }
 }
@@ -56,7 +58,7 @@ mod tests {
 
     #[test]
     fn every_number_has_its_own_text() {
-        for code in 1..=16 {
+        for code in 1..=17 {
             assert_ne!(error_text(code), error_text(0));
             assert!((1..code).all(|other| error_text(other) != error_text(code)));
         }

@@ -48,6 +48,8 @@ impl InspectArgs {
             "trained_as": model.trained_as(),
             "transforms": transforms,
             "base": flow.base.name(),
+            "needs": model.needs().iter().map(|capability| format!("{capability:?}")).collect::<Vec<_>>(),
+            "support": flowlet::support::smallest(model.needs()),
             "experts": head.experts,
             "quoted": head.quoted,
             "combine": combine(head.combine),
@@ -101,6 +103,7 @@ impl InspectArgs {
              base          {}\n\
              parameters    {}, {} multiply-accumulates\n\
              image         {} bytes; {} bytes of workspace, {} to explain\n\
+             firmware      Model::<{}> is the smallest that opens it\n\
              instructions  {}\n\
              statistic     {}; calibrated: {}\n\
              calibration   {} readings; alarm above the {} most unlikely of normal ones\n\
@@ -121,6 +124,7 @@ impl InspectArgs {
             grouped(image.bytes().len()),
             grouped(model.workspace_bytes()),
             grouped(explain_workspace_bytes),
+            flowlet::support::smallest(model.needs()),
             costs.join(", "),
             selection::name(head.statistic),
             calibrated.join(", "),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use object::{Object, ObjectSection, ObjectSymbol};
 
+use super::audit::{is_copy, is_f64, is_panic, is_soft_float};
 use super::process;
 use super::toolchain::{Install, Toolchain};
 use super::{Board, DeviceError};
@@ -27,6 +28,66 @@ pub enum Binary {
         /// The image's file.
         image: PathBuf,
     },
+    /// Scores one reading and does nothing else, to see what the runtime costs.
+    Minimal(Minimal),
+}
+
+/// What a minimal firmware supports: the types of the runtime of the same names, or no runtime at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Minimal {
+    /// No runtime.
+    Empty,
+    /// `flowlet::FixedAffine`.
+    FixedAffine,
+    /// `flowlet::FloatAffine`.
+    FloatAffine,
+    /// `flowlet::FixedEverything`.
+    FixedEverything,
+    /// `flowlet::FloatEverything`.
+    FloatEverything,
+    /// `flowlet::Everything`.
+    Everything,
+}
+
+impl Minimal {
+    /// Those with a runtime.
+    pub const ALL: [Self; 5] =
+        [Self::FixedAffine, Self::FloatAffine, Self::FixedEverything, Self::FloatEverything, Self::Everything];
+
+    /// The name of the binary.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "minimal_empty",
+            Self::FixedAffine => "minimal_fixed_affine",
+            Self::FloatAffine => "minimal_float_affine",
+            Self::FixedEverything => "minimal_fixed_everything",
+            Self::FloatEverything => "minimal_float_everything",
+            Self::Everything => "minimal_everything",
+        }
+    }
+
+    /// The name of the type that it is built with, as [`flowlet::support::READY_MADE`] has it.
+    pub fn support(self) -> &'static str {
+        match self {
+            Self::Empty => "none",
+            Self::FixedAffine => "FixedAffine",
+            Self::FloatAffine => "FloatAffine",
+            Self::FixedEverything => "FixedEverything",
+            Self::FloatEverything => "FloatEverything",
+            Self::Everything => "Everything",
+        }
+    }
+
+    /// Whether a symbol has no place in it: no panic and no f64 in any, no float routine where all is fixed point,
+    /// and no copying in an affine flow's, so that weights are surely used where they lie.
+    pub fn forbids(self, symbol: &str) -> bool {
+        let is_fixed = matches!(self, Self::FixedAffine | Self::FixedEverything);
+        let copies_nothing = matches!(self, Self::FixedAffine | Self::FloatAffine);
+        is_panic(symbol)
+            || is_f64(symbol)
+            || (is_fixed && is_soft_float(symbol))
+            || (copies_nothing && is_copy(symbol))
+    }
 }
 
 impl Binary {
@@ -36,6 +97,7 @@ impl Binary {
             Self::ScoreRows => "score_rows",
             Self::ExplainRows => "explain_rows",
             Self::CompiledIn { .. } => "compiled_in",
+            Self::Minimal(minimal) => minimal.name(),
         }
     }
 }
@@ -112,7 +174,9 @@ impl Source {
             command.env(format!("CARGO_TARGET_{target}_RUSTFLAGS"), format!("-Ctarget-cpu={cpu}"));
         }
         match binary {
-            Binary::ScoreRows | Binary::ExplainRows => command.args(["--features", board.name()]),
+            Binary::ScoreRows | Binary::ExplainRows | Binary::Minimal(_) => {
+                command.args(["--features", board.name()])
+            }
             Binary::CompiledIn { image } => {
                 let image = env::current_dir().unwrap_or_default().join(image);
                 command.env("FLOWLET_IMAGE", image).arg("--features");
@@ -178,19 +242,22 @@ pub fn symbols(elf: &Path, unwanted: impl Fn(&str) -> bool) -> Result<Vec<String
     Ok(names.filter(|name| unwanted(name)).collect())
 }
 
-/// Whether a symbol is a way to a panic.
-pub fn is_panic(symbol: &str) -> bool {
-    symbol.contains("9panicking") || symbol.contains("rust_begin_unwind")
-}
-
-/// Whether a symbol is arithmetic in f64, which chips without the hardware pay dearly.
-pub fn is_f64(symbol: &str) -> bool {
-    symbol.starts_with("__aeabi_d") || ["__adddf3", "__muldf3", "__divdf3", "__subdf3"].contains(&symbol)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn minimal_firmwares_forbid_what_they_can_do_without() {
+        let panic = "_ZN4core9panicking5panic17h0123456789abcdefE";
+        for minimal in Minimal::ALL {
+            assert!(minimal.forbids(panic) && minimal.forbids("__aeabi_dadd"), "{minimal:?}");
+            assert!(!minimal.forbids("__aeabi_lmul"), "{minimal:?}");
+            assert!(flowlet::support::READY_MADE.iter().any(|(name, _)| *name == minimal.support()));
+        }
+        assert!(Minimal::FixedAffine.forbids("__aeabi_fmul") && Minimal::FixedEverything.forbids("__aeabi_i2f"));
+        assert!(!Minimal::FloatAffine.forbids("__aeabi_fmul"));
+        assert!(Minimal::FixedAffine.forbids("__aeabi_memcpy4") && Minimal::FloatAffine.forbids("memcpy"));
+    }
 
     #[test]
     fn the_source_is_found_and_a_wrong_place_is_named() {

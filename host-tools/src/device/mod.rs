@@ -10,6 +10,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod audit;
 mod board;
 mod error;
 mod firmware;
@@ -23,7 +24,8 @@ pub mod toolchain;
 
 pub use board::{Board, UnknownBoard};
 pub use error::DeviceError;
-pub use firmware::{code_bytes, is_f64, is_panic, symbols, Binary, Firmware, Source};
+pub use audit::{is_copy, is_f64, is_panic, is_soft_float};
+pub use firmware::{code_bytes, symbols, Binary, Firmware, Minimal, Source};
 pub use flowlet_protocol::{error_code, error_text, JobError, Refusal, ScoreBits};
 pub use inquiry::{Inquirer, Inquiry};
 pub use qemu::{Finished, Qemu};

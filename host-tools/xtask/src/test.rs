@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use flowlet_tools::device::{
-    is_f64, is_panic, skips, symbols, Binary, Board, DeviceError, Install, Missing, Source, Toolchain,
+    is_f64, is_panic, skips, symbols, Binary, Board, DeviceError, Install, Minimal, Missing, Source, Toolchain,
 };
 
 use crate::report::{Outcome, Report, Tests};
@@ -14,6 +14,9 @@ use crate::{lint, run, setup};
 
 /// Combinations of the runtime's features that must build for every target.
 const FEATURES: [&str; 2] = ["", "defmt,fast-math"];
+
+/// One board for each target.
+const MINIMAL_BOARDS: [Board; 4] = [Board::Microbit, Board::Mps2An385, Board::Mps2An386, Board::Mps2An505];
 
 pub(crate) fn run() -> anyhow::Result<bool> {
     let mut report = Report::default();
@@ -36,6 +39,9 @@ pub(crate) fn run() -> anyhow::Result<bool> {
         Ok(binary) => firmware(board, &binary),
         Err(missing) => Outcome::Skipped(missing),
     });
+    for board in MINIMAL_BOARDS {
+        report.step(&format!("minimal firmwares, {board}"), || minimal(board));
+    }
     lint::firmware_steps(&mut report);
     Ok(report.finish())
 }
@@ -106,6 +112,30 @@ fn firmware(board: Board, binary: &Binary) -> Outcome {
             Outcome::Failed(format!("it can panic, or computes in f64: {}", unwanted.join(", ")))
         }
         Ok((code_bytes, _)) => Outcome::Passed(format!("{code_bytes} bytes of code and constants")),
+        Err(DeviceError::Missing(missing)) => Outcome::Skipped(missing),
+        Err(error) => Outcome::Failed(error.to_string()),
+    }
+}
+
+/// Builds the minimal firmwares, looks for what they forbid, and says what the runtime takes beside an empty one.
+fn minimal(board: Board) -> Outcome {
+    let build = |minimal| Source::find()?.build(board, &Binary::Minimal(minimal), Install::Allowed);
+    let check = || {
+        let empty = build(Minimal::Empty)?.code_bytes;
+        let (mut sizes, mut faults) = (Vec::new(), Vec::new());
+        for minimal in Minimal::ALL {
+            let firmware = build(minimal)?;
+            let unwanted = symbols(&firmware.elf, |name| minimal.forbids(name))?;
+            if !unwanted.is_empty() {
+                faults.push(format!("{} links {}", minimal.name(), unwanted.join(", ")));
+            }
+            sizes.push(format!("{} {}", minimal.support(), firmware.code_bytes.saturating_sub(empty)));
+        }
+        Ok((sizes, faults))
+    };
+    match check() {
+        Ok((sizes, faults)) if faults.is_empty() => Outcome::Passed(format!("bytes: {}", sizes.join(", "))),
+        Ok((_, faults)) => Outcome::Failed(faults.join("; ")),
         Err(DeviceError::Missing(missing)) => Outcome::Skipped(missing),
         Err(error) => Outcome::Failed(error.to_string()),
     }
