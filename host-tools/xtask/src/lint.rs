@@ -36,6 +36,7 @@ pub(crate) fn firmware_steps(report: &mut Report) {
         for (name, binary) in [
             ("score_rows", Ok(Binary::ScoreRows)),
             ("explain_rows", Ok(Binary::ExplainRows)),
+            ("layer_digests", Ok(Binary::LayerDigests)),
             ("compiled_in", compiled_in()),
         ] {
             report.step(&format!("lints, {name}, {board}"), || match binary {
