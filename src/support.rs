@@ -193,16 +193,6 @@ impl Capabilities {
         Some(Error::LeftOut(*first))
     }
 
-    /// An activation function as it is known where it was checked to be in the set: ReLU, unless there are others.
-    #[inline(always)]
-    pub(crate) fn activation(self, activation: Activation) -> Activation {
-        if self.has(Capability::Activations) {
-            activation
-        } else {
-            Activation::Relu
-        }
-    }
-
     /// Whether an activation function of a layer is in the set.
     pub(crate) fn check_activation(self, activation: Activation) -> Result<(), Error> {
         if self.has(Capability::Activations) || matches!(activation, Activation::Relu | Activation::Linear) {

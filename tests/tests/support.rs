@@ -25,7 +25,12 @@ fn check<S: Support>(image: &ImageFile, readings: &[f32], inputs: usize) -> bool
     let needs = image.model().expect("a good image").needs();
     let found = bits::<S>(image, readings, inputs);
     if S::CAPABILITIES.covers(needs) {
-        assert_eq!(found, bits::<Everything>(image, readings, inputs), "{:?}", needs.iter().collect::<Vec<_>>());
+        assert_eq!(
+            found,
+            bits::<Everything>(image, readings, inputs),
+            "{:?}",
+            needs.iter().collect::<Vec<_>>()
+        );
         return true;
     }
     match found {
@@ -92,8 +97,24 @@ macro_rules! all_but {
 }
 
 all_but!(
-    Float, Fixed, SoftTail, AdditiveCoupling, AffineCoupling, ScaleMaps, SplineCoupling, ElementwiseAffine,
-    Linear, Marginal, Logit, Activations, Residual, Conv1d, StudentT, Mixture, Experts, Split
+    Float,
+    Fixed,
+    SoftTail,
+    AdditiveCoupling,
+    AffineCoupling,
+    ScaleMaps,
+    SplineCoupling,
+    ElementwiseAffine,
+    Linear,
+    Marginal,
+    Logit,
+    Activations,
+    Residual,
+    Conv1d,
+    StudentT,
+    Mixture,
+    Experts,
+    Split
 );
 
 #[test]
@@ -125,6 +146,9 @@ fn a_refusal_says_what_is_missing_and_a_support_of_ones_own_opens() {
     assert_eq!(error, Error::LeftOut(Capability::SoftTail));
     assert_eq!(error.to_string(), "the image needs soft tails, which this firmware leaves out");
     let error = Model::<FloatAffine>::open(image.bytes()).map(|_| ()).unwrap_err();
-    assert_eq!(error.to_string(), "the image needs the fixed-point arithmetic, which this firmware leaves out");
+    assert_eq!(
+        error.to_string(),
+        "the image needs the fixed-point arithmetic, which this firmware leaves out"
+    );
     assert_eq!(READY_MADE.len(), 5);
 }

@@ -23,6 +23,8 @@ pub enum Binary {
     ScoreRows,
     /// Takes image and rows at run time, and says all that there is to say of each.
     ExplainRows,
+    /// Runs dense layers and answers with digests of what they give.
+    LayerDigests,
     /// Has this image compiled in.
     CompiledIn {
         /// The image's file.
@@ -51,8 +53,13 @@ pub enum Minimal {
 
 impl Minimal {
     /// Those with a runtime.
-    pub const ALL: [Self; 5] =
-        [Self::FixedAffine, Self::FloatAffine, Self::FixedEverything, Self::FloatEverything, Self::Everything];
+    pub const ALL: [Self; 5] = [
+        Self::FixedAffine,
+        Self::FloatAffine,
+        Self::FixedEverything,
+        Self::FloatEverything,
+        Self::Everything,
+    ];
 
     /// The name of the binary.
     pub fn name(self) -> &'static str {
@@ -96,6 +103,7 @@ impl Binary {
         match self {
             Self::ScoreRows => "score_rows",
             Self::ExplainRows => "explain_rows",
+            Self::LayerDigests => "layer_digests",
             Self::CompiledIn { .. } => "compiled_in",
             Self::Minimal(minimal) => minimal.name(),
         }
@@ -174,7 +182,7 @@ impl Source {
             command.env(format!("CARGO_TARGET_{target}_RUSTFLAGS"), format!("-Ctarget-cpu={cpu}"));
         }
         match binary {
-            Binary::ScoreRows | Binary::ExplainRows | Binary::Minimal(_) => {
+            Binary::ScoreRows | Binary::ExplainRows | Binary::LayerDigests | Binary::Minimal(_) => {
                 command.args(["--features", board.name()])
             }
             Binary::CompiledIn { image } => {
@@ -254,7 +262,9 @@ mod tests {
             assert!(!minimal.forbids("__aeabi_lmul"), "{minimal:?}");
             assert!(flowlet::support::READY_MADE.iter().any(|(name, _)| *name == minimal.support()));
         }
-        assert!(Minimal::FixedAffine.forbids("__aeabi_fmul") && Minimal::FixedEverything.forbids("__aeabi_i2f"));
+        assert!(
+            Minimal::FixedAffine.forbids("__aeabi_fmul") && Minimal::FixedEverything.forbids("__aeabi_i2f")
+        );
         assert!(!Minimal::FloatAffine.forbids("__aeabi_fmul"));
         assert!(Minimal::FixedAffine.forbids("__aeabi_memcpy4") && Minimal::FloatAffine.forbids("memcpy"));
     }

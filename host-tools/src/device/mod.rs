@@ -22,12 +22,13 @@ mod simulate;
 pub mod skips;
 pub mod toolchain;
 
+pub use audit::{is_copy, is_f64, is_panic, is_soft_float};
 pub use board::{Board, UnknownBoard};
 pub use error::DeviceError;
-pub use audit::{is_copy, is_f64, is_panic, is_soft_float};
 pub use firmware::{code_bytes, symbols, Binary, Firmware, Minimal, Source};
+pub use flowlet_protocol::layers::{Kind as LayerKind, WIDEST as WIDEST_LAYER};
 pub use flowlet_protocol::{error_code, error_text, JobError, Refusal, ScoreBits};
-pub use inquiry::{Inquirer, Inquiry};
+pub use inquiry::{layer_digests, Inquirer, Inquiry};
 pub use qemu::{Finished, Qemu};
 pub use simulate::{simulate, Row, Simulation, Simulator};
 pub use toolchain::{Install, Missing, Toolchain};

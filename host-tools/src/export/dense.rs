@@ -1,4 +1,4 @@
-//! Dense layers in the image's order: padded rows of four, see `flowlet::arithmetic::dense`.
+//! Dense layers in the image's order: padded rows in blocks of four or eight, see `flowlet::arithmetic::dense`.
 
 use flowlet::arithmetic::activation::Activation;
 use flowlet::arithmetic::dense::{Encoding, OUTPUT};
@@ -52,7 +52,7 @@ impl EncodedDense {
                 let mut reals = vec![0.0f32; padded * columns];
                 for row in 0..self.outputs {
                     for column in 0..self.inputs {
-                        let at = self.encoding.position(columns, row, column);
+                        let at = self.encoding.position((padded, columns), row, column);
                         reals[at] = weights[row * self.inputs + column];
                     }
                 }
@@ -66,7 +66,7 @@ impl EncodedDense {
                 let mut integers = vec![0; padded * columns];
                 for row in 0..self.outputs {
                     for column in 0..self.inputs {
-                        let at = self.encoding.position(columns, row, column);
+                        let at = self.encoding.position((padded, columns), row, column);
                         integers[at] = weights[row * self.inputs + column];
                     }
                 }
@@ -89,14 +89,14 @@ fn push_padded(words: &mut Vec<u32>, values: impl Iterator<Item = u32>, padded: 
 pub(super) fn weights(layer: &flowlet::arithmetic::dense::Dense<'_>) -> Vec<f64> {
     let columns = layer.padded_inputs();
     let read = |index: usize| match layer.encoding {
-        Encoding::F32Rows4 => f64::from(f32::from_bits(layer.weights[index])),
+        Encoding::F32Rows4 | Encoding::F32Rows8 => f64::from(f32::from_bits(layer.weights[index])),
         Encoding::I16Rows4 => f64::from(bytemuck::cast_slice::<u32, i16>(layer.weights)[index]),
         Encoding::I8Rows4 => f64::from(bytemuck::cast_slice::<u32, i8>(layer.weights)[index]),
     };
     let mut weights = Vec::with_capacity(layer.inputs * layer.outputs);
     for row in 0..layer.outputs {
         for column in 0..layer.inputs {
-            weights.push(read(layer.encoding.position(columns, row, column)));
+            weights.push(read(layer.encoding.position((layer.padded_outputs(), columns), row, column)));
         }
     }
     weights

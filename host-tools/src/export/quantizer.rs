@@ -63,7 +63,7 @@ pub(super) fn quantize(
     let largest_weight = match encoding {
         Encoding::I8Rows4 => 127.0,
         Encoding::I16Rows4 => 32767.0,
-        Encoding::F32Rows4 => unreachable!("f32 nets are not quantized"),
+        Encoding::F32Rows4 | Encoding::F32Rows8 => unreachable!("f32 nets are not quantized"),
     };
     // In i16 the rounding of activations weighs more than that of weights.
     let compensation = match encoding {

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use flowlet_tools::device::{
-    is_f64, is_panic, skips, symbols, Binary, Board, DeviceError, Install, Minimal, Missing, Source, Toolchain,
+    is_f64, is_panic, skips, symbols, Binary, Board, DeviceError, Install, Minimal, Missing, Source,
+    Toolchain,
 };
 
 use crate::report::{Outcome, Report, Tests};

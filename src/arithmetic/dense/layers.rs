@@ -10,12 +10,18 @@ use crate::arithmetic::fixed::activation;
 
 /// The integer kernels of this build.
 mod integer {
-    pub(super) use crate::arithmetic::dense::portable::{fixed_relu, fixed_scaled};
+    #[cfg(flowlet_integer_kernels = "armv7em")]
+    pub(super) use crate::arithmetic::dense::armv7em::{accumulate, fixed_relu, fixed_scaled, usual};
+    #[cfg(not(flowlet_integer_kernels = "armv7em"))]
+    pub(super) use crate::arithmetic::dense::portable::{accumulate, fixed_relu, fixed_scaled, usual};
 }
 
 /// The float kernels of this build.
 mod float {
-    pub(super) use crate::arithmetic::dense::portable::{f32_relu, f32_sums};
+    #[cfg(not(flowlet_float_kernels = "vfp"))]
+    pub(super) use crate::arithmetic::dense::portable::{f32_relu, f32_sums, f32_usual};
+    #[cfg(flowlet_float_kernels = "vfp")]
+    pub(super) use crate::arithmetic::dense::vfp::{f32_relu, f32_sums, f32_usual};
 }
 
 /// `W input + b` in f32, for all padded rows.
@@ -23,14 +29,23 @@ pub(crate) fn f32_sums(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> 
     float::f32_sums(layer, input, output)
 }
 
+/// A hidden f32 layer if it is of a kind that the core does at once: `Some` of whether the buffers fit.
+#[inline(always)]
+pub(crate) fn f32_usual(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<Option<()>> {
+    float::f32_usual(layer, input, output)
+}
+
 /// [`f32_sums`] and ReLU.
 pub(crate) fn f32_relu(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
     float::f32_relu(layer, input, output)
 }
 
-/// A hidden layer with ReLU.
+/// A hidden layer that was checked to have ReLU.
 pub(crate) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
-    integer::fixed_relu(layer, input, output)
+    match integer::usual(layer, input, output) {
+        Some(done) => done,
+        None => integer::fixed_relu(layer, input, output),
+    }
 }
 
 /// A hidden layer.
@@ -38,18 +53,27 @@ pub(crate) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -
 /// Leaky ReLU: as ReLU with one product, and its rounding at the end. tanh and SiLU know no scales: their
 /// accumulators go back to Q15.16 first.
 pub(crate) fn fixed_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
+    match integer::usual(layer, input, output) {
+        Some(done) => done,
+        None => fixed_general(layer, input, output),
+    }
+}
+
+/// [`fixed_hidden`]; apart, so that its frame is not set up for a usual layer.
+#[inline(never)]
+fn fixed_general(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
     match layer.activation {
         Activation::Relu => integer::fixed_relu(layer, input, output),
         Activation::LeakyRelu => {
             let output = output.as_chunks_mut::<4>().0;
-            portable::accumulate(layer, input, |index, sums| {
+            integer::accumulate(layer, input, |index, sums| {
                 *output.get_mut(index)? = sums.map(|s| activation::leaky_relu(s, layer.shift));
                 Some(())
             })
         }
         function => {
             let output = output.as_chunks_mut::<4>().0;
-            portable::accumulate_scaled(layer, input, |index, values| {
+            accumulate_scaled(layer, input, |index, values| {
                 let shift = layer.activation_shift;
                 *output.get_mut(index)? = values.map(|x| activation::activate(function, shift, x));
                 Some(())
@@ -63,6 +87,19 @@ pub(crate) fn fixed_output(layer: &Dense<'_>, input: &[i16], output: &mut [i32])
     integer::fixed_scaled(layer, input, output)
 }
 
+/// Sums of all padded rows in Q15.16, four by four.
+#[inline(always)]
+fn accumulate_scaled(
+    layer: &Dense<'_>,
+    input: &[i16],
+    mut emit: impl FnMut(usize, [i32; 4]) -> Option<()>,
+) -> Option<()> {
+    let multipliers = layer.multipliers.as_chunks::<4>().0;
+    integer::accumulate(layer, input, |index, sums| {
+        emit(index, portable::scale(sums, multipliers.get(index)?, u32::from(layer.shift)))
+    })
+}
+
 /// Derivatives of a hidden layer's activations with respect to its sums, as [`Dense::weight`] has them;
 /// zero where an activation saturates. One more pass over the weights, off the scoring path.
 pub(crate) fn fixed_slopes(layer: &Dense<'_>, input: &[i16], slopes: &mut [f32]) -> Option<()> {
@@ -71,13 +108,13 @@ pub(crate) fn fixed_slopes(layer: &Dense<'_>, input: &[i16], slopes: &mut [f32])
     match layer.activation {
         Activation::Relu => {
             let shift = u32::from(layer.shift) & 31;
-            portable::accumulate(layer, input, |index, sums| {
+            integer::accumulate(layer, input, |index, sums| {
                 let live = |s: i32| (1..limit).contains(&(s >> shift));
                 *slopes.get_mut(index)? = sums.map(|s| f32::from(u8::from(live(s))));
                 Some(())
             })
         }
-        Activation::LeakyRelu => portable::accumulate(layer, input, |index, sums| {
+        Activation::LeakyRelu => integer::accumulate(layer, input, |index, sums| {
             *slopes.get_mut(index)? = sums.map(|s| match activation::leaky_relu(s, layer.shift) {
                 i16::MAX | -32767 => 0.0,
                 _ if s < 0 => LEAKY_SLOPE,
@@ -85,7 +122,7 @@ pub(crate) fn fixed_slopes(layer: &Dense<'_>, input: &[i16], slopes: &mut [f32])
             });
             Some(())
         }),
-        function => portable::accumulate_scaled(layer, input, |index, values| {
+        function => accumulate_scaled(layer, input, |index, values| {
             let shift = layer.activation_shift;
             *slopes.get_mut(index)? = values.map(|x| activation::slope(function, shift, x));
             Some(())

@@ -1,5 +1,7 @@
 //! Kernels in safe Rust: the definition of every result, and what runs where no core-specific kernel does.
 
+#![cfg_attr(target_os = "none", allow(dead_code, reason = "what a core has kernels of its own for"))]
+
 use super::{Dense, Encoding};
 use crate::arithmetic::fixed::{round_shift, saturate};
 
@@ -7,18 +9,33 @@ use crate::arithmetic::fixed::{round_shift, saturate};
 /// so that the bits do not depend on how many rows a kernel takes at once.
 pub(super) fn f32_sums(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
     let input = input.get(..layer.inputs)?;
-    let output = output.get_mut(..layer.padded_outputs())?;
-    let bias: &[f32] = bytemuck::cast_slice(layer.bias);
-    let mut weights: &[f32] = bytemuck::cast_slice(layer.weights);
-    for (y, b) in output.as_chunks_mut::<4>().0.iter_mut().zip(bias.as_chunks::<4>().0) {
-        let (block, rest) = weights.split_at_checked(4 * layer.inputs)?;
+    let rows8 = match layer.encoding {
+        Encoding::F32Rows8 => layer.padded_outputs() / 8 * 8,
+        _ => 0,
+    };
+    let (output8, output4) = output.get_mut(..layer.padded_outputs())?.split_at_mut_checked(rows8)?;
+    let (bias8, bias4) = bytemuck::cast_slice(layer.bias).split_at_checked(rows8)?;
+    let (weights8, weights4) = bytemuck::cast_slice(layer.weights).split_at_checked(rows8 * layer.inputs)?;
+    f32_blocks::<8>(weights8, bias8, input, output8)?;
+    f32_blocks::<4>(weights4, bias4, input, output4)
+}
+
+/// Blocks of `ROWS` rows.
+#[inline(always)]
+fn f32_blocks<const ROWS: usize>(
+    mut weights: &[f32],
+    bias: &[f32],
+    input: &[f32],
+    output: &mut [f32],
+) -> Option<()> {
+    for (y, b) in output.as_chunks_mut::<ROWS>().0.iter_mut().zip(bias.as_chunks::<ROWS>().0) {
+        let (block, rest) = weights.split_at_checked(ROWS * input.len())?;
         weights = rest;
         let mut sums = *b;
-        for (w, &x) in block.as_chunks::<4>().0.iter().zip(input) {
-            sums[0] += w[0] * x;
-            sums[1] += w[1] * x;
-            sums[2] += w[2] * x;
-            sums[3] += w[3] * x;
+        for (w, &x) in block.as_chunks::<ROWS>().0.iter().zip(input) {
+            for (sum, w) in sums.iter_mut().zip(w) {
+                *sum += w * x;
+            }
         }
         *y = sums;
     }
@@ -29,8 +46,8 @@ pub(super) fn f32_sums(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> 
 pub(super) fn f32_relu(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
     f32_sums(layer, input, output)?;
     for y in output.get_mut(..layer.padded_outputs())? {
-        // NaN-free by the checks, so that plain comparison is ReLU.
-        *y = if *y < 0.0 { 0.0 } else { *y };
+        // Also of -0.0 it makes 0.0, so that a kernel may go by the sign bit; NaN stays.
+        *y = if *y <= 0.0 { 0.0 } else { *y };
     }
     Some(())
 }
@@ -107,7 +124,7 @@ pub(super) fn accumulate(
     let kernel = match layer.encoding {
         Encoding::I16Rows4 => i16_block,
         Encoding::I8Rows4 => i8_block,
-        Encoding::F32Rows4 => return None,
+        Encoding::F32Rows4 | Encoding::F32Rows8 => return None,
     };
     let mut weights = layer.weights;
     for (index, bias) in layer.bias.as_chunks::<4>().0.iter().enumerate() {
@@ -129,30 +146,33 @@ pub(super) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -
     })
 }
 
-/// Accumulators times their rows' multipliers, in Q15.16: `accumulator * multiplier / 2^shift`, rounded.
+/// Where a core does hidden f32 layers of some kind at once: none here.
+#[inline(always)]
+pub(super) fn f32_usual(_layer: &Dense<'_>, _input: &[f32], _output: &mut [f32]) -> Option<Option<()>> {
+    None
+}
+
+/// Where a core does hidden layers of some kind at once: none here.
+#[inline(always)]
+pub(super) fn usual(_layer: &Dense<'_>, _input: &[i16], _output: &mut [i16]) -> Option<Option<()>> {
+    None
+}
+
+/// Accumulators times their rows' multipliers, in Q15.16.
 pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
     let output = output.as_chunks_mut::<4>().0;
-    accumulate_scaled(layer, input, |index, values| {
-        *output.get_mut(index)? = values;
+    let multipliers = layer.multipliers.as_chunks::<4>().0;
+    accumulate(layer, input, |index, sums| {
+        *output.get_mut(index)? = scale(sums, multipliers.get(index)?, u32::from(layer.shift));
         Some(())
     })
 }
 
-/// Accumulators times their rows' multipliers, in Q15.16.
+/// `sum * multiplier / 2^shift`, rounded to nearest (ties upwards) and saturated; `1 <= shift <= 62`.
 #[inline(always)]
-pub(super) fn accumulate_scaled(
-    layer: &Dense<'_>,
-    input: &[i16],
-    mut emit: impl FnMut(usize, [i32; 4]) -> Option<()>,
-) -> Option<()> {
-    let shift = u32::from(layer.shift);
-    let multipliers: &[i32] = bytemuck::cast_slice(layer.multipliers);
-    let multipliers = multipliers.as_chunks::<4>().0;
-    accumulate(layer, input, |index, sums| {
-        let mut values = [0; 4];
-        for ((y, s), m) in values.iter_mut().zip(sums).zip(multipliers.get(index)?) {
-            *y = saturate(round_shift(i64::from(s) * i64::from(*m), shift));
-        }
-        emit(index, values)
-    })
+pub(super) fn scale(mut sums: [i32; 4], multipliers: &[u32; 4], shift: u32) -> [i32; 4] {
+    for (s, &m) in sums.iter_mut().zip(multipliers) {
+        *s = saturate(round_shift(i64::from(*s) * i64::from(m as i32), shift));
+    }
+    sums
 }

@@ -1,0 +1,72 @@
+//! Dense kernels of the chip and the portable ones give the same bits, on every shape.
+
+use flowlet::arithmetic::activation::Activation;
+use flowlet::arithmetic::dense::{Encoding, USUAL_SHIFT_I16, USUAL_SHIFT_I8};
+use flowlet_tools::device::{layer_digests, skips, Board, DeviceError, Inquirer, Install};
+use flowlet_tools::device::{LayerKind, WIDEST_LAYER};
+
+/// Every encoding with every ending that a kernel may have code of its own for, and the step from one width
+/// to the next that is enough for it.
+fn kinds() -> Vec<(LayerKind, usize)> {
+    let mut kinds = Vec::new();
+    let mut push = |encoding, activation, shifts: &[u8], step| {
+        for &shift in shifts {
+            for is_extreme in [false, true] {
+                kinds.push((LayerKind { encoding, activation, shift, is_extreme }, step));
+            }
+        }
+    };
+    let relu = Some(Activation::Relu);
+    for encoding in [Encoding::F32Rows4, Encoding::F32Rows8] {
+        push(encoding, relu, &[0], 1);
+        push(encoding, None, &[0], 1);
+    }
+    for (encoding, usual) in [(Encoding::I16Rows4, USUAL_SHIFT_I16), (Encoding::I8Rows4, USUAL_SHIFT_I8)] {
+        push(encoding, relu, &[usual, usual - 1], 1);
+        push(encoding, relu, &[0, 20], 5);
+        // With a shift of 31 the product may not fit 32 bits, and saturates.
+        push(encoding, None, &[31, 40], 1);
+        push(encoding, None, &[1, 32, 33, 56], 5);
+        push(encoding, Some(Activation::LeakyRelu), &[usual], 3);
+        push(encoding, Some(Activation::Tanh), &[34], 5);
+    }
+    kinds
+}
+
+#[test]
+fn every_shape_gives_the_portable_bits() {
+    let inquirer = match Inquirer::of_layers(Board::Mps2An386, Install::Forbidden) {
+        Ok(inquirer) => inquirer,
+        Err(DeviceError::Missing(missing)) => {
+            return skips::record("every_shape_gives_the_portable_bits", &missing)
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let mut layers = 0;
+    for kind in kinds() {
+        let rows: Vec<f32> = (1..=WIDEST_LAYER)
+            .flat_map(|&inputs| kind.numbers().into_iter().chain([inputs as f32]))
+            .collect();
+        let found = inquirer.run(&[], &rows, 5).unwrap_or_else(|error| panic!("{kind:?}: {error}")).rows;
+        assert_eq!(found.len(), widths.len());
+        let mut digests = Vec::new();
+        for ((inputs, row), found) in widths.iter().zip(rows.chunks_exact(5)).zip(&found) {
+            let expected = layer_digests(row).expect("a layer");
+            let found = found.as_ref().expect("the board can run it");
+            assert_eq!(found.len(), expected.len());
+            let wrong = found.iter().zip(&expected).position(|(a, b)| a != b);
+            assert_eq!(
+                wrong.map(|i| i + 1),
+                None,
+                "{kind:?}: outputs of the first wrong layer of {inputs} inputs"
+            );
+            digests.extend(expected);
+        }
+        layers += digests.len();
+        // A digest of nothing would always be the same.
+        digests.sort_unstable();
+        digests.dedup();
+        assert!(digests.len() > WIDEST_LAYER, "{kind:?}: {} different results", digests.len());
+    }
+    println!("{layers} layers, all bits equal");
+}
