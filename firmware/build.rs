@@ -15,7 +15,8 @@ fn run() -> Result<(), String> {
     let home = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
 
-    let board = ["mps2-an386"]
+    let boards = ["microbit", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"];
+    let board = boards
         .into_iter()
         .find(|board| has_feature(board))
         .ok_or("no board is chosen; build with --features mps2-an386")?;

@@ -15,7 +15,16 @@ pub const ORDINARY: usize = 200;
 /// If it is broken.
 #[must_use]
 pub fn simulator(test: &str) -> Option<Simulator> {
-    match Simulator::new(Board::Mps2An386, Install::Forbidden) {
+    simulator_of(Board::Mps2An386, test)
+}
+
+/// The simulator of a board, or `None` as [`simulator`].
+///
+/// # Panics
+/// If it is broken.
+#[must_use]
+pub fn simulator_of(board: Board, test: &str) -> Option<Simulator> {
+    match Simulator::new(board, Install::Forbidden) {
         Ok(simulator) => Some(simulator),
         Err(DeviceError::Missing(missing)) => {
             skips::record(test, &missing);

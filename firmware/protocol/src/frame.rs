@@ -94,7 +94,7 @@ mod tests {
                 timed_scores: u32::MAX,
                 ticks: u64::MAX,
                 overhead_ticks: u64::MAX,
-                instructions_per_tick: u32::MAX,
+                clock_hz: u32::MAX,
                 stack_bytes: u32::MAX,
             }),
             Message::Refused(Refusal::Job(JobError::Checksum)),

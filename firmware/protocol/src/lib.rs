@@ -100,10 +100,18 @@ pub struct Measurements {
     pub ticks: u64,
     /// Ticks of the same loop with the score left out.
     pub overhead_ticks: u64,
-    /// Instructions in one tick.
-    pub instructions_per_tick: u32,
+    /// Ticks in a second of the board's time.
+    pub clock_hz: u32,
     /// The deepest stack that loading and scoring reached, in bytes below their caller.
     pub stack_bytes: u32,
+}
+
+impl Measurements {
+    /// Instructions in one tick of an emulated board, where an instruction takes one nanosecond.
+    #[must_use]
+    pub fn instructions_per_tick(&self) -> f64 {
+        1e9 / f64::from(self.clock_hz.max(1))
+    }
 }
 
 /// Why a board can't do a job.

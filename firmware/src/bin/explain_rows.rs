@@ -7,14 +7,11 @@
 use core::hint::black_box;
 
 use flowlet::{Explainer, Model};
-use flowlet_firmware::board::{self, Board, Uart};
+use flowlet_firmware::board::{self, Board, Uart, WORKSPACE_WORDS};
 use flowlet_firmware::{exit_code, stack};
 use flowlet_protocol::inquiry::{inquire, workspace_words};
 use flowlet_protocol::job::Job;
 use flowlet_protocol::{error_code, frame, Measurements, Message, Outcome, Refusal, WORDS_PER_MESSAGE};
-
-/// Words that an explanation may use here; images that need more are refused.
-const WORKSPACE_WORDS: usize = 1 << 17;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
@@ -63,13 +60,8 @@ fn answer(board: &mut Board) -> Result<(), Refusal> {
         }
     }
     let (_, stack_bytes) = stack::gauge(|| job.rows().next().map(|row| explain(words, row)));
-    let measured = Measurements {
-        timed_scores,
-        ticks,
-        overhead_ticks: 0,
-        instructions_per_tick: board::INSTRUCTIONS_PER_TICK,
-        stack_bytes,
-    };
+    let measured =
+        Measurements { timed_scores, ticks, overhead_ticks: 0, clock_hz: board::CLOCK_HZ, stack_bytes };
     send(&mut board.uart, &Message::Finished(measured));
     Ok(())
 }

@@ -8,14 +8,11 @@
 use core::hint::black_box;
 
 use flowlet::{Model, Scorer};
-use flowlet_firmware::board::{self, Board, Uart};
+use flowlet_firmware::board::{self, Board, Uart, WORKSPACE_WORDS};
 use flowlet_firmware::stopwatch::Stopwatch;
 use flowlet_firmware::{exit_code, stack};
 use flowlet_protocol::job::Job;
 use flowlet_protocol::{error_code, frame, Measurements, Message, Outcome, Refusal, ScoreBits};
-
-/// Words that a scorer may use here; images that need more are refused.
-const WORKSPACE_WORDS: usize = 1 << 17;
 
 /// How many rows the timed loop can remember.
 const TIMED_ROWS: usize = 256;
@@ -75,8 +72,8 @@ fn answer(board: &mut Board) -> Result<(), Refusal> {
         black_box(row.is_empty());
     });
     let timed_scores = good as u32;
-    let instructions_per_tick = board::INSTRUCTIONS_PER_TICK;
-    let measured = Measurements { timed_scores, ticks, overhead_ticks, instructions_per_tick, stack_bytes };
+    let clock_hz = board::CLOCK_HZ;
+    let measured = Measurements { timed_scores, ticks, overhead_ticks, clock_hz, stack_bytes };
     send(&mut board.uart, &Message::Finished(measured));
     Ok(())
 }

@@ -3,50 +3,98 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A board that firmware can be built for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A board that firmware can be built for; all of them are emulated by QEMU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Board {
-    /// ARM MPS2 with the AN386 image: a Cortex-M4F, emulated by QEMU.
+    /// BBC micro:bit, version 1: a Cortex-M0 with 16 KB of RAM.
+    Microbit,
+    /// ARM MPS2 with the AN385 image: a Cortex-M3.
+    Mps2An385,
+    /// ARM MPS2 with the AN386 image: a Cortex-M4F.
     Mps2An386,
+    /// ARM MPS2 with the AN500 image: a Cortex-M7 with an FPU.
+    Mps2An500,
+    /// ARM MPS2 with the AN505 image: a Cortex-M33 with an FPU.
+    Mps2An505,
+    /// ARM MPS3 with the AN547 image: a Cortex-M55 with vector instructions (MVE).
+    Mps3An547,
+}
+
+/// What differs between boards, as far as the host needs to know.
+struct Facts {
+    /// QEMU's machine, and the firmware's cargo feature.
+    name: &'static str,
+    core: &'static str,
+    target: &'static str,
+    /// What the compiler is told beyond the target.
+    target_cpu: Option<&'static str>,
+    /// As in the firmware's `src/board/`.
+    job_address: u32,
+    job_room: usize,
 }
 
 impl Board {
-    /// Every board.
-    pub const ALL: [Self; 1] = [Self::Mps2An386];
+    /// Every board, by core from small to large.
+    pub const ALL: [Self; 6] =
+        [Self::Microbit, Self::Mps2An385, Self::Mps2An386, Self::Mps2An500, Self::Mps2An505, Self::Mps3An547];
+
+    fn facts(self) -> Facts {
+        let facts = |name, core, target, job_address| Facts {
+            name,
+            core,
+            target,
+            target_cpu: None,
+            job_address,
+            job_room: 16 << 20,
+        };
+        match self {
+            Self::Microbit => Facts {
+                job_room: 128 << 10,
+                ..facts("microbit", "cortex-m0", "thumbv6m-none-eabi", 0x2_0000)
+            },
+            Self::Mps2An385 => facts("mps2-an385", "cortex-m3", "thumbv7m-none-eabi", 0x2100_0000),
+            Self::Mps2An386 => facts("mps2-an386", "cortex-m4f", "thumbv7em-none-eabihf", 0x2100_0000),
+            Self::Mps2An500 => facts("mps2-an500", "cortex-m7", "thumbv7em-none-eabihf", 0x6000_0000),
+            // The target alone has neither the DSP instructions of the one nor the vectors of the other.
+            Self::Mps2An505 => Facts {
+                target_cpu: Some("cortex-m33"),
+                ..facts("mps2-an505", "cortex-m33", "thumbv8m.main-none-eabihf", 0x8000_0000)
+            },
+            Self::Mps3An547 => Facts {
+                target_cpu: Some("cortex-m55"),
+                ..facts("mps3-an547", "cortex-m55", "thumbv8m.main-none-eabihf", 0x6000_0000)
+            },
+        }
+    }
 
     /// The board's name: QEMU's machine, and the firmware's cargo feature.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Mps2An386 => "mps2-an386",
-        }
+        self.facts().name
     }
 
     /// The name of the board's core, as cost tables give it.
     pub fn core(self) -> &'static str {
-        match self {
-            Self::Mps2An386 => "cortex-m4f",
-        }
+        self.facts().core
     }
 
     /// The target that the firmware is compiled for.
     pub fn target(self) -> &'static str {
-        match self {
-            Self::Mps2An386 => "thumbv7em-none-eabihf",
-        }
+        self.facts().target
+    }
+
+    /// The core that the compiler is told of, where the target alone would leave instructions unused.
+    pub fn target_cpu(self) -> Option<&'static str> {
+        self.facts().target_cpu
     }
 
     /// Where the host places a job.
     pub(super) fn job_address(self) -> u32 {
-        match self {
-            Self::Mps2An386 => 0x2100_0000,
-        }
+        self.facts().job_address
     }
 
     /// How many bytes a job may have.
     pub(super) fn job_room(self) -> usize {
-        match self {
-            Self::Mps2An386 => 16 << 20,
-        }
+        self.facts().job_room
     }
 }
 

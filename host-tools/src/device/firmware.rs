@@ -85,16 +85,18 @@ impl Source {
         &self.firmware
     }
 
-    /// Where a toolchain's builds of the firmware go.
-    pub fn target_dir(&self, toolchain: Toolchain) -> PathBuf {
+    /// Where a toolchain's builds of the firmware for a board go: boards of one target differ in features and
+    /// flags, and would overwrite each other's binaries.
+    pub fn target_dir(&self, toolchain: Toolchain, board: Board) -> PathBuf {
         let base = match env::var_os("CARGO_TARGET_DIR") {
             Some(folder) => env::current_dir().unwrap_or_default().join(folder).join("firmware"),
             None => self.firmware.join("target"),
         };
-        match toolchain {
+        let base = match toolchain {
             Toolchain::Current => base,
             Toolchain::Debian => base.join(toolchain.name()),
-        }
+        };
+        base.join(board.name())
     }
 
     /// A cargo command for the firmware of a board, in the firmware's folder.
@@ -104,7 +106,11 @@ impl Source {
             .current_dir(&self.firmware)
             .args(["--locked", "--release", "--no-default-features", "--bin", binary.name()])
             .arg("--target-dir")
-            .arg(self.target_dir(toolchain));
+            .arg(self.target_dir(toolchain, board));
+        if let Some(cpu) = board.target_cpu() {
+            let target = board.target().to_uppercase().replace(['-', '.'], "_");
+            command.env(format!("CARGO_TARGET_{target}_RUSTFLAGS"), format!("-Ctarget-cpu={cpu}"));
+        }
         match binary {
             Binary::ScoreRows | Binary::ExplainRows => command.args(["--features", board.name()]),
             Binary::CompiledIn { image } => {
@@ -132,7 +138,7 @@ impl Source {
             }
             return Err(DeviceError::Build { command: text, output });
         }
-        let folder = self.target_dir(toolchain).join(board.target()).join("release");
+        let folder = self.target_dir(toolchain, board).join(board.target()).join("release");
         let elf = folder.join(binary.name());
         let code_bytes = code_bytes(&elf)?;
         Ok(Firmware { elf, code_bytes })

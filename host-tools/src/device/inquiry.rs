@@ -111,7 +111,7 @@ fn read(serial: &[u8], rows: usize, inputs: usize) -> Result<Inquiry, DeviceErro
         other => return Err(replies::unexpected(&other, "the measurements")),
     };
     messages.end()?;
-    let instructions = measured.ticks as f64 * f64::from(measured.instructions_per_tick);
+    let instructions = measured.ticks as f64 * measured.instructions_per_tick();
     let timed = f64::from(measured.timed_scores);
     Ok(Inquiry {
         rows: answers,
@@ -153,7 +153,7 @@ mod tests {
         timed_scores: 2,
         ticks: 100,
         overhead_ticks: 0,
-        instructions_per_tick: 40,
+        clock_hz: 25_000_000,
         stack_bytes: 512,
     };
 

@@ -110,7 +110,7 @@ mod tests {
         timed_scores: 1,
         ticks: 100,
         overhead_ticks: 2,
-        instructions_per_tick: 40,
+        clock_hz: 25_000_000,
         stack_bytes: 512,
     };
 

@@ -148,7 +148,7 @@ fn merge(replies: Vec<Replies>, code_bytes: u64) -> Simulation {
     for reply in replies {
         let measured = reply.measured;
         let ticks = measured.ticks - measured.overhead_ticks;
-        instructions += ticks as f64 * f64::from(measured.instructions_per_tick);
+        instructions += ticks as f64 * measured.instructions_per_tick();
         scores += f64::from(measured.timed_scores);
         stack_bytes = stack_bytes.max(measured.stack_bytes);
         workspace_bytes = workspace_bytes.max(reply.workspace_bytes);
@@ -197,7 +197,7 @@ mod tests {
                 timed_scores,
                 ticks,
                 overhead_ticks: ticks / 2,
-                instructions_per_tick: 40,
+                clock_hz: 25_000_000,
                 stack_bytes,
             },
         };

@@ -1,0 +1,35 @@
+//! ARM MPS2 with the AN500 image: a Cortex-M7 at 25 MHz, as emulated by QEMU.
+//!
+//! Addresses are from ARM's application note AN500; QEMU's `hw/arm/mps2.c` agrees.
+#![allow(unsafe_code, reason = "addresses of registers")]
+
+use super::cmsdk::UartRegisters;
+use super::register::Register;
+
+pub use super::cmsdk::{AlarmOutput, Uart};
+
+/// The name by which QEMU and the host tools know the board.
+pub const NAME: &str = "mps2-an500";
+
+/// Ticks of SysTick in a second. Under `-icount shift=0` an instruction takes one nanosecond.
+pub const CLOCK_HZ: u32 = 25_000_000;
+
+/// Words that a scorer may use here.
+pub const WORKSPACE_WORDS: usize = 1 << 17;
+
+/// PSRAM, all of it left to the host.
+pub(super) const JOB_START: usize = 0x6000_0000;
+pub(super) const JOB_BYTES: usize = 16 << 20;
+
+// SAFETY: registers of the CMSDK UART, always mapped; sending moves no memory.
+pub(super) const UART0: UartRegisters = unsafe {
+    UartRegisters {
+        data: Register::at(0x4000_4000),
+        state: Register::at(0x4000_4000 + 0x4),
+        control: Register::at(0x4000_4000 + 0x8),
+        baud_divider: Register::at(0x4000_4000 + 0x10),
+    }
+};
+
+// SAFETY: the LEDs of the FPGA, always mapped.
+pub(super) const FPGA_LEDS: Register = unsafe { Register::at(0x4002_8000) };
