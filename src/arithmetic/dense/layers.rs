@@ -10,7 +10,12 @@ use crate::arithmetic::fixed::activation;
 
 /// The integer kernels of this build.
 mod integer {
-    pub(super) use crate::arithmetic::dense::portable::{fixed_relu, fixed_scaled};
+    #[cfg(flowlet_integer_kernels = "armv6m")]
+    pub(super) use crate::arithmetic::dense::armv6m::{accumulate, fixed_relu, fixed_scaled};
+    #[cfg(flowlet_integer_kernels = "armv7m")]
+    pub(super) use crate::arithmetic::dense::armv7m::{accumulate, fixed_relu, fixed_scaled};
+    #[cfg(not(any(flowlet_integer_kernels = "armv6m", flowlet_integer_kernels = "armv7m")))]
+    pub(super) use crate::arithmetic::dense::portable::{accumulate, fixed_relu, fixed_scaled};
 }
 
 /// The float kernels of this build.
@@ -37,14 +42,14 @@ pub(crate) fn fixed_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16])
         Activation::Relu => integer::fixed_relu(layer, input, output),
         Activation::LeakyRelu => {
             let output = output.as_chunks_mut::<4>().0;
-            portable::accumulate(layer, input, |index, sums| {
+            integer::accumulate(layer, input, |index, sums| {
                 *output.get_mut(index)? = sums.map(|s| activation::leaky_relu(s, layer.shift));
                 Some(())
             })
         }
         function => {
             let output = output.as_chunks_mut::<4>().0;
-            portable::accumulate_scaled(layer, input, |index, values| {
+            accumulate_scaled(layer, input, |index, values| {
                 let shift = layer.activation_shift;
                 *output.get_mut(index)? = values.map(|x| activation::activate(function, shift, x));
                 Some(())
@@ -58,6 +63,19 @@ pub(crate) fn fixed_output(layer: &Dense<'_>, input: &[i16], output: &mut [i32])
     integer::fixed_scaled(layer, input, output)
 }
 
+/// Sums of all padded rows in Q15.16, four by four.
+#[inline(always)]
+fn accumulate_scaled(
+    layer: &Dense<'_>,
+    input: &[i16],
+    mut emit: impl FnMut(usize, [i32; 4]) -> Option<()>,
+) -> Option<()> {
+    let multipliers = layer.multipliers.as_chunks::<4>().0;
+    integer::accumulate(layer, input, |index, sums| {
+        emit(index, portable::scale(sums, multipliers.get(index)?, u32::from(layer.shift)))
+    })
+}
+
 /// Derivatives of a hidden layer's activations with respect to its sums, as [`Dense::weight`] has them;
 /// zero where an activation saturates. One more pass over the weights, off the scoring path.
 pub(crate) fn fixed_slopes(layer: &Dense<'_>, input: &[i16], slopes: &mut [f32]) -> Option<()> {
@@ -66,13 +84,13 @@ pub(crate) fn fixed_slopes(layer: &Dense<'_>, input: &[i16], slopes: &mut [f32])
     match layer.activation {
         Activation::Relu => {
             let shift = u32::from(layer.shift) & 31;
-            portable::accumulate(layer, input, |index, sums| {
+            integer::accumulate(layer, input, |index, sums| {
                 let live = |s: i32| (1..limit).contains(&(s >> shift));
                 *slopes.get_mut(index)? = sums.map(|s| f32::from(u8::from(live(s))));
                 Some(())
             })
         }
-        Activation::LeakyRelu => portable::accumulate(layer, input, |index, sums| {
+        Activation::LeakyRelu => integer::accumulate(layer, input, |index, sums| {
             *slopes.get_mut(index)? = sums.map(|s| match activation::leaky_relu(s, layer.shift) {
                 i16::MAX | -32767 => 0.0,
                 _ if s < 0 => LEAKY_SLOPE,
@@ -80,7 +98,7 @@ pub(crate) fn fixed_slopes(layer: &Dense<'_>, input: &[i16], slopes: &mut [f32])
             });
             Some(())
         }),
-        function => portable::accumulate_scaled(layer, input, |index, values| {
+        function => accumulate_scaled(layer, input, |index, values| {
             let shift = layer.activation_shift;
             *slopes.get_mut(index)? = values.map(|x| activation::slope(function, shift, x));
             Some(())

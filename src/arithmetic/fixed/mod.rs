@@ -69,6 +69,41 @@ pub(crate) fn round_shift(x: i64, bits: u32) -> i64 {
     ((x >> (bits.wrapping_sub(1) & 63)) + 1) >> 1
 }
 
+/// `a * b / 2^bits`, rounded as [`round_shift`] does, and saturated; `1 <= bits <= 63`, not both of
+/// them `i32::MIN`.
+#[inline]
+pub(crate) fn product_shift(a: i32, b: i32, bits: u32) -> i32 {
+    match bits {
+        // The upper half of the product decides: on a core that multiplies 32 bits only, the lower is not even
+        // put together.
+        33..=63 => ((product_high(a, b) >> (bits - 33)) + 1) >> 1,
+        _ => saturate(round_shift(i64::from(a) * i64::from(b), bits)),
+    }
+}
+
+/// The upper 32 bits of `a * b`.
+#[inline(always)]
+fn product_high(a: i32, b: i32) -> i32 {
+    if cfg!(flowlet_integer_kernels = "armv6m") {
+        product_high_by_halves(a, b)
+    } else {
+        ((i64::from(a) * i64::from(b)) >> 32) as i32
+    }
+}
+
+/// The same from products of 16-bit halves: what a 64-bit product is without an instruction for it, less its
+/// lower half.
+#[inline(always)]
+fn product_high_by_halves(a: i32, b: i32) -> i32 {
+    let (a_high, a_low) = (a >> 16, a & 0xffff);
+    let (b_high, b_low) = (b >> 16, b & 0xffff);
+    let lowest = (a_low as u32).wrapping_mul(b_low as u32);
+    // Each sum is at most 2^31 - 2^16 in size.
+    let middle = a_high.wrapping_mul(b_low).wrapping_add((lowest >> 16) as i32);
+    let other = a_low.wrapping_mul(b_high).wrapping_add(middle & 0xffff);
+    a_high.wrapping_mul(b_high).wrapping_add(middle >> 16).wrapping_add(other >> 16)
+}
+
 /// `x * 2^exponent * mantissa`, mantissa in Q30, as made by [`elementary::exp`].
 fn scale(x: i32, (mantissa, exponent): (u32, i32)) -> i32 {
     // mantissa < 2^31, so that the product is exact in i64.
@@ -356,7 +391,7 @@ impl Arithmetic for Fixed {
 
     fn check_dense(layer: &Dense<'_>) -> Result<(), Error> {
         let malformed = Err(Error::Malformed(Part::Conditioner));
-        if !matches!(layer.encoding, Encoding::I16Rows4 | Encoding::I8Rows4) {
+        if layer.encoding == Encoding::F32Rows4 {
             return malformed;
         }
         let is_homogeneous = layer.activation.is_homogeneous();
@@ -374,5 +409,39 @@ impl Arithmetic for Fixed {
             return malformed;
         }
         super::dense::check_accumulators(layer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    extern crate std;
+    use std::vec::Vec;
+
+    #[test]
+    fn shifted_products_are_those_of_64_bits() {
+        let ends = [i32::MIN, i32::MIN + 1, -65537, -65536, -65535, -1, 0, 1, 65535, 65536, i32::MAX];
+        let mut state = 3u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 32) as i32
+        };
+        let pairs: Vec<(i32, i32)> = ends
+            .iter()
+            .flat_map(|&a| ends.map(|b| (a, b)))
+            .filter(|&pair| pair != (i32::MIN, i32::MIN))
+            .chain((0..4000).map(|i| (random() >> (i % 31), random() >> (i % 29))))
+            .collect();
+        for (a, b) in pairs {
+            let product = i64::from(a) * i64::from(b);
+            assert_eq!(product_high_by_halves(a, b), (product >> 32) as i32, "{a} {b}");
+            for bits in 1..=63 {
+                assert_eq!(
+                    product_shift(a, b, bits),
+                    saturate(round_shift(product, bits)),
+                    "{a} {b} by {bits}"
+                );
+            }
+        }
     }
 }
