@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "calls of assembly")]
 
-use super::{Dense, Encoding};
+use super::{Dense, Encoding, MAX_WIDTH};
 use core::marker::PhantomData;
 
 /// Blocks of four rows whose sums [`accumulate`] keeps on the stack at a time.
@@ -47,12 +47,15 @@ fn run(
     let columns = layer.padded_inputs();
     let input: &[u32] = bytemuck::try_cast_slice(input.get(..columns)?).ok()?;
     // Rows of sums take a word each, rows of activations half a word.
-    let rows = if shift == SUMS { output.len() } else { output.len().checked_mul(2)? };
-    let first_row = first.checked_mul(4)?;
-    let bias = layer.bias.get(first_row..)?.get(..rows)?;
-    let words = columns.checked_mul(layer.encoding.bits())? / 8;
-    let weights = layer.weights.get(first.checked_mul(words)?..)?.get(..words.checked_mul(rows / 4)?)?;
-    if layer.encoding != kernel.encoding || columns == 0 || columns % 4 != 0 || rows == 0 || rows % 4 != 0 {
+    let rows = if shift == SUMS { output.len() } else { 2 * output.len() };
+    let bias = layer.bias.get(4 * first..)?.get(..rows)?;
+    // Widths are small, so that no product wraps: a checked one is a 64-bit product, a call on the M0.
+    if layer.encoding != kernel.encoding || columns > MAX_WIDTH || rows > MAX_WIDTH {
+        return None;
+    }
+    let row_words = columns * layer.encoding.bits() / 32;
+    let weights = layer.weights.get(4 * first * row_words..)?.get(..rows * row_words)?;
+    if columns == 0 || columns % 4 != 0 || rows == 0 || rows % 4 != 0 {
         return None;
     }
     let (input, output) = (input.as_ptr_range(), output.as_mut_ptr_range());
