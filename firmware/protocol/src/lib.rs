@@ -22,6 +22,7 @@ mod error_code;
 pub mod frame;
 pub mod inquiry;
 pub mod job;
+pub mod layers;
 
 use serde::{Deserialize, Serialize};
 

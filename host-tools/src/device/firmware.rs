@@ -22,6 +22,8 @@ pub enum Binary {
     ScoreRows,
     /// Takes image and rows at run time, and says all that there is to say of each.
     ExplainRows,
+    /// Runs dense layers and answers with digests of what they give.
+    LayerDigests,
     /// Has this image compiled in.
     CompiledIn {
         /// The image's file.
@@ -35,6 +37,7 @@ impl Binary {
         match self {
             Self::ScoreRows => "score_rows",
             Self::ExplainRows => "explain_rows",
+            Self::LayerDigests => "layer_digests",
             Self::CompiledIn { .. } => "compiled_in",
         }
     }
@@ -112,7 +115,9 @@ impl Source {
             command.env(format!("CARGO_TARGET_{target}_RUSTFLAGS"), format!("-Ctarget-cpu={cpu}"));
         }
         match binary {
-            Binary::ScoreRows | Binary::ExplainRows => command.args(["--features", board.name()]),
+            Binary::ScoreRows | Binary::ExplainRows | Binary::LayerDigests => {
+                command.args(["--features", board.name()])
+            }
             Binary::CompiledIn { image } => {
                 let image = env::current_dir().unwrap_or_default().join(image);
                 command.env("FLOWLET_IMAGE", image).arg("--features");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flowlet_protocol::{inquiry, Message, Outcome};
+use flowlet_protocol::{inquiry, layers, Message, Outcome};
 
 use super::replies::{self, Messages};
 use super::simulate::{batch_rows, job_bytes};
@@ -41,6 +41,17 @@ impl Inquirer {
     pub fn new(board: Board, install: Install) -> Result<Self, DeviceError> {
         let qemu = Qemu::find(install)?;
         let firmware = Source::find()?.build(board, &Binary::ExplainRows, install)?;
+        Ok(Self { board, qemu, firmware })
+    }
+
+    /// As [`Self::new`], for rows that stand for dense layers: see [`flowlet_protocol::layers`]. The job has no
+    /// image, and its answers are [`layer_digests`].
+    ///
+    /// # Errors
+    /// As [`super::Simulator::new`].
+    pub fn of_layers(board: Board, install: Install) -> Result<Self, DeviceError> {
+        let qemu = Qemu::find(install)?;
+        let firmware = Source::find()?.build(board, &Binary::LayerDigests, install)?;
         Ok(Self { board, qemu, firmware })
     }
 
@@ -87,6 +98,17 @@ impl Inquirer {
         });
         Ok(rows.collect())
     }
+}
+
+/// What the board answers to a row of [`Inquirer::of_layers`], from the host's own kernels.
+///
+/// `None` if the row stands for no layer.
+#[must_use]
+pub fn layer_digests(row: &[f32]) -> Option<Vec<u32>> {
+    let &[encoding, activation, shift, extreme, inputs] = row else { return None };
+    let kind = layers::Kind::from_numbers([encoding, activation, shift, extreme])?;
+    let mut memory = [0; layers::MEMORY_WORDS];
+    (1..=layers::WIDEST).map(|outputs| layers::digest(kind, inputs as usize, outputs, &mut memory)).collect()
 }
 
 /// Job and header as [`job_bytes`] makes them, with fewer rows to time: an explanation takes as long as a

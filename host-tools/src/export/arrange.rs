@@ -123,15 +123,15 @@ fn rearrange(layer: &Dense<'_>, encoding: Encoding, from: &[u8], to: &mut [u8]) 
     let weights: &[u8] = bytemuck::cast_slice(layer.weights);
     // The layer is borrowed from the image: its place there is the distance of their addresses.
     let at = weights.as_ptr() as usize - from.as_ptr() as usize;
-    let columns = layer.padded_inputs();
+    let shape = (layer.padded_outputs(), layer.padded_inputs());
     for row in 0..layer.padded_outputs() {
-        for column in 0..columns {
+        for column in 0..shape.1 {
             let weight = layer.weight(row, column).expect("within the layer");
             let stored = match encoding {
                 Encoding::F32Rows4 => weight.to_bits() as i32,
                 _ => encoding.stored(weight as i32),
             };
-            let place = at + size * encoding.position(columns, row, column);
+            let place = at + size * encoding.position(shape, row, column);
             to[place..][..size].copy_from_slice(&stored.to_le_bytes()[..size]);
         }
     }

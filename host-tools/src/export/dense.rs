@@ -1,4 +1,4 @@
-//! Dense layers in the image's order: padded rows of four, see `flowlet::arithmetic::dense`.
+//! Dense layers in the image's order: padded rows in blocks of four or eight, see `flowlet::arithmetic::dense`.
 
 use flowlet::arithmetic::activation::Activation;
 use flowlet::arithmetic::dense::{Encoding, OUTPUT};
@@ -52,7 +52,7 @@ impl EncodedDense {
                 let mut reals = vec![0.0f32; padded * columns];
                 for row in 0..self.outputs {
                     for column in 0..self.inputs {
-                        let at = self.encoding.position(columns, row, column);
+                        let at = self.encoding.position((padded, columns), row, column);
                         reals[at] = weights[row * self.inputs + column];
                     }
                 }
@@ -66,7 +66,7 @@ impl EncodedDense {
                 let mut integers = vec![self.encoding.stored(0); padded * columns];
                 for row in 0..self.outputs {
                     for column in 0..self.inputs {
-                        let at = self.encoding.position(columns, row, column);
+                        let at = self.encoding.position((padded, columns), row, column);
                         integers[at] = self.encoding.stored(weights[row * self.inputs + column]);
                     }
                 }

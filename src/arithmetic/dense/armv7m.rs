@@ -1,7 +1,7 @@
 //! Integer kernels in assembly, for a Cortex-M3, or a Cortex-M33 without the DSP extension: one
 //! multiply-accumulate at a time (`MLA`), with the loads before it side by side, so that they pipeline.
 //!
-//! [`Encoding::I8Rows4`] and [`Encoding::I16Rows4`] are what they are for; the other encodings take the portable way.
+//! [`Encoding::I8Rows4`] and [`Encoding::I16Rows4`] are what they are for; other orders go weight by weight.
 //! The packed order of the M0 was tried here too: its shifts cost what the loads of single bytes do.
 #![allow(unsafe_code, reason = "kernels in assembly: two thirds of what the compiler makes")]
 
@@ -33,14 +33,14 @@ fn kernel(encoding: Encoding) -> Option<Kernel> {
 pub(super) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
     match kernel(layer.encoding) {
         Some(kernel) => job::fixed_relu(kernel, layer, input, output),
-        None => portable::fixed_relu(layer, input, output),
+        None => portable::fixed_relu_any(layer, input, output),
     }
 }
 
 /// See [`portable::fixed_scaled`].
 pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
     let Some(kernel) = kernel(layer.encoding) else {
-        return portable::fixed_scaled(layer, input, output);
+        return portable::fixed_scaled_any(layer, input, output);
     };
     job::sums(kernel, layer, input, output)?;
     for (y, &m) in output.iter_mut().zip(layer.multipliers) {
@@ -58,6 +58,6 @@ pub(super) fn accumulate(
 ) -> Option<()> {
     match kernel(layer.encoding) {
         Some(kernel) => job::accumulate(kernel, layer, input, emit),
-        None => portable::accumulate(layer, input, emit),
+        None => portable::accumulate_any(layer, input, emit),
     }
 }

@@ -12,20 +12,37 @@ use crate::arithmetic::fixed::activation;
 mod integer {
     #[cfg(flowlet_integer_kernels = "armv6m")]
     pub(super) use crate::arithmetic::dense::armv6m::{accumulate, fixed_relu, fixed_scaled};
+    #[cfg(flowlet_integer_kernels = "armv7em")]
+    pub(super) use crate::arithmetic::dense::armv7em::{accumulate, fixed_relu, fixed_scaled, usual};
     #[cfg(flowlet_integer_kernels = "armv7m")]
     pub(super) use crate::arithmetic::dense::armv7m::{accumulate, fixed_relu, fixed_scaled};
-    #[cfg(not(any(flowlet_integer_kernels = "armv6m", flowlet_integer_kernels = "armv7m")))]
+    #[cfg(not(flowlet_integer_kernels = "armv7em"))]
+    pub(super) use crate::arithmetic::dense::portable::usual;
+    #[cfg(not(any(
+        flowlet_integer_kernels = "armv6m",
+        flowlet_integer_kernels = "armv7em",
+        flowlet_integer_kernels = "armv7m"
+    )))]
     pub(super) use crate::arithmetic::dense::portable::{accumulate, fixed_relu, fixed_scaled};
 }
 
 /// The float kernels of this build.
 mod float {
-    pub(super) use crate::arithmetic::dense::portable::{f32_relu, f32_sums};
+    #[cfg(not(flowlet_float_kernels = "vfp"))]
+    pub(super) use crate::arithmetic::dense::portable::{f32_relu, f32_sums, f32_usual};
+    #[cfg(flowlet_float_kernels = "vfp")]
+    pub(super) use crate::arithmetic::dense::vfp::{f32_relu, f32_sums, f32_usual};
 }
 
 /// `W input + b` in f32, for all padded rows.
 pub(crate) fn f32_sums(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
     float::f32_sums(layer, input, output)
+}
+
+/// A hidden f32 layer if it is of a kind that the core does at once: `Some` of whether the buffers fit.
+#[inline(always)]
+pub(crate) fn f32_usual(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<Option<()>> {
+    float::f32_usual(layer, input, output)
 }
 
 /// [`f32_sums`] and ReLU.
@@ -38,6 +55,15 @@ pub(crate) fn f32_relu(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> 
 /// Leaky ReLU: as ReLU with one product, and its rounding at the end. tanh and SiLU know no scales: their
 /// accumulators go back to Q15.16 first.
 pub(crate) fn fixed_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
+    match integer::usual(layer, input, output) {
+        Some(done) => done,
+        None => fixed_general(layer, input, output),
+    }
+}
+
+/// [`fixed_hidden`]; apart, so that its frame is not set up for a usual layer.
+#[inline(never)]
+fn fixed_general(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
     match layer.activation {
         Activation::Relu => integer::fixed_relu(layer, input, output),
         Activation::LeakyRelu => {

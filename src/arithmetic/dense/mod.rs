@@ -15,6 +15,7 @@
 //!
 //! ```text
 //! F32Rows4   per input:    w[r0] w[r1] w[r2] w[r3]                          one word each
+//! F32Rows8   per input:    w[r0] w[r1] .. w[r7]; the last 4 rows of an odd multiple of 4 as F32Rows4
 //! I16Rows4   per 4 inputs: r0:c0c1 r1:c0c1 r2:c0c1 r3:c0c1                  two weights a word,
 //!                          r0:c2c3 r1:c2c3 r2:c2c3 r3:c2c3                  the first in the low half
 //! I8Rows4    per 4 inputs: r0:c0c2c1c3 r1:c0c2c1c3 r2:c0c2c1c3 r3:c0c2c1c3  four weights a word,
@@ -34,16 +35,21 @@
 
 #[cfg(flowlet_integer_kernels = "armv6m")]
 mod armv6m;
+#[cfg(flowlet_integer_kernels = "armv7em")]
+mod armv7em;
 #[cfg(flowlet_integer_kernels = "armv7m")]
 mod armv7m;
 #[cfg(any(flowlet_integer_kernels = "armv6m", flowlet_integer_kernels = "armv7m"))]
 mod job;
 mod layers;
 mod portable;
+#[cfg(flowlet_float_kernels = "vfp")]
+mod vfp;
 
 use super::activation::Activation;
 use crate::{Error, Part};
-pub(crate) use layers::{f32_relu, f32_sums, fixed_hidden, fixed_output, fixed_slopes};
+use core::ops::Deref;
+pub(crate) use layers::{f32_relu, f32_sums, f32_usual, fixed_hidden, fixed_output, fixed_slopes};
 use portable::{bytes, halves, packed};
 
 /// Element type of a layer's weights, and their order in the image.
@@ -56,10 +62,13 @@ pub enum Encoding {
     I16Rows4 = 2,
     /// i8; blocks of 4 rows, within a block by 4 inputs: 4 rows of 4 weights.
     I8Rows4 = 3,
+    /// f32; blocks of 8 rows and, where the padded rows are an odd multiple of 4, a last one of 4; within a
+    /// block column by column.
+    F32Rows8 = 4,
     /// i8 plus 128; blocks of 4 rows, within a block column by column: 4 weights of one input in a word.
     ///
-    /// For cores without byte loads that multiply: the word and what its shifts by 8, 16 and 24 leave act as
-    /// multipliers as they are, and the four rows are separated once, at the end.
+    /// For cores that multiply 32 bits only: the word and what its shifts by 8, 16 and 24 leave act as multipliers as
+    /// they are, and the four rows are separated once, at the end.
     I8Packed4 = 5,
     /// i8; row by row, for cores whose vectors lie along the inputs.
     I8Rows = 6,
@@ -76,6 +85,7 @@ impl Encoding {
             1 => Encoding::F32Rows4,
             2 => Encoding::I16Rows4,
             3 => Encoding::I8Rows4,
+            4 => Encoding::F32Rows8,
             5 => Encoding::I8Packed4,
             6 => Encoding::I8Rows,
             7 => Encoding::I16Rows,
@@ -87,7 +97,7 @@ impl Encoding {
     #[must_use]
     pub fn bits(self) -> usize {
         match self {
-            Encoding::F32Rows4 => 32,
+            Encoding::F32Rows4 | Encoding::F32Rows8 => 32,
             Encoding::I16Rows4 | Encoding::I16Rows => 16,
             Encoding::I8Rows4 | Encoding::I8Packed4 | Encoding::I8Rows => 8,
         }
@@ -103,27 +113,37 @@ impl Encoding {
         }
     }
 
-    /// Where a weight lies, counted in weights, in a layer of `columns` padded inputs.
+    /// Whether the layer's numbers are f32.
     #[must_use]
-    pub fn position(self, columns: usize, row: usize, column: usize) -> usize {
+    pub fn is_float(self) -> bool {
+        matches!(self, Encoding::F32Rows4 | Encoding::F32Rows8)
+    }
+
+    /// Where a weight lies, counted in weights, in a layer of so many padded rows and columns.
+    #[must_use]
+    pub fn position(self, (rows, columns): (usize, usize), row: usize, column: usize) -> usize {
         let block = (row / 4) * 4 * columns;
-        let (row, group, place) = (row % 4, column / 4, column % 4);
-        block
-            + match self {
-                Encoding::F32Rows4 | Encoding::I8Packed4 => 4 * column + row,
-                Encoding::I8Rows | Encoding::I16Rows => row * columns + column,
-                // Four inputs are twice four words of two.
-                Encoding::I16Rows4 => 16 * group + 8 * (place / 2) + 2 * row + place % 2,
-                // Four inputs are four words; within a word the two in the middle change places.
-                Encoding::I8Rows4 => 16 * group + 4 * row + 2 * (place % 2) + place / 2,
+        let (place_row, group, place) = (row % 4, column / 4, column % 4);
+        match self {
+            Encoding::F32Rows4 | Encoding::I8Packed4 => block + 4 * column + place_row,
+            Encoding::I8Rows | Encoding::I16Rows => row * columns + column,
+            Encoding::F32Rows8 => {
+                let first = row / 8 * 8;
+                let in_block = if rows.saturating_sub(first) < 8 { 4 } else { 8 };
+                first * columns + in_block * column + (row - first)
             }
+            // Four inputs are twice four words of two.
+            Encoding::I16Rows4 => block + 16 * group + 8 * (place / 2) + 2 * place_row + place % 2,
+            // Four inputs are four words; within a word the two in the middle change places.
+            Encoding::I8Rows4 => block + 16 * group + 4 * place_row + 2 * (place % 2) + place / 2,
+        }
     }
 
     /// Inputs with their padding.
     #[must_use]
     pub fn padded_inputs(self, inputs: usize) -> usize {
         match self {
-            Encoding::F32Rows4 => inputs,
+            Encoding::F32Rows4 | Encoding::F32Rows8 => inputs,
             _ => inputs.next_multiple_of(4),
         }
     }
@@ -140,9 +160,35 @@ pub const MAX_WIDTH: usize = 1024;
 /// Largest magnitude of an integer activation.
 pub const ACTIVATION_LIMIT: i64 = 32767;
 
+/// Shift of a hidden ReLU layer of i16 weights for which kernels may be faster than for others.
+pub const USUAL_SHIFT_I16: u8 = 14;
+/// The same for i8 weights.
+pub const USUAL_SHIFT_I8: u8 = 9;
+
 /// One layer, borrowed from the image.
+///
+/// [`Self::parse`] is the only way to one, and it can only be read: kernels rely on its slices having the
+/// lengths that its sizes ask for.
 #[derive(Clone, Copy, Debug)]
 pub struct Dense<'a> {
+    layer: Layer<'a>,
+    /// Word 1 of the image, by which kernels are picked in one comparison.
+    #[allow(dead_code, reason = "the portable kernels ask field by field")]
+    kind: u32,
+}
+
+impl<'a> Deref for Dense<'a> {
+    type Target = Layer<'a>;
+
+    fn deref(&self) -> &Layer<'a> {
+        &self.layer
+    }
+}
+
+/// The parts of a [`Dense`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Layer<'a> {
     /// Number of inputs.
     pub inputs: usize,
     /// Number of outputs.
@@ -183,12 +229,12 @@ impl<'a> Dense<'a> {
             byte => Activation::from_byte(byte).filter(|&a| a != Activation::Linear)?,
         };
         let padded = outputs.next_multiple_of(4);
-        let scaled = encoding != Encoding::F32Rows4 && (is_output || !activation.is_homogeneous());
+        let scaled = !encoding.is_float() && (is_output || !activation.is_homogeneous());
         let weight_words = encoding.padded_inputs(inputs) * padded * encoding.bits() / 32;
         let (bias, rest) = rest.split_at_checked(padded)?;
         let (multipliers, rest) = rest.split_at_checked(if scaled { padded } else { 0 })?;
         let (weights, rest) = rest.split_at_checked(weight_words)?;
-        let layer = Dense {
+        let layer = Layer {
             inputs,
             outputs,
             encoding,
@@ -200,7 +246,7 @@ impl<'a> Dense<'a> {
             multipliers,
             weights,
         };
-        Some((layer, rest))
+        Some((Dense { layer, kind }, rest))
     }
 
     /// Outputs with their padding: a multiple of 4.
@@ -218,18 +264,22 @@ impl<'a> Dense<'a> {
     /// The stored number of a weight; `None` outside the layer.
     #[must_use]
     pub fn weight(&self, row: usize, column: usize) -> Option<f32> {
-        let at = self.encoding.position(self.padded_inputs(), row, column);
+        let at = self.encoding.position((self.padded_outputs(), self.padded_inputs()), row, column);
         Some(match self.encoding {
-            Encoding::F32Rows4 => f32::from_bits(*self.weights.get(at)?),
-            Encoding::I16Rows4 | Encoding::I16Rows => {
-                f32::from(*bytemuck::cast_slice::<u32, i16>(self.weights).get(at)?)
-            }
-            Encoding::I8Rows4 | Encoding::I8Rows => {
-                f32::from(*bytemuck::cast_slice::<u32, i8>(self.weights).get(at)?)
-            }
-            Encoding::I8Packed4 => {
-                f32::from(*bytemuck::cast_slice::<u32, u8>(self.weights).get(at)?) - ZERO_POINT as f32
-            }
+            Encoding::F32Rows4 | Encoding::F32Rows8 => f32::from_bits(*self.weights.get(at)?),
+            _ => self.integer(row, column)? as f32,
+        })
+    }
+
+    /// [`Self::weight`] of an integer layer.
+    pub(super) fn integer(&self, row: usize, column: usize) -> Option<i32> {
+        let at = self.encoding.position((self.padded_outputs(), self.padded_inputs()), row, column);
+        let word = |per: usize| Some(self.weights.get(at / per)? >> (32 / per * (at % per)));
+        Some(match self.encoding {
+            Encoding::F32Rows4 | Encoding::F32Rows8 => return None,
+            Encoding::I16Rows4 | Encoding::I16Rows => i32::from(word(2)? as i16),
+            Encoding::I8Rows4 | Encoding::I8Rows => i32::from(word(4)? as i8),
+            Encoding::I8Packed4 => i32::from(word(4)? as u8) - ZERO_POINT,
         })
     }
 
@@ -237,7 +287,7 @@ impl<'a> Dense<'a> {
     /// multipliers, units of its own activations for one without.
     #[must_use]
     pub fn unit(&self, row: usize) -> f32 {
-        if self.encoding == Encoding::F32Rows4 {
+        if self.encoding.is_float() {
             return 1.0;
         }
         let shifted = power_of_two(-i32::from(self.shift));
@@ -285,7 +335,7 @@ pub(crate) fn check_accumulators(layer: &Dense<'_>) -> Result<(), Error> {
         // At most MAX_WIDTH * 2^15 each.
         let mut sums = [0u32; 4];
         match layer.encoding {
-            Encoding::F32Rows4 => return Err(malformed),
+            Encoding::F32Rows4 | Encoding::F32Rows8 => return Err(malformed),
             Encoding::I8Packed4 => {
                 for &word in block {
                     for (sum, w) in sums.iter_mut().zip(packed(word)) {

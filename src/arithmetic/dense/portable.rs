@@ -1,5 +1,7 @@
 //! Kernels in safe Rust: the definition of every result, and what runs where no core-specific kernel does.
 
+#![allow(dead_code, reason = "a core with kernels of its own takes some of it, others the rest")]
+
 use super::{Dense, Encoding, ZERO_POINT};
 use crate::arithmetic::fixed::product_shift;
 
@@ -7,18 +9,33 @@ use crate::arithmetic::fixed::product_shift;
 /// so that the bits do not depend on how many rows a kernel takes at once.
 pub(super) fn f32_sums(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
     let input = input.get(..layer.inputs)?;
-    let output = output.get_mut(..layer.padded_outputs())?;
-    let bias: &[f32] = bytemuck::cast_slice(layer.bias);
-    let mut weights: &[f32] = bytemuck::cast_slice(layer.weights);
-    for (y, b) in output.as_chunks_mut::<4>().0.iter_mut().zip(bias.as_chunks::<4>().0) {
-        let (block, rest) = weights.split_at_checked(4 * layer.inputs)?;
+    let rows8 = match layer.encoding {
+        Encoding::F32Rows8 => layer.padded_outputs() / 8 * 8,
+        _ => 0,
+    };
+    let (output8, output4) = output.get_mut(..layer.padded_outputs())?.split_at_mut_checked(rows8)?;
+    let (bias8, bias4) = bytemuck::cast_slice(layer.bias).split_at_checked(rows8)?;
+    let (weights8, weights4) = bytemuck::cast_slice(layer.weights).split_at_checked(rows8 * layer.inputs)?;
+    f32_blocks::<8>(weights8, bias8, input, output8)?;
+    f32_blocks::<4>(weights4, bias4, input, output4)
+}
+
+/// Blocks of `ROWS` rows.
+#[inline(always)]
+fn f32_blocks<const ROWS: usize>(
+    mut weights: &[f32],
+    bias: &[f32],
+    input: &[f32],
+    output: &mut [f32],
+) -> Option<()> {
+    for (y, b) in output.as_chunks_mut::<ROWS>().0.iter_mut().zip(bias.as_chunks::<ROWS>().0) {
+        let (block, rest) = weights.split_at_checked(ROWS * input.len())?;
         weights = rest;
         let mut sums = *b;
-        for (w, &x) in block.as_chunks::<4>().0.iter().zip(input) {
-            sums[0] += w[0] * x;
-            sums[1] += w[1] * x;
-            sums[2] += w[2] * x;
-            sums[3] += w[3] * x;
+        for (w, &x) in block.as_chunks::<ROWS>().0.iter().zip(input) {
+            for (sum, w) in sums.iter_mut().zip(w) {
+                *sum += w * x;
+            }
         }
         *y = sums;
     }
@@ -29,8 +46,8 @@ pub(super) fn f32_sums(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> 
 pub(super) fn f32_relu(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
     f32_sums(layer, input, output)?;
     for y in output.get_mut(..layer.padded_outputs())? {
-        // NaN-free by the checks, so that plain comparison is ReLU.
-        *y = if *y < 0.0 { 0.0 } else { *y };
+        // Also of -0.0 it makes 0.0, so that a kernel may go by the sign bit; NaN stays.
+        *y = if *y <= 0.0 { 0.0 } else { *y };
     }
     Some(())
 }
@@ -162,7 +179,7 @@ pub(super) fn accumulate(
         Encoding::I8Packed4 => packed_block,
         Encoding::I8Rows => rows_block::<i8>,
         Encoding::I16Rows => rows_block::<i16>,
-        Encoding::F32Rows4 => return None,
+        Encoding::F32Rows4 | Encoding::F32Rows8 => return None,
     };
     let mut weights = layer.weights;
     for (index, bias) in layer.bias.as_chunks::<4>().0.iter().enumerate() {
@@ -171,6 +188,60 @@ pub(super) fn accumulate(
         emit(index, kernel(block, bias, input))?;
     }
     Some(())
+}
+
+/// Four rows from `first` on, weight by weight: little code, for orders that a core with kernels of its own has
+/// none for.
+#[cold]
+#[inline(never)]
+pub(super) fn block_any(
+    layer: &Dense<'_>,
+    (first, bias): (usize, &[u32; 4]),
+    input: &[i16],
+) -> Option<[i32; 4]> {
+    let input = input.get(..layer.padded_inputs())?;
+    let mut sums = bias.map(|b| b as i32);
+    for (row, sum) in (first..).zip(&mut sums) {
+        for (column, &x) in input.iter().enumerate() {
+            *sum = sum.wrapping_add(layer.integer(row, column)?.wrapping_mul(i32::from(x)));
+        }
+    }
+    Some(sums)
+}
+
+/// As [`accumulate`], for any order of weights.
+#[inline(always)]
+pub(super) fn accumulate_any(
+    layer: &Dense<'_>,
+    input: &[i16],
+    mut emit: impl FnMut(usize, [i32; 4]) -> Option<()>,
+) -> Option<()> {
+    for (index, bias) in layer.bias.as_chunks::<4>().0.iter().enumerate() {
+        emit(index, block_any(layer, (4 * index, bias), input)?)?;
+    }
+    Some(())
+}
+
+/// As [`fixed_relu`], for any order of weights.
+#[cold]
+pub(super) fn fixed_relu_any(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
+    let output = output.as_chunks_mut::<4>().0;
+    let shift = u32::from(layer.shift) & 31;
+    accumulate_any(layer, input, |index, sums| {
+        *output.get_mut(index)? = sums.map(|s| (s >> shift).clamp(0, 32767) as i16);
+        Some(())
+    })
+}
+
+/// As [`fixed_scaled`], for any order of weights.
+#[cold]
+pub(super) fn fixed_scaled_any(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
+    let output = output.as_chunks_mut::<4>().0;
+    let multipliers = layer.multipliers.as_chunks::<4>().0;
+    accumulate_any(layer, input, |index, sums| {
+        *output.get_mut(index)? = scale(sums, multipliers.get(index)?, u32::from(layer.shift));
+        Some(())
+    })
 }
 
 /// A hidden ReLU layer: one shift does the requantization, ReLU and saturation end it; the rounding is in
@@ -182,6 +253,18 @@ pub(super) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -
         *output.get_mut(index)? = sums.map(|s| (s >> shift).clamp(0, 32767) as i16);
         Some(())
     })
+}
+
+/// Where a core does hidden f32 layers of some kind at once: none here.
+#[inline(always)]
+pub(super) fn f32_usual(_layer: &Dense<'_>, _input: &[f32], _output: &mut [f32]) -> Option<Option<()>> {
+    None
+}
+
+/// Where a core does hidden layers of some kind at once: none here.
+#[inline(always)]
+pub(super) fn usual(_layer: &Dense<'_>, _input: &[i16], _output: &mut [i16]) -> Option<Option<()>> {
+    None
 }
 
 /// Accumulators times their rows' multipliers, in Q15.16.
@@ -208,7 +291,6 @@ pub(super) fn scale(sums: [i32; 4], multipliers: &[u32; 4], shift: u32) -> [i32;
 mod tests {
     use super::super::{check_accumulators, MAX_WIDTH};
     use super::*;
-    use crate::arithmetic::activation::Activation;
     use crate::Error;
     extern crate std;
     use std::vec;
@@ -228,7 +310,7 @@ mod tests {
         let mut bytes = vec![0; rows * columns * size];
         for row in 0..rows {
             for column in 0..columns {
-                let at = size * encoding.position(columns, row, column);
+                let at = size * encoding.position((rows, columns), row, column);
                 let stored = encoding.stored(of(row, column)).to_le_bytes();
                 bytes[at..at + size].copy_from_slice(&stored[..size]);
             }
@@ -236,21 +318,9 @@ mod tests {
         bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
     }
 
-    fn layer<'a>(encoding: Encoding, inputs: usize, bias: &'a [u32], weights: &'a [u32]) -> Dense<'a> {
-        let (is_output, activation) = (false, Activation::Relu);
-        let (shift, activation_shift, outputs) = (7, 0, bias.len());
-        Dense {
-            inputs,
-            outputs,
-            encoding,
-            is_output,
-            activation,
-            shift,
-            activation_shift,
-            bias,
-            multipliers: &[],
-            weights,
-        }
+    fn layer(encoding: Encoding, inputs: usize, bias: &[u32], weights: &[u32]) -> Vec<u32> {
+        let kind = u32::from_le_bytes([encoding as u8, super::super::RELU, 7, 0]);
+        [&[inputs as u32 | (bias.len() as u32) << 16, kind], bias, weights].concat()
     }
 
     #[test]
@@ -271,10 +341,16 @@ mod tests {
                 activations.fill_with(|| (random(&mut state) % 32768) as i16);
                 let bias: Vec<u32> = (0..rows).map(|_| (random(&mut state) >> 4) as u32).collect();
                 let stored = words(encoding, rows, inputs, |row, column| weights[row * inputs + column]);
-                let layer = layer(encoding, inputs, &bias, &stored);
+                let image = layer(encoding, inputs, &bias, &stored);
+                let (layer, _) = Dense::parse(&image).expect("a layer");
                 let mut found = Vec::new();
                 accumulate(&layer, activations, |_, sums| {
                     found.extend(sums);
+                    Some(())
+                })
+                .expect("buffers that fit");
+                accumulate_any(&layer, activations, |index, sums| {
+                    assert_eq!(sums, found[4 * index..][..4], "{encoding:?}");
                     Some(())
                 })
                 .expect("buffers that fit");
@@ -314,7 +390,8 @@ mod tests {
             // The widest layer of the largest weights must not overflow the check itself.
             let low = -(1 << (encoding.bits() - 1));
             let weights = words(encoding, 4, MAX_WIDTH, |_, _| low);
-            let found = check_accumulators(&layer(encoding, MAX_WIDTH, &[0; 4], &weights));
+            let image = layer(encoding, MAX_WIDTH, &[0; 4], &weights);
+            let found = check_accumulators(&Dense::parse(&image).expect("a layer").0);
             assert_eq!(found, Err(Error::AccumulatorOverflow), "{encoding:?}");
         }
     }

@@ -26,7 +26,7 @@ mod statistics;
 mod table;
 
 use super::activation::Activation;
-use super::dense::{power_of_two, Dense, Encoding};
+use super::dense::{power_of_two, Dense};
 use super::Arithmetic;
 use crate::{Error, Part};
 
@@ -391,7 +391,7 @@ impl Arithmetic for Fixed {
 
     fn check_dense(layer: &Dense<'_>) -> Result<(), Error> {
         let malformed = Err(Error::Malformed(Part::Conditioner));
-        if layer.encoding == Encoding::F32Rows4 {
+        if layer.encoding.is_float() {
             return malformed;
         }
         let is_homogeneous = layer.activation.is_homogeneous();

@@ -9,7 +9,7 @@ mod marginal;
 pub(crate) mod spline;
 
 use crate::arithmetic::activation::Activation;
-use crate::arithmetic::dense::{Dense, Encoding};
+use crate::arithmetic::dense::Dense;
 use crate::arithmetic::{dense, Arithmetic, READING_LIMIT};
 use crate::{Error, Part};
 use core::marker::PhantomData;
@@ -77,6 +77,19 @@ const HALF_LN_2PI: f32 = 0.918_938_5;
 fn finite(word: u32) -> Option<f32> {
     let value = f32::from_bits(word);
     value.is_finite().then_some(value)
+}
+
+/// A hidden layer of any kind; apart, so that its frame is not set up for a usual one.
+#[inline(never)]
+fn hidden<E: Elementary>(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
+    if layer.activation == Activation::Relu {
+        return dense::f32_relu(layer, input, output);
+    }
+    dense::f32_sums(layer, input, output)?;
+    for y in output.get_mut(..layer.padded_outputs())? {
+        *y = activation::activate::<E>(layer.activation, *y);
+    }
+    Some(())
 }
 
 impl<E: Elementary> Arithmetic for Float<E> {
@@ -312,14 +325,10 @@ impl<E: Elementary> Arithmetic for Float<E> {
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
-        if layer.activation == Activation::Relu {
-            return dense::f32_relu(layer, input, output);
+        match dense::f32_usual(layer, input, output) {
+            Some(done) => done,
+            None => hidden::<E>(layer, input, output),
         }
-        dense::f32_sums(layer, input, output)?;
-        for y in output.get_mut(..layer.padded_outputs())? {
-            *y = activation::activate::<E>(layer.activation, *y);
-        }
-        Some(())
     }
 
     fn hidden_slopes(layer: &Dense<'_>, input: &[f32], out: &mut [f32]) -> Option<()> {
@@ -335,7 +344,7 @@ impl<E: Elementary> Arithmetic for Float<E> {
     }
 
     fn check_dense(layer: &Dense<'_>) -> Result<(), Error> {
-        if layer.encoding != Encoding::F32Rows4
+        if !layer.encoding.is_float()
             || layer.shift != 0
             || layer.activation_shift != 0
             || !layer.multipliers.is_empty()

@@ -67,7 +67,7 @@ fn layer(layer: &Layer<'_>, input_scale: f64) -> (Dense, f64) {
         let word = layer.bias[row];
         let shift = f64::from(layer.shift);
         let (offset, scale) = match (layer.encoding, layer.multipliers.get(row)) {
-            (Encoding::F32Rows4, _) => (f64::from(f32::from_bits(word)), 1.0),
+            (Encoding::F32Rows4 | Encoding::F32Rows8, _) => (f64::from(f32::from_bits(word)), 1.0),
             (_, Some(&multiplier)) => {
                 (f64::from(word as i32), f64::from(multiplier as i32) / shift.exp2() / 65536.0)
             }

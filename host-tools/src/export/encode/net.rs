@@ -238,7 +238,7 @@ fn float(layer: &Dense, role: Role) -> EncodedDense {
     EncodedDense {
         inputs: layer.inputs,
         outputs: layer.outputs,
-        encoding: Encoding::F32Rows4,
+        encoding: Encoding::F32Rows8,
         activation: match role {
             Role::Hidden(activation) => Some(activation),
             Role::Output => None,
