@@ -37,7 +37,7 @@ fn answer(board: &mut Board) -> Result<(), Refusal> {
         timed_scores: 0,
         ticks: 0,
         overhead_ticks: 0,
-        instructions_per_tick: board::INSTRUCTIONS_PER_TICK,
+        clock_hz: board::CLOCK_HZ,
         stack_bytes: 0,
     };
     send(&mut board.uart, &Message::Finished(measured));
