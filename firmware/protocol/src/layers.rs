@@ -13,6 +13,8 @@ pub const WIDEST: usize = 72;
 const LAYER_WORDS: usize = 2 + 2 * WIDEST + WIDEST * WIDEST;
 /// Words of a layer, its input and its output.
 pub const MEMORY_WORDS: usize = LAYER_WORDS + 2 * WIDEST;
+/// The same of integer layers alone, whose weights have at most 16 bits.
+pub const INTEGER_MEMORY_WORDS: usize = MEMORY_WORDS - WIDEST * WIDEST / 2;
 
 /// What a layer is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,15 @@ impl Kind {
     #[must_use]
     pub fn from_numbers(numbers: [f32; 4]) -> Option<Self> {
         let [encoding, activation, shift, extreme] = numbers.map(|x| x as u8);
-        let encodings = [Encoding::F32Rows4, Encoding::I16Rows4, Encoding::I8Rows4, Encoding::F32Rows8];
+        let encodings = [
+            Encoding::F32Rows4,
+            Encoding::F32Rows8,
+            Encoding::I16Rows4,
+            Encoding::I16Rows,
+            Encoding::I8Rows4,
+            Encoding::I8Rows,
+            Encoding::I8Packed4,
+        ];
         Some(Kind {
             encoding: encodings.into_iter().find(|&e| e as u8 == encoding)?,
             activation: if activation == OUTPUT { None } else { Some(Activation::from_byte(activation)?) },
@@ -80,16 +90,17 @@ impl Xorshift {
     }
 }
 
-/// A digest of the outputs of a layer of this shape; `None` if there can't be one.
+/// A digest of the outputs of a layer of this shape; `None` if there can't be one in this memory.
 #[must_use]
-pub fn digest(kind: Kind, inputs: usize, outputs: usize, memory: &mut [u32; MEMORY_WORDS]) -> Option<u32> {
-    if inputs == 0 || outputs == 0 || inputs > WIDEST || outputs > WIDEST {
+pub fn digest(kind: Kind, inputs: usize, outputs: usize, memory: &mut [u32]) -> Option<u32> {
+    let words = if kind.encoding.is_float() { MEMORY_WORDS } else { INTEGER_MEMORY_WORDS };
+    if inputs == 0 || outputs == 0 || inputs > WIDEST || outputs > WIDEST || memory.len() < words {
         return None;
     }
     let seed = (inputs as u32) << 20 | (outputs as u32) << 8 | u32::from(kind.encoding as u8);
     let mut random = Xorshift(seed.wrapping_mul(0x85eb_ca6b) | 1);
-    let (words, rest) = memory.split_at_mut(LAYER_WORDS);
-    let (input, output) = rest.split_at_mut(WIDEST);
+    let (input, rest) = memory.split_at_mut_checked(WIDEST)?;
+    let (output, words) = rest.split_at_mut_checked(WIDEST)?;
     let layer = write(kind, inputs, outputs, &mut random, words)?;
     input.fill(0);
     output.fill(0);
@@ -159,25 +170,22 @@ fn write<'m>(
     }
     // `|bias| + 32767 sum |w| < 2^31`, exhausted by an extreme row of i16 weights.
     let most = 65_535 / inputs as i32;
-    let limit = if encoding == Encoding::I8Rows4 { 127 } else { most.min(32_767) };
+    let is_i8 = encoding.bits() == 8;
+    let limit = if is_i8 { 127 } else { most.min(32_767) };
     for (row, bias) in bias.iter_mut().enumerate().take(outputs) {
         let sign = if random.next() & 1 == 0 { 1 } else { -1 };
         let mut sum = 0;
         for column in 0..inputs {
             let size = if is_extreme { limit } else { random.integer(limit, false) };
             // -128 is a weight too.
-            let weight = if is_extreme && encoding == Encoding::I8Rows4 && random.next() >> 30 == 0 {
-                -128
-            } else {
-                sign * size
-            };
+            let weight = if is_extreme && is_i8 && random.next() >> 30 == 0 { -128 } else { sign * size };
             sum += i64::from(weight.unsigned_abs());
             let at = encoding.position((padded, columns), row, column);
-            match encoding {
-                Encoding::I8Rows4 => {
-                    *bytemuck::cast_slice_mut::<u32, i8>(weights).get_mut(at)? = weight as i8;
-                }
-                _ => *bytemuck::cast_slice_mut::<u32, i16>(weights).get_mut(at)? = weight as i16,
+            let stored = encoding.stored(weight);
+            if is_i8 {
+                *bytemuck::cast_slice_mut::<u32, i8>(weights).get_mut(at)? = stored as i8;
+            } else {
+                *bytemuck::cast_slice_mut::<u32, i16>(weights).get_mut(at)? = stored as i16;
             }
         }
         let left = (i64::from(i32::MAX) - sum * ACTIVATION_LIMIT).max(0) as i32;

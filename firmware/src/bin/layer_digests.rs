@@ -8,8 +8,11 @@
 use flowlet_firmware::board::{self, Board, Uart};
 use flowlet_firmware::exit_code;
 use flowlet_protocol::job::Job;
-use flowlet_protocol::layers::{digest, Kind, MEMORY_WORDS, WIDEST};
+use flowlet_protocol::layers::{digest, Kind, INTEGER_MEMORY_WORDS, MEMORY_WORDS, WIDEST};
 use flowlet_protocol::{frame, Measurements, Message, Outcome, Refusal, WORDS_PER_MESSAGE};
+
+/// Where RAM is short there is room for integer layers only.
+const WORDS: usize = if board::WORKSPACE_WORDS < MEMORY_WORDS { INTEGER_MEMORY_WORDS } else { MEMORY_WORDS };
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
@@ -22,7 +25,7 @@ fn main() -> ! {
 
 fn answer(board: &mut Board) -> Result<(), Refusal> {
     let job = Job::parse(board.job).map_err(Refusal::Job)?;
-    let memory = cortex_m::singleton!(: [u32; MEMORY_WORDS] = [0; MEMORY_WORDS]).ok_or(Refusal::Board)?;
+    let memory = cortex_m::singleton!(: [u32; WORDS] = [0; WORDS]).ok_or(Refusal::Board)?;
     let rows = job.rows().len() as u32;
     send(&mut board.uart, &Message::Loaded { features: job.features as u32, rows, workspace_bytes: 0 });
     for (index, row) in (0..).zip(job.rows()) {
@@ -34,14 +37,14 @@ fn answer(board: &mut Board) -> Result<(), Refusal> {
         timed_scores: 0,
         ticks: 0,
         overhead_ticks: 0,
-        instructions_per_tick: board::INSTRUCTIONS_PER_TICK,
+        clock_hz: board::CLOCK_HZ,
         stack_bytes: 0,
     };
     send(&mut board.uart, &Message::Finished(measured));
     Ok(())
 }
 
-fn row_digests(index: u32, row: &[f32], memory: &mut [u32; MEMORY_WORDS], uart: &mut Uart) -> Option<()> {
+fn row_digests(index: u32, row: &[f32], memory: &mut [u32], uart: &mut Uart) -> Option<()> {
     let &[encoding, activation, shift, extreme, inputs] = row else { return None };
     let kind = Kind::from_numbers([encoding, activation, shift, extreme])?;
     let mut digests = [0; WIDEST];

@@ -4,7 +4,7 @@ use super::files;
 use super::output::{grouped, Output};
 use super::scoring::{self, Delta, NumericArg};
 use super::tables::TableArgs;
-use crate::export::{self, Calibration, Numeric};
+use crate::export::{self, Calibration, Core, Numeric};
 use crate::metrics;
 use anyhow::{bail, Context};
 use clap::Args;
@@ -27,6 +27,9 @@ pub(super) struct QuantizeArgs {
     /// The numbers of the new image
     #[arg(long, value_enum)]
     numeric: NumericArg,
+    /// Core that the integer weights lie in order for; every core evaluates every order, with the same bits
+    #[arg(long, value_name = "CORE", value_parser = scoring::core_parser(), default_value = "cortex-m4f")]
+    core: Core,
     /// Rows to calibrate on; those of label 1 only serve to measure
     #[arg(long, value_name = "DATA")]
     calibration: PathBuf,
@@ -61,6 +64,7 @@ impl QuantizeArgs {
         let quantized =
             export::build(&ensemble, numeric, &metadata, Calibration { readings: &normal, false_alarm_rate })
                 .with_context(|| format!("calibrating on {}", self.calibration.display()))?;
+        let quantized = export::arrange(&quantized, self.core)?;
 
         let bound = export::certified_bound(&ensemble, numeric, &normal)?.filter(|bound| bound.is_finite());
 
@@ -87,6 +91,7 @@ impl QuantizeArgs {
             "output": self.output,
             "source_numeric": source,
             "numeric": name,
+            "core": self.core.name(),
             "rows": table.rows,
             "calibration_rows": normal.len() / table.columns.len(),
             "skipped_rows": table.skipped_rows,

@@ -1,8 +1,9 @@
 //! Scores of whole tables, computed by the device's own code on all cores.
 
-use crate::export::{ImageFile, Numeric};
+use crate::export::{Core, ImageFile, Numeric};
 use crate::table::Table;
 use anyhow::Context;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::ValueEnum;
 use flowlet::{Score, Scorer};
 use rayon::prelude::*;
@@ -31,6 +32,12 @@ impl From<NumericArg> for Numeric {
             NumericArg::I8 => Self::I8,
         }
     }
+}
+
+/// The cores that weights can be ordered for, as the command line names them.
+pub(super) fn core_parser() -> impl TypedValueParser<Value = Core> {
+    PossibleValuesParser::new(Core::ALL.map(Core::name))
+        .map(|name| Core::ALL.into_iter().find(|core| core.name() == name).unwrap_or_default())
 }
 
 /// A numeric's name on the command line and in JSON.

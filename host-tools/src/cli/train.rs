@@ -6,7 +6,7 @@ use super::output::{grouped, Output};
 use super::scoring::{self, NumericArg};
 use super::tables::TableArgs;
 use super::usage;
-use crate::export::{Numeric, Statistic};
+use crate::export::{self, Core, Numeric, Statistic};
 use crate::flow::{Activation, ImageShape, Padding};
 use crate::selection;
 use crate::training::{
@@ -60,6 +60,9 @@ pub(super) struct TrainArgs {
     /// Numbers that the image computes with [default: i8 if that costs little, else i16]
     #[arg(long, value_enum, help_heading = "Flow")]
     numeric: Option<NumericArg>,
+    /// Core that the integer weights lie in order for; every core evaluates every order, with the same bits
+    #[arg(long, value_name = "CORE", value_parser = scoring::core_parser(), default_value = "cortex-m4f", help_heading = "Flow")]
+    core: Core,
     /// What is compared with the alarm's threshold; auto takes the log-density unless another separates anomalies
     /// clearly better: labelled ones, or else perturbed rows
     #[arg(long, value_enum, default_value = "auto", help_heading = "Flow")]
@@ -314,7 +317,8 @@ impl TrainArgs {
         let anomalies = table.anomalous_values();
         let selection = fit.select(self.statistic.into(), anomalies.as_deref())?;
         let chosen = fit.choose(self.numeric.map(Numeric::from))?;
-        files::write_whole(&self.output, chosen.image.bytes())?;
+        let image = export::arrange(&chosen.image, self.core)?;
+        files::write_whole(&self.output, image.bytes())?;
 
         let trained = &fit.trained;
         let config = &configs[fit.chosen];
@@ -344,6 +348,7 @@ impl TrainArgs {
             "parameters": trained.flow.parameters(),
             "macs": trained.flow.macs(),
             "numeric": numeric,
+            "core": self.core.name(),
             "numeric_reason": chosen.reason,
             "mean_abs_delta_log_prob": chosen.delta.mean,
             "max_abs_delta_log_prob": chosen.delta.max,

@@ -63,11 +63,11 @@ impl EncodedDense {
                 if !multipliers.is_empty() {
                     push_padded(words, multipliers.iter().map(|&m| m as u32), padded);
                 }
-                let mut integers = vec![0; padded * columns];
+                let mut integers = vec![self.encoding.stored(0); padded * columns];
                 for row in 0..self.outputs {
                     for column in 0..self.inputs {
                         let at = self.encoding.position((padded, columns), row, column);
-                        integers[at] = weights[row * self.inputs + column];
+                        integers[at] = self.encoding.stored(weights[row * self.inputs + column]);
                     }
                 }
                 let size = self.encoding.bits() / 8;
@@ -87,16 +87,10 @@ fn push_padded(words: &mut Vec<u32>, values: impl Iterator<Item = u32>, padded: 
 
 /// The weights of a layer in an image, row-major and unpadded, as f64.
 pub(super) fn weights(layer: &flowlet::arithmetic::dense::Dense<'_>) -> Vec<f64> {
-    let columns = layer.padded_inputs();
-    let read = |index: usize| match layer.encoding {
-        Encoding::F32Rows4 | Encoding::F32Rows8 => f64::from(f32::from_bits(layer.weights[index])),
-        Encoding::I16Rows4 => f64::from(bytemuck::cast_slice::<u32, i16>(layer.weights)[index]),
-        Encoding::I8Rows4 => f64::from(bytemuck::cast_slice::<u32, i8>(layer.weights)[index]),
-    };
     let mut weights = Vec::with_capacity(layer.inputs * layer.outputs);
     for row in 0..layer.outputs {
         for column in 0..layer.inputs {
-            weights.push(read(layer.encoding.position((layer.padded_outputs(), columns), row, column)));
+            weights.push(layer.weight(row, column).map_or(0.0, f64::from));
         }
     }
     weights

@@ -3,6 +3,7 @@
 //! The scorer on the host is the device's own code, so calibration and self-test are computed by
 //! loading the image that is being written.
 
+mod arrange;
 mod assemble;
 mod bound;
 mod calibrate;
@@ -16,6 +17,7 @@ mod observe;
 mod quantizer;
 mod rounding;
 
+pub use arrange::{arrange, arrange_by, Core};
 pub(crate) use calibrate::MIN_READINGS;
 pub use calibrate::{CalibrationError, Sketch};
 pub use decode::{import, import_ensemble};

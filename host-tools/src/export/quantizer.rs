@@ -60,16 +60,9 @@ pub(super) fn quantize(
     seen: &Observed,
     role: Role,
 ) -> Result<(EncodedDense, Vec<f64>), ExportError> {
-    let largest_weight = match encoding {
-        Encoding::I8Rows4 => 127.0,
-        Encoding::I16Rows4 => 32767.0,
-        Encoding::F32Rows4 | Encoding::F32Rows8 => unreachable!("f32 nets are not quantized"),
-    };
+    let largest_weight = ((1i64 << (encoding.bits() - 1)) - 1) as f64;
     // In i16 the rounding of activations weighs more than that of weights.
-    let compensation = match encoding {
-        Encoding::I8Rows4 => Compensation::new(&seen.moments, scales),
-        _ => None,
-    };
+    let compensation = if encoding.bits() == 8 { Compensation::new(&seen.moments, scales) } else { None };
     let rows = Rows::new(layer, scales, largest_weight, compensation);
     let gains: Vec<f64> = (0..layer.outputs).map(|row| rows.largest_gain(row)).collect();
     let (integers, scales) = match role {

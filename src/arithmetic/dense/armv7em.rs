@@ -216,14 +216,26 @@ fn run(
     Some(())
 }
 
+/// Whether the weights lie in an order that is for other cores.
+#[inline(always)]
+fn is_foreign(encoding: Encoding) -> bool {
+    !matches!(encoding, Encoding::I8Rows4 | Encoding::I16Rows4)
+}
+
 /// See [`portable::fixed_relu`]; the output is aligned to words.
 pub(super) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
+    if is_foreign(layer.encoding) {
+        return portable::fixed_relu_any(layer, input, output);
+    }
     let output = bytemuck::try_cast_slice_mut(output.get_mut(..layer.bias.len())?).ok()?;
     run(layer, (0, layer.bias), input, output, End::Relu(u32::from(layer.shift) & 31))
 }
 
 /// See [`portable::fixed_scaled`].
 pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
+    if is_foreign(layer.encoding) {
+        return portable::fixed_scaled_any(layer, input, output);
+    }
     let shift = u32::from(layer.shift) & 63;
     if shift > 32 {
         let output = bytemuck::cast_slice_mut(output);
@@ -252,6 +264,9 @@ pub(super) fn accumulate(
 
 #[inline(never)]
 fn block_sums(layer: &Dense<'_>, (first, bias): (usize, &[u32; 4]), input: &[i16]) -> Option<[i32; 4]> {
+    if is_foreign(layer.encoding) {
+        return portable::block_any(layer, (first, bias), input);
+    }
     let mut sums = [0; 4];
     run(layer, (first, bias), input, &mut sums, End::Sums)?;
     Some(sums.map(|s| s as i32))

@@ -23,10 +23,24 @@
 //! ```
 //!
 //! The i8 order is the one in which sign-extending every other byte of a word (`SXTB16`) gives pairs
-//! that stand as the activations do.
+//! that stand as the activations do. Other cores want other orders, of the same size:
+//!
+//! ```text
+//! I8Packed4  per input:    r0 r1 r2 r3, each plus 128, in one word           Cortex-M0
+//! I8Rows     per row:      c0 c1 c2 c3 ...                                   Cortex-M55
+//! I16Rows    per row:      c0 c1 ...                                         Cortex-M55
+//! ```
+//!
+//! Every core evaluates every order, with the same bits: the exporter chooses the one that is fastest on the core it is told of.
 
+#[cfg(flowlet_integer_kernels = "armv6m")]
+mod armv6m;
 #[cfg(flowlet_integer_kernels = "armv7em")]
 mod armv7em;
+#[cfg(flowlet_integer_kernels = "armv7m")]
+mod armv7m;
+#[cfg(any(flowlet_integer_kernels = "armv6m", flowlet_integer_kernels = "armv7m"))]
+mod job;
 mod layers;
 mod portable;
 #[cfg(flowlet_float_kernels = "vfp")]
@@ -38,7 +52,7 @@ use core::ops::Deref;
 pub(crate) use layers::{
     f32_relu, f32_sums, f32_usual, fixed_hidden, fixed_output, fixed_relu, fixed_slopes,
 };
-use portable::{bytes, halves};
+use portable::{bytes, halves, packed};
 
 /// Element type of a layer's weights, and their order in the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +67,19 @@ pub enum Encoding {
     /// f32; blocks of 8 rows and, where the padded rows are an odd multiple of 4, a last one of 4; within a
     /// block column by column.
     F32Rows8 = 4,
+    /// i8 plus 128; blocks of 4 rows, within a block column by column: 4 weights of one input in a word.
+    ///
+    /// For cores that multiply 32 bits only: the word and what its shifts by 8, 16 and 24 leave act as multipliers as
+    /// they are, and the four rows are separated once, at the end.
+    I8Packed4 = 5,
+    /// i8; row by row, for cores whose vectors lie along the inputs.
+    I8Rows = 6,
+    /// i16; row by row.
+    I16Rows = 7,
 }
+
+/// What a weight of [`Encoding::I8Packed4`] is stored with on top.
+pub(crate) const ZERO_POINT: i32 = 128;
 
 impl Encoding {
     fn from_byte(byte: u8) -> Option<Self> {
@@ -62,6 +88,9 @@ impl Encoding {
             2 => Encoding::I16Rows4,
             3 => Encoding::I8Rows4,
             4 => Encoding::F32Rows8,
+            5 => Encoding::I8Packed4,
+            6 => Encoding::I8Rows,
+            7 => Encoding::I16Rows,
             _ => return None,
         })
     }
@@ -71,8 +100,18 @@ impl Encoding {
     pub fn bits(self) -> usize {
         match self {
             Encoding::F32Rows4 | Encoding::F32Rows8 => 32,
-            Encoding::I16Rows4 => 16,
-            Encoding::I8Rows4 => 8,
+            Encoding::I16Rows4 | Encoding::I16Rows => 16,
+            Encoding::I8Rows4 | Encoding::I8Packed4 | Encoding::I8Rows => 8,
+        }
+    }
+
+    /// The bits of a stored weight: of i8 and i16, the low ones of what this gives.
+    #[must_use]
+    pub fn stored(self, weight: i32) -> i32 {
+        if self == Encoding::I8Packed4 {
+            weight.wrapping_add(ZERO_POINT)
+        } else {
+            weight
         }
     }
 
@@ -88,7 +127,8 @@ impl Encoding {
         let block = (row / 4) * 4 * columns;
         let (place_row, group, place) = (row % 4, column / 4, column % 4);
         match self {
-            Encoding::F32Rows4 => block + 4 * column + place_row,
+            Encoding::F32Rows4 | Encoding::I8Packed4 => block + 4 * column + place_row,
+            Encoding::I8Rows | Encoding::I16Rows => row * columns + column,
             Encoding::F32Rows8 => {
                 let first = row / 8 * 8;
                 let in_block = if rows.saturating_sub(first) < 8 { 4 } else { 8 };
@@ -106,7 +146,7 @@ impl Encoding {
     pub fn padded_inputs(self, inputs: usize) -> usize {
         match self {
             Encoding::F32Rows4 | Encoding::F32Rows8 => inputs,
-            Encoding::I16Rows4 | Encoding::I8Rows4 => inputs.next_multiple_of(4),
+            _ => inputs.next_multiple_of(4),
         }
     }
 }
@@ -135,10 +175,7 @@ pub const USUAL_SHIFT_I8: u8 = 9;
 pub struct Dense<'a> {
     layer: Layer<'a>,
     /// Word 1 of the image, by which kernels are picked in one comparison.
-    #[cfg_attr(
-        not(target_os = "none"),
-        allow(dead_code, reason = "the portable kernels ask field by field")
-    )]
+    #[allow(dead_code, reason = "the portable kernels ask field by field")]
     kind: u32,
 }
 
@@ -232,8 +269,19 @@ impl<'a> Dense<'a> {
         let at = self.encoding.position((self.padded_outputs(), self.padded_inputs()), row, column);
         Some(match self.encoding {
             Encoding::F32Rows4 | Encoding::F32Rows8 => f32::from_bits(*self.weights.get(at)?),
-            Encoding::I16Rows4 => f32::from(*bytemuck::cast_slice::<u32, i16>(self.weights).get(at)?),
-            Encoding::I8Rows4 => f32::from(*bytemuck::cast_slice::<u32, i8>(self.weights).get(at)?),
+            _ => self.integer(row, column)? as f32,
+        })
+    }
+
+    /// [`Self::weight`] of an integer layer.
+    pub(super) fn integer(&self, row: usize, column: usize) -> Option<i32> {
+        let at = self.encoding.position((self.padded_outputs(), self.padded_inputs()), row, column);
+        let word = |per: usize| Some(self.weights.get(at / per)? >> (32 / per * (at % per)));
+        Some(match self.encoding {
+            Encoding::F32Rows4 | Encoding::F32Rows8 => return None,
+            Encoding::I16Rows4 | Encoding::I16Rows => i32::from(word(2)? as i16),
+            Encoding::I8Rows4 | Encoding::I8Rows => i32::from(word(4)? as i8),
+            Encoding::I8Packed4 => i32::from(word(4)? as u8) - ZERO_POINT,
         })
     }
 
@@ -286,21 +334,46 @@ pub(crate) fn check_accumulators(layer: &Dense<'_>) -> Result<(), Error> {
     for bias in layer.bias.as_chunks::<4>().0 {
         let (block, rest) = weights.split_at_checked(block_words).ok_or(malformed)?;
         weights = rest;
-        for (row, &bias) in bias.iter().enumerate() {
-            // At most MAX_WIDTH * 2^15 * 2^15: no overflow in i64.
-            let mut bound = i64::from((bias as i32).unsigned_abs());
-            for &word in block.iter().skip(row).step_by(4) {
-                let sum: u32 = match layer.encoding {
-                    Encoding::I16Rows4 => halves(word).iter().map(|w| w.unsigned_abs()).sum(),
-                    Encoding::I8Rows4 => bytes(word).iter().map(|w| w.unsigned_abs()).sum(),
-                    Encoding::F32Rows4 | Encoding::F32Rows8 => return Err(malformed),
-                };
-                bound += i64::from(sum) * ACTIVATION_LIMIT;
+        // At most MAX_WIDTH * 2^15 each.
+        let mut sums = [0u32; 4];
+        match layer.encoding {
+            Encoding::F32Rows4 | Encoding::F32Rows8 => return Err(malformed),
+            Encoding::I8Packed4 => {
+                for &word in block {
+                    for (sum, w) in sums.iter_mut().zip(packed(word)) {
+                        *sum += w.unsigned_abs();
+                    }
+                }
             }
+            Encoding::I16Rows4 | Encoding::I8Rows4 => {
+                for words in block.as_chunks::<4>().0 {
+                    for (sum, &word) in sums.iter_mut().zip(words) {
+                        *sum += size(layer.encoding, word);
+                    }
+                }
+            }
+            Encoding::I16Rows | Encoding::I8Rows => {
+                // Never empty: a layer has inputs.
+                for (sum, row) in sums.iter_mut().zip(block.chunks_exact((block_words / 4).max(1))) {
+                    *sum += row.iter().map(|&word| size(layer.encoding, word)).sum::<u32>();
+                }
+            }
+        }
+        for (&bias, sum) in bias.iter().zip(sums) {
+            let bound = i64::from((bias as i32).unsigned_abs()) + i64::from(sum) * ACTIVATION_LIMIT;
             if bound > i64::from(i32::MAX) {
                 return Err(Error::AccumulatorOverflow);
             }
         }
     }
     Ok(())
+}
+
+/// Sum of the magnitudes of a word's i8 or i16 weights.
+fn size(encoding: Encoding, word: u32) -> u32 {
+    if encoding.bits() == 8 {
+        bytes(word).iter().map(|w| w.unsigned_abs()).sum()
+    } else {
+        halves(word).iter().map(|w| w.unsigned_abs()).sum()
+    }
 }

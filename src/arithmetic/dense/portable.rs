@@ -1,9 +1,9 @@
 //! Kernels in safe Rust: the definition of every result, and what runs where no core-specific kernel does.
 
-#![cfg_attr(target_os = "none", allow(dead_code, reason = "what a core has kernels of its own for"))]
+#![allow(dead_code, reason = "a core with kernels of its own takes some of it, others the rest")]
 
-use super::{Dense, Encoding};
-use crate::arithmetic::fixed::{round_shift, saturate};
+use super::{Dense, Encoding, ZERO_POINT};
+use crate::arithmetic::fixed::product_shift;
 
 /// `output = W input + b` in f32, for all padded rows. Products are added in the order of the inputs,
 /// so that the bits do not depend on how many rows a kernel takes at once.
@@ -111,6 +111,58 @@ fn i8_block(block: &[u32], bias: &[u32; 4], input: &[u32]) -> [i32; 4] {
     [s0, s1, s2, s3]
 }
 
+/// The weights of four rows for one input, from a word of [`Encoding::I8Packed4`].
+#[inline(always)]
+pub(super) fn packed(word: u32) -> [i32; 4] {
+    word.to_le_bytes().map(|byte| i32::from(byte) - ZERO_POINT)
+}
+
+/// Four rows of packed i8 weights; `input` has two activations a word.
+///
+/// The word with its four zero-points is a multiplier as it is: modulo 2^32 the sum of its products holds
+/// row 0, 2^8 times row 1 and so on, that of the word without its lowest byte row 1 and the others, and so the
+/// rows come apart at the end. Zero-points are taken off with the sum of the inputs.
+fn packed_block(block: &[u32], bias: &[u32; 4], input: &[u32]) -> [i32; 4] {
+    let (mut s0, mut s1, mut s2, mut s3, mut sum) = (0u32, 0u32, 0u32, 0u32, 0u32);
+    for (&[first, second], &pair) in block.as_chunks::<2>().0.iter().zip(input) {
+        for (w, x) in [(first, halves(pair)[0] as u32), (second, halves(pair)[1] as u32)] {
+            s0 = s0.wrapping_add(w.wrapping_mul(x));
+            s1 = s1.wrapping_add((w >> 8).wrapping_mul(x));
+            s2 = s2.wrapping_add((w >> 16).wrapping_mul(x));
+            s3 = s3.wrapping_add((w >> 24).wrapping_mul(x));
+            sum = sum.wrapping_add(x);
+        }
+    }
+    let zero = sum.wrapping_mul(ZERO_POINT as u32);
+    let row = |sums: u32, above: u32, bias: u32| {
+        sums.wrapping_sub(above << 8).wrapping_sub(zero).wrapping_add(bias) as i32
+    };
+    let [b0, b1, b2, b3] = *bias;
+    [row(s0, s1, b0), row(s1, s2, b1), row(s2, s3, b2), row(s3, 0, b3)]
+}
+
+/// Four rows that lie one behind the other, along the inputs: plain loops that a compiler for cores with
+/// vectors takes up.
+#[inline(always)]
+fn rows_block<W: bytemuck::Pod + Into<i32>>(block: &[u32], bias: &[u32; 4], input: &[u32]) -> [i32; 4] {
+    let input: &[i16] = bytemuck::cast_slice(input);
+    let rows: &[W] = bytemuck::cast_slice(block);
+    let mut sums = bias.map(|b| b as i32);
+    let (Some((r0, rest)), inputs) = (rows.split_at_checked(input.len()), input.len()) else { return sums };
+    let (Some((r1, rest)), true) = (rest.split_at_checked(inputs), inputs > 0) else { return sums };
+    let Some((r2, r3)) = rest.split_at_checked(inputs) else { return sums };
+    let [mut s0, mut s1, mut s2, mut s3] = sums;
+    for ((((&x, &w0), &w1), &w2), &w3) in input.iter().zip(r0).zip(r1).zip(r2).zip(r3) {
+        let x = i32::from(x);
+        s0 = s0.wrapping_add(x.wrapping_mul(w0.into()));
+        s1 = s1.wrapping_add(x.wrapping_mul(w1.into()));
+        s2 = s2.wrapping_add(x.wrapping_mul(w2.into()));
+        s3 = s3.wrapping_add(x.wrapping_mul(w3.into()));
+    }
+    sums = [s0, s1, s2, s3];
+    sums
+}
+
 /// Accumulators of all padded rows, four by four.
 #[inline(always)]
 pub(super) fn accumulate(
@@ -124,6 +176,9 @@ pub(super) fn accumulate(
     let kernel = match layer.encoding {
         Encoding::I16Rows4 => i16_block,
         Encoding::I8Rows4 => i8_block,
+        Encoding::I8Packed4 => packed_block,
+        Encoding::I8Rows => rows_block::<i8>,
+        Encoding::I16Rows => rows_block::<i16>,
         Encoding::F32Rows4 | Encoding::F32Rows8 => return None,
     };
     let mut weights = layer.weights;
@@ -133,6 +188,60 @@ pub(super) fn accumulate(
         emit(index, kernel(block, bias, input))?;
     }
     Some(())
+}
+
+/// Four rows from `first` on, weight by weight: little code, for orders that a core with kernels of its own has
+/// none for.
+#[cold]
+#[inline(never)]
+pub(super) fn block_any(
+    layer: &Dense<'_>,
+    (first, bias): (usize, &[u32; 4]),
+    input: &[i16],
+) -> Option<[i32; 4]> {
+    let input = input.get(..layer.padded_inputs())?;
+    let mut sums = bias.map(|b| b as i32);
+    for (row, sum) in (first..).zip(&mut sums) {
+        for (column, &x) in input.iter().enumerate() {
+            *sum = sum.wrapping_add(layer.integer(row, column)?.wrapping_mul(i32::from(x)));
+        }
+    }
+    Some(sums)
+}
+
+/// As [`accumulate`], for any order of weights.
+#[inline(always)]
+pub(super) fn accumulate_any(
+    layer: &Dense<'_>,
+    input: &[i16],
+    mut emit: impl FnMut(usize, [i32; 4]) -> Option<()>,
+) -> Option<()> {
+    for (index, bias) in layer.bias.as_chunks::<4>().0.iter().enumerate() {
+        emit(index, block_any(layer, (4 * index, bias), input)?)?;
+    }
+    Some(())
+}
+
+/// As [`fixed_relu`], for any order of weights.
+#[cold]
+pub(super) fn fixed_relu_any(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
+    let output = output.as_chunks_mut::<4>().0;
+    let shift = u32::from(layer.shift) & 31;
+    accumulate_any(layer, input, |index, sums| {
+        *output.get_mut(index)? = sums.map(|s| (s >> shift).clamp(0, 32767) as i16);
+        Some(())
+    })
+}
+
+/// As [`fixed_scaled`], for any order of weights.
+#[cold]
+pub(super) fn fixed_scaled_any(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
+    let output = output.as_chunks_mut::<4>().0;
+    let multipliers = layer.multipliers.as_chunks::<4>().0;
+    accumulate_any(layer, input, |index, sums| {
+        *output.get_mut(index)? = scale(sums, multipliers.get(index)?, u32::from(layer.shift));
+        Some(())
+    })
 }
 
 /// A hidden ReLU layer: one shift does the requantization, ReLU and saturation end it; the rounding is in
@@ -168,11 +277,120 @@ pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32])
     })
 }
 
-/// `sum * multiplier / 2^shift`, rounded to nearest (ties upwards) and saturated; `1 <= shift <= 62`.
+/// `sums * multipliers / 2^shift`, rounded and saturated; `1 <= shift <= 63`.
 #[inline(always)]
-pub(super) fn scale(mut sums: [i32; 4], multipliers: &[u32; 4], shift: u32) -> [i32; 4] {
-    for (s, &m) in sums.iter_mut().zip(multipliers) {
-        *s = saturate(round_shift(i64::from(*s) * i64::from(m as i32), shift));
+pub(super) fn scale(sums: [i32; 4], multipliers: &[u32; 4], shift: u32) -> [i32; 4] {
+    let mut values = [0; 4];
+    for ((y, s), &m) in values.iter_mut().zip(sums).zip(multipliers) {
+        *y = product_shift(s, m as i32, shift);
     }
-    sums
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{check_accumulators, MAX_WIDTH};
+    use super::*;
+    use crate::Error;
+    extern crate std;
+    use std::vec;
+    use std::vec::Vec;
+
+    const ENCODINGS: [Encoding; 5] =
+        [Encoding::I16Rows4, Encoding::I8Rows4, Encoding::I8Packed4, Encoding::I8Rows, Encoding::I16Rows];
+
+    fn random(state: &mut u64) -> i32 {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*state >> 32) as i32
+    }
+
+    /// The words of the weights that `of` gives by row and column.
+    fn words(encoding: Encoding, rows: usize, columns: usize, of: impl Fn(usize, usize) -> i32) -> Vec<u32> {
+        let size = encoding.bits() / 8;
+        let mut bytes = vec![0; rows * columns * size];
+        for row in 0..rows {
+            for column in 0..columns {
+                let at = size * encoding.position((rows, columns), row, column);
+                let stored = encoding.stored(of(row, column)).to_le_bytes();
+                bytes[at..at + size].copy_from_slice(&stored[..size]);
+            }
+        }
+        bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
+    }
+
+    fn layer(encoding: Encoding, inputs: usize, bias: &[u32], weights: &[u32]) -> Vec<u32> {
+        let kind = u32::from_le_bytes([encoding as u8, super::super::RELU, 7, 0]);
+        [&[inputs as u32 | (bias.len() as u32) << 16, kind], bias, weights].concat()
+    }
+
+    #[test]
+    fn every_order_of_weights_gives_the_sums_of_the_definition() {
+        let mut state = 5;
+        for encoding in ENCODINGS {
+            let largest = (1 << (encoding.bits() - 1)) - 1;
+            for (case, (inputs, rows)) in
+                [(4, 4), (8, 4), (12, 8), (4, 36), (32, 32), (60, 8), (64, 64)].into_iter().enumerate()
+            {
+                let mut weights = Vec::new();
+                weights.resize_with(rows * inputs, || match case % 2 {
+                    0 => random(&mut state) % (largest + 1),
+                    _ => [largest, -largest, -largest - 1, 0][random(&mut state) as usize % 4],
+                });
+                let mut input = vec![0u32; inputs / 2];
+                let activations: &mut [i16] = bytemuck::cast_slice_mut(&mut input);
+                activations.fill_with(|| (random(&mut state) % 32768) as i16);
+                let bias: Vec<u32> = (0..rows).map(|_| (random(&mut state) >> 4) as u32).collect();
+                let stored = words(encoding, rows, inputs, |row, column| weights[row * inputs + column]);
+                let image = layer(encoding, inputs, &bias, &stored);
+                let (layer, _) = Dense::parse(&image).expect("a layer");
+                let mut found = Vec::new();
+                accumulate(&layer, activations, |_, sums| {
+                    found.extend(sums);
+                    Some(())
+                })
+                .expect("buffers that fit");
+                accumulate_any(&layer, activations, |index, sums| {
+                    assert_eq!(sums, found[4 * index..][..4], "{encoding:?}");
+                    Some(())
+                })
+                .expect("buffers that fit");
+                for (row, found) in found.into_iter().enumerate() {
+                    let mut sum = bias[row] as i32;
+                    for (column, &x) in activations.iter().enumerate() {
+                        let weight = weights[row * inputs + column];
+                        assert_eq!(layer.weight(row, column), Some(weight as f32), "{encoding:?}");
+                        sum = sum.wrapping_add(weight.wrapping_mul(i32::from(x)));
+                    }
+                    assert_eq!(found, sum, "{encoding:?} {inputs}x{rows} row {row}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_bound_on_a_row_is_sharp_in_every_order() {
+        for encoding in ENCODINGS {
+            let (rows, inputs, at) = (8, 12, 6);
+            let weight = |row: usize, column: usize| match (row, column) {
+                (6, 7) => -100,
+                (6, 2) => 27,
+                _ => 0,
+            };
+            let weights = words(encoding, rows, inputs, weight);
+            let room = i32::MAX - 127 * 32767;
+            for (excess, want) in [(0, Ok(())), (1, Err(Error::AccumulatorOverflow))] {
+                let mut bias = vec![0; rows];
+                bias[at] = (-(room + excess)) as u32;
+                let image = layer(encoding, inputs, &bias, &weights);
+                let found = check_accumulators(&Dense::parse(&image).expect("a layer").0);
+                assert_eq!(found, want, "{encoding:?}");
+            }
+            // The widest layer of the largest weights must not overflow the check itself.
+            let low = -(1 << (encoding.bits() - 1));
+            let weights = words(encoding, 4, MAX_WIDTH, |_, _| low);
+            let image = layer(encoding, MAX_WIDTH, &[0; 4], &weights);
+            let found = check_accumulators(&Dense::parse(&image).expect("a layer").0);
+            assert_eq!(found, Err(Error::AccumulatorOverflow), "{encoding:?}");
+        }
+    }
 }

@@ -53,7 +53,7 @@ pub(super) fn f32_sums(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> 
     match layer.encoding {
         Encoding::F32Rows8 => run(flowlet_f32_rows8, layer, input, output, LINEAR),
         Encoding::F32Rows4 => run(flowlet_f32_rows4, layer, input, output, LINEAR),
-        Encoding::I16Rows4 | Encoding::I8Rows4 => None,
+        _ => None,
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) fn f32_relu(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> 
     match layer.encoding {
         Encoding::F32Rows8 => run(flowlet_f32_rows8, layer, input, output, 0),
         Encoding::F32Rows4 => run(flowlet_f32_rows4, layer, input, output, 0),
-        Encoding::I16Rows4 | Encoding::I8Rows4 => None,
+        _ => None,
     }
 }
 

@@ -26,7 +26,7 @@ mod statistics;
 mod table;
 
 use super::activation::Activation;
-use super::dense::{power_of_two, Dense, Encoding};
+use super::dense::{power_of_two, Dense};
 use super::Arithmetic;
 use crate::support::{Capabilities, Capability, Everything, Support};
 use crate::{Error, Part};
@@ -72,6 +72,41 @@ pub(crate) fn saturate(x: i64) -> i32 {
 pub(crate) fn round_shift(x: i64, bits: u32) -> i64 {
     // Halving last needs no room for the rounding constant; the sum cannot overflow.
     ((x >> (bits.wrapping_sub(1) & 63)) + 1) >> 1
+}
+
+/// `a * b / 2^bits`, rounded as [`round_shift`] does, and saturated; `1 <= bits <= 63`, not both of
+/// them `i32::MIN`.
+#[inline]
+pub(crate) fn product_shift(a: i32, b: i32, bits: u32) -> i32 {
+    match bits {
+        // The upper half of the product decides: on a core that multiplies 32 bits only, the lower is not even
+        // put together.
+        33..=63 => ((product_high(a, b) >> (bits - 33)) + 1) >> 1,
+        _ => saturate(round_shift(i64::from(a) * i64::from(b), bits)),
+    }
+}
+
+/// The upper 32 bits of `a * b`.
+#[inline(always)]
+fn product_high(a: i32, b: i32) -> i32 {
+    if cfg!(flowlet_integer_kernels = "armv6m") {
+        product_high_by_halves(a, b)
+    } else {
+        ((i64::from(a) * i64::from(b)) >> 32) as i32
+    }
+}
+
+/// The same from products of 16-bit halves: what a 64-bit product is without an instruction for it, less its
+/// lower half.
+#[inline(always)]
+fn product_high_by_halves(a: i32, b: i32) -> i32 {
+    let (a_high, a_low) = (a >> 16, a & 0xffff);
+    let (b_high, b_low) = (b >> 16, b & 0xffff);
+    let lowest = (a_low as u32).wrapping_mul(b_low as u32);
+    // Each sum is at most 2^31 - 2^16 in size.
+    let middle = a_high.wrapping_mul(b_low).wrapping_add((lowest >> 16) as i32);
+    let other = a_low.wrapping_mul(b_high).wrapping_add(middle & 0xffff);
+    a_high.wrapping_mul(b_high).wrapping_add(middle >> 16).wrapping_add(other >> 16)
 }
 
 /// `x * 2^exponent * mantissa`, mantissa in Q30, as made by [`elementary::exp`].
@@ -367,7 +402,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
 
     fn check_dense(layer: &Dense<'_>) -> Result<(), Error> {
         let malformed = Err(Error::Malformed(Part::Conditioner));
-        if !matches!(layer.encoding, Encoding::I16Rows4 | Encoding::I8Rows4) {
+        if layer.encoding.is_float() {
             return malformed;
         }
         S::CAPABILITIES.check_activation(layer.activation)?;
@@ -386,5 +421,39 @@ impl<S: Support> Arithmetic for FixedWith<S> {
             return malformed;
         }
         super::dense::check_accumulators(layer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    extern crate std;
+    use std::vec::Vec;
+
+    #[test]
+    fn shifted_products_are_those_of_64_bits() {
+        let ends = [i32::MIN, i32::MIN + 1, -65537, -65536, -65535, -1, 0, 1, 65535, 65536, i32::MAX];
+        let mut state = 3u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 32) as i32
+        };
+        let pairs: Vec<(i32, i32)> = ends
+            .iter()
+            .flat_map(|&a| ends.map(|b| (a, b)))
+            .filter(|&pair| pair != (i32::MIN, i32::MIN))
+            .chain((0..4000).map(|i| (random() >> (i % 31), random() >> (i % 29))))
+            .collect();
+        for (a, b) in pairs {
+            let product = i64::from(a) * i64::from(b);
+            assert_eq!(product_high_by_halves(a, b), (product >> 32) as i32, "{a} {b}");
+            for bits in 1..=63 {
+                assert_eq!(
+                    product_shift(a, b, bits),
+                    saturate(round_shift(product, bits)),
+                    "{a} {b} by {bits}"
+                );
+            }
+        }
     }
 }

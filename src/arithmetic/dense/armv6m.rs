@@ -1,0 +1,53 @@
+//! Integer kernels in assembly, for a Cortex-M0 or M0+: 32-bit products only, and half of the registers out of
+//! the compiler's reach.
+//!
+//! [`Encoding::I8Packed4`] is what they are for; the other encodings take the portable way.
+#![allow(unsafe_code, reason = "kernels in assembly: half the instructions of what the compiler makes")]
+
+use super::job::{self, Job, Kernel};
+use super::{portable, Dense, Encoding};
+use crate::arithmetic::fixed::product_shift;
+use core::arch::global_asm;
+
+global_asm!(include_str!("armv6m.s"), options(raw));
+
+extern "C" {
+    /// All rows of a job of [`Encoding::I8Packed4`].
+    fn flowlet_i8_packed4(job: &Job<'_>);
+}
+
+/// The kernel for [`Encoding::I8Packed4`].
+const PACKED: Kernel = Kernel { encoding: Encoding::I8Packed4, run: flowlet_i8_packed4 };
+
+/// See [`portable::fixed_relu`].
+pub(super) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
+    match layer.encoding {
+        Encoding::I8Packed4 => job::fixed_relu(PACKED, layer, input, output),
+        _ => portable::fixed_relu(layer, input, output),
+    }
+}
+
+/// See [`portable::fixed_scaled`].
+pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
+    if layer.encoding != Encoding::I8Packed4 {
+        return portable::fixed_scaled(layer, input, output);
+    }
+    job::sums(PACKED, layer, input, output)?;
+    for (y, &m) in output.iter_mut().zip(layer.multipliers) {
+        *y = product_shift(*y, m as i32, u32::from(layer.shift));
+    }
+    Some(())
+}
+
+/// See [`portable::accumulate`].
+#[inline(always)]
+pub(super) fn accumulate(
+    layer: &Dense<'_>,
+    input: &[i16],
+    emit: impl FnMut(usize, [i32; 4]) -> Option<()>,
+) -> Option<()> {
+    match layer.encoding {
+        Encoding::I8Packed4 => job::accumulate(PACKED, layer, input, emit),
+        _ => portable::accumulate(layer, input, emit),
+    }
+}

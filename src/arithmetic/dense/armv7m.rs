@@ -1,0 +1,63 @@
+//! Integer kernels in assembly, for a Cortex-M3, or a Cortex-M33 without the DSP extension: one
+//! multiply-accumulate at a time (`MLA`), with the loads before it side by side, so that they pipeline.
+//!
+//! [`Encoding::I8Rows4`] and [`Encoding::I16Rows4`] are what they are for; other orders go weight by weight.
+//! The packed order of the M0 was tried here too: its shifts cost what the loads of single bytes do.
+#![allow(unsafe_code, reason = "kernels in assembly: two thirds of what the compiler makes")]
+
+use super::job::{self, Job, Kernel};
+use super::{portable, Dense, Encoding};
+use crate::arithmetic::fixed::product_shift;
+use core::arch::global_asm;
+
+global_asm!(include_str!("armv7m.s"), options(raw));
+
+extern "C" {
+    /// All rows of a job of [`Encoding::I8Rows4`].
+    fn flowlet_i8_rows4(job: &Job<'_>);
+    /// All rows of a job of [`Encoding::I16Rows4`].
+    fn flowlet_i16_rows4(job: &Job<'_>);
+}
+
+/// The kernel for an encoding.
+fn kernel(encoding: Encoding) -> Option<Kernel> {
+    let run = match encoding {
+        Encoding::I8Rows4 => flowlet_i8_rows4,
+        Encoding::I16Rows4 => flowlet_i16_rows4,
+        _ => return None,
+    };
+    Some(Kernel { encoding, run })
+}
+
+/// See [`portable::fixed_relu`].
+pub(super) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
+    match kernel(layer.encoding) {
+        Some(kernel) => job::fixed_relu(kernel, layer, input, output),
+        None => portable::fixed_relu_any(layer, input, output),
+    }
+}
+
+/// See [`portable::fixed_scaled`].
+pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
+    let Some(kernel) = kernel(layer.encoding) else {
+        return portable::fixed_scaled_any(layer, input, output);
+    };
+    job::sums(kernel, layer, input, output)?;
+    for (y, &m) in output.iter_mut().zip(layer.multipliers) {
+        *y = product_shift(*y, m as i32, u32::from(layer.shift));
+    }
+    Some(())
+}
+
+/// See [`portable::accumulate`].
+#[inline(always)]
+pub(super) fn accumulate(
+    layer: &Dense<'_>,
+    input: &[i16],
+    emit: impl FnMut(usize, [i32; 4]) -> Option<()>,
+) -> Option<()> {
+    match kernel(layer.encoding) {
+        Some(kernel) => job::accumulate(kernel, layer, input, emit),
+        None => portable::accumulate_any(layer, input, emit),
+    }
+}

@@ -1,0 +1,108 @@
+//! What the assembly kernels for whole integer layers are told, and the checks that make it safe.
+
+#![allow(unsafe_code, reason = "calls of assembly")]
+
+use super::{Dense, Encoding, MAX_WIDTH};
+use core::marker::PhantomData;
+
+/// Blocks of four rows whose sums [`accumulate`] keeps on the stack at a time.
+const BATCH: usize = 8;
+/// In place of a shift: no shift, no ReLU; sums leave as i32.
+const SUMS: i32 = -1;
+
+/// A run of blocks of four rows. The kernels know the fields by their order.
+#[repr(C)]
+#[derive(Debug)]
+pub(super) struct Job<'a> {
+    weights: *const u32,
+    input: *const u32,
+    bias: *const u32,
+    /// Right shift before ReLU and saturation to 15 bits, or [`SUMS`].
+    shift: i32,
+    output: *mut u32,
+    input_end: *const u32,
+    output_end: *mut u32,
+    borrows: PhantomData<&'a mut [u32]>,
+}
+
+/// A kernel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kernel {
+    /// The order of weights that it walks.
+    pub(super) encoding: Encoding,
+    /// Reads and writes what the [`Job`] says and nothing else, and keeps the caller's registers.
+    pub(super) run: unsafe extern "C" fn(&Job<'_>),
+}
+
+/// Runs a kernel over the rows from block `first` on, as many as `output` holds; `None` if it is not for the
+/// layer's encoding, or if anything is shorter than the others want it.
+fn run(
+    kernel: Kernel,
+    layer: &Dense<'_>,
+    input: &[i16],
+    first: usize,
+    shift: i32,
+    output: &mut [u32],
+) -> Option<()> {
+    let columns = layer.padded_inputs();
+    let input: &[u32] = bytemuck::try_cast_slice(input.get(..columns)?).ok()?;
+    // Rows of sums take a word each, rows of activations half a word.
+    let rows = if shift == SUMS { output.len() } else { 2 * output.len() };
+    let bias = layer.bias.get(4 * first..)?.get(..rows)?;
+    // Widths are small, so that no product wraps: a checked one is a 64-bit product, a call on the M0.
+    if layer.encoding != kernel.encoding || columns > MAX_WIDTH || rows > MAX_WIDTH {
+        return None;
+    }
+    let row_words = columns * layer.encoding.bits() / 32;
+    let weights = layer.weights.get(4 * first * row_words..)?.get(..rows * row_words)?;
+    if columns == 0 || columns % 4 != 0 || rows == 0 || rows % 4 != 0 {
+        return None;
+    }
+    let (input, output) = (input.as_ptr_range(), output.as_mut_ptr_range());
+    let job = Job {
+        weights: weights.as_ptr(),
+        input: input.start,
+        bias: bias.as_ptr(),
+        shift,
+        output: output.start,
+        input_end: input.end,
+        output_end: output.end,
+        borrows: PhantomData,
+    };
+    // SAFETY: weights and bias hold all rows of four that the output has room for, input and output are whole
+    // steps of four, none is empty, and all are aligned to words; the kernel is for this encoding.
+    unsafe { (kernel.run)(&job) }
+    Some(())
+}
+
+/// As [`portable::fixed_relu`](super::portable::fixed_relu).
+pub(super) fn fixed_relu(kernel: Kernel, layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
+    let output = bytemuck::try_cast_slice_mut(output.get_mut(..layer.padded_outputs())?).ok()?;
+    run(kernel, layer, input, 0, i32::from(layer.shift & 31), output)
+}
+
+/// Accumulators of all padded rows.
+pub(super) fn sums(kernel: Kernel, layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
+    let output = bytemuck::cast_slice_mut(output.get_mut(..layer.padded_outputs())?);
+    run(kernel, layer, input, 0, SUMS, output)
+}
+
+/// As [`portable::accumulate`](super::portable::accumulate).
+pub(super) fn accumulate(
+    kernel: Kernel,
+    layer: &Dense<'_>,
+    input: &[i16],
+    mut emit: impl FnMut(usize, [i32; 4]) -> Option<()>,
+) -> Option<()> {
+    let mut sums = [0; 4 * BATCH];
+    let mut index = 0;
+    for bias in layer.bias.chunks(4 * BATCH) {
+        let sums = sums.get_mut(..bias.len())?;
+        run(kernel, layer, input, index, SUMS, sums)?;
+        for four in sums.as_chunks::<4>().0 {
+            emit(index, four.map(|sum| sum as i32))?;
+            index += 1;
+        }
+    }
+    Some(())
+}
