@@ -1,5 +1,6 @@
 //! Host side of flowlet: training, export, quantization, scoring and simulation of normalizing flows.
 
+pub mod bench;
 pub mod cli;
 pub mod device;
 pub mod export;

@@ -23,9 +23,11 @@ pub mod toolchain;
 
 pub use board::{Board, UnknownBoard};
 pub use error::DeviceError;
-pub use firmware::{code_bytes, is_f64, is_panic, symbols, Binary, Firmware, Source};
+pub use firmware::{code_bytes, is_f64, is_panic, static_bytes, symbols, Binary, Firmware, Source};
 pub use flowlet_protocol::{error_code, error_text, JobError, Refusal, ScoreBits};
 pub use inquiry::{Inquirer, Inquiry};
+pub(crate) use simulate::timed_job;
 pub use qemu::{Finished, Qemu};
+pub(crate) use replies::{loaded, unexpected, Messages};
 pub use simulate::{simulate, Row, Simulation, Simulator};
 pub use toolchain::{Install, Missing, Toolchain};
