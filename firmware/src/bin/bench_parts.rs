@@ -110,7 +110,9 @@ impl Bench<'_> {
         ticks
     }
 
+    // A function of its own, so that a trace can leave the loading of the image out.
     /// All parts of a flow.
+    #[inline(never)]
     fn flow<A: Arithmetic>(&mut self, model: &Model<'_>, row: &[f32], words: &mut [u32]) -> Option<()> {
         let features = model.features();
         let (saved, rest) = words.split_at_mut_checked(features)?;
@@ -121,10 +123,15 @@ impl Bench<'_> {
         let standardizer = model.standardizer::<A>()?;
         let state = &mut (values, saved, Scratch { front, back });
 
-        self.part(Part::Standardizer, state, |_| {}, |(values, ..)| {
-            black_box(standardizer.forward::<A>(row, values)?);
-            Some(())
-        });
+        self.part(
+            Part::Standardizer,
+            state,
+            |_| {},
+            |(values, ..)| {
+                black_box(standardizer.forward::<A>(row, values)?);
+                Some(())
+            },
+        );
         let expert = model.experts().next()?;
         let mut active = features;
         for (index, step) in (0..).zip(expert.chain.steps()) {
@@ -143,10 +150,15 @@ impl Bench<'_> {
             }
             active = step.keeps(active);
         }
-        self.part(Part::Base, state, |_| {}, |(values, ..)| {
-            black_box(expert.base.log_prob::<A>(values));
-            Some(())
-        });
+        self.part(
+            Part::Base,
+            state,
+            |_| {},
+            |(values, ..)| {
+                black_box(expert.base.log_prob::<A>(values));
+                Some(())
+            },
+        );
         Some(())
     }
 
@@ -199,6 +211,7 @@ impl Bench<'_> {
         self.part(Part::Function(function), &mut values, fill, run);
     }
 
+    #[inline(never)]
     fn float_functions(&mut self) {
         // From -4 to 3.75; for the logarithm from 1 to 16.5.
         let even = |index: usize| 0.25 * index as f32 - 4.0;
@@ -214,6 +227,7 @@ impl Bench<'_> {
         self.function(Function::Silu, even, silu);
     }
 
+    #[inline(never)]
     fn fixed_functions(&mut self) {
         let even = |index: usize| (index as i32 - 16) * 0x4567;
         // Mantissa and exponent are added, to be one number.

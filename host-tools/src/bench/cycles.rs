@@ -54,16 +54,46 @@ impl Core {
             Class::Plain | Class::Multiply | Class::Dsp => 1,
             Class::Load if pipelined => 1,
             Class::Load | Class::TableBranch => 2,
-            Class::Store => if self == Self::M0 { 2 } else { 1 },
+            Class::Store => {
+                if self == Self::M0 {
+                    2
+                } else {
+                    1
+                }
+            }
             Class::Multiple(words) => 1 + u64::from(words),
-            Class::MultiplyAdd => if self == Self::M3 { 2 } else { 1 },
-            Class::MultiplyLong => if self == Self::M3 { 5 } else { 1 },
-            Class::MultiplyAddLong => if self == Self::M3 { 7 } else { 1 },
+            Class::MultiplyAdd => {
+                if self == Self::M3 {
+                    2
+                } else {
+                    1
+                }
+            }
+            Class::MultiplyLong => {
+                if self == Self::M3 {
+                    5
+                } else {
+                    1
+                }
+            }
+            Class::MultiplyAddLong => {
+                if self == Self::M3 {
+                    7
+                } else {
+                    1
+                }
+            }
             Class::Divide => 12,
             Class::FloatMultiplyAdd => 3,
             Class::FloatDivide => 14,
             // With the taken branch that it is.
-            Class::Call => if self == Self::M0 { 2 } else { 1 },
+            Class::Call => {
+                if self == Self::M0 {
+                    2
+                } else {
+                    1
+                }
+            }
         }
     }
 }

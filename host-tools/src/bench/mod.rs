@@ -49,28 +49,20 @@ pub struct Row {
     /// `f32`, `i16`, `i8`; `all` of code.
     pub numeric: String,
     /// Executed instructions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<f64>,
     /// Estimated cycles; see [`cycles`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cycles: Option<f64>,
     /// Multiply-accumulates.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macs: Option<u64>,
     /// Deepest stack of loading and scoring.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack_bytes: Option<u64>,
     /// What the image asks of its caller.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_bytes: Option<u64>,
     /// The image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_bytes: Option<u64>,
     /// Machine code and constants.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_bytes: Option<u64>,
     /// Static RAM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub static_bytes: Option<u64>,
 }
 
@@ -112,6 +104,14 @@ pub enum BenchError {
     /// The board's answers and the trace do not fit.
     #[error("{0}")]
     Trace(String),
+    /// The file of budgets.
+    #[error("{}: {reason}", path.display())]
+    Budgets {
+        /// Its path.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl From<crate::device::Missing> for BenchError {
@@ -120,12 +120,38 @@ impl From<crate::device::Missing> for BenchError {
     }
 }
 
-/// Measures a board, all that there is to measure; `progress` hears of each run.
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The whole table.
+    Whole,
+    /// What a gate looks at: all flows on the Cortex-M4F, those of 16 features elsewhere, and every part.
+    Gate,
+}
+
+impl Scope {
+    fn flows(self, board: Board) -> Vec<Reference> {
+        let mut flows = reference::flows();
+        if self == Self::Gate && board != Board::Mps2An386 {
+            flows.retain(|reference| reference.flow.features == 16);
+        }
+        flows
+    }
+
+    /// How often [`measure`] calls its `progress`.
+    #[must_use]
+    pub fn steps(self, board: Board) -> u64 {
+        ((self.flows(board).len() + reference::parts().len()) * NUMERICS.len()) as u64
+    }
+}
+
+/// Measures a board; `progress` hears of each run.
 ///
 /// # Errors
 /// [`BenchError`].
 pub fn measure(
     board: Board,
+    scope: Scope,
     install: Install,
     progress: impl Fn() + Sync,
 ) -> Result<Vec<Row>, BenchError> {
@@ -142,7 +168,7 @@ pub fn measure(
     let jobs = |flows: Vec<Reference>| -> Vec<_> {
         flows.into_iter().flat_map(|flow| NUMERICS.map(|numeric| (flow.clone(), numeric))).collect()
     };
-    let scores = jobs(reference::flows()).into_par_iter().map(|(flow, numeric)| {
+    let scores = jobs(scope.flows(board)).into_par_iter().map(|(flow, numeric)| {
         let row = score(&simulator, board, &flow, numeric);
         progress();
         row
@@ -163,12 +189,6 @@ pub fn measure(
     Ok(rows)
 }
 
-/// How often [`measure`] calls its `progress`.
-#[must_use]
-pub fn steps() -> u64 {
-    ((reference::flows().len() + reference::parts().len()) * NUMERICS.len()) as u64
-}
-
 /// What a score costs; `None` if the board has no room for the image or its workspace.
 fn score(
     simulator: &Simulator,
@@ -180,7 +200,9 @@ fn score(
     let features = flow.flow.features;
     let rows = flow.rows.get(..ROWS * features).unwrap_or(&flow.rows);
     let simulation = match simulator.run(image.bytes(), rows, features, |_| {}) {
-        Err(DeviceError::TooLarge { .. } | DeviceError::Refused(Refusal::Workspace { .. })) => return Ok(None),
+        Err(DeviceError::TooLarge { .. } | DeviceError::Refused(Refusal::Workspace { .. })) => {
+            return Ok(None)
+        }
         other => other?,
     };
     Ok(Some(Row {

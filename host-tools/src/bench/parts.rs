@@ -47,9 +47,9 @@ pub(super) fn measure(
         counts.push((part, run_less_empty(pair, |stretch| stretch.executed.len() as f64)));
     }
     let core = Core::of(board);
-    let cycles = stretches.chunks_exact(2).map(|pair| {
-        core.map(|core| run_less_empty(pair, |s| estimate(core, &s.executed, s.end) as f64))
-    });
+    let cycles = stretches
+        .chunks_exact(2)
+        .map(|pair| core.map(|core| run_less_empty(pair, |s| estimate(core, &s.executed, s.end) as f64)));
     if flow.name == TRANSFORMS && numeric == Numeric::F32 {
         let run = qemu.run(board, elf, Some(&job(REPEATS)?), Duration::from_secs(600))?;
         compare_clock(&counts, &read(&run.success()?.serial, features)?)?;
@@ -122,9 +122,10 @@ fn describe(part: Part, names: &[String], flow: &Reference) -> Option<(Kind, Str
 /// The names of an image's transforms, in order.
 fn step_names(image: &ImageFile) -> Vec<String> {
     let Ok(model) = image.model() else { return Vec::new() };
-    let names = model.experts().next().map(|expert| {
-        expert.chain.steps().map(|step| step.name().replace('_', " ")).collect()
-    });
+    let names = model
+        .experts()
+        .next()
+        .map(|expert| expert.chain.steps().map(|step| step.name().replace('_', " ")).collect());
     names.unwrap_or_default()
 }
 

@@ -2,8 +2,8 @@
 
 use crate::export::{build, Calibration, ExportError, ImageFile, Metadata, Numeric};
 use crate::flow::{
-    Conditioner, Coupling, CouplingMap, Dense, ElementwiseAffine, Flow, Linear, Mask, Mlp, Permutation, ScaleMap,
-    SoftTail, Spline, SplineParameters, Standardize, Transform,
+    Conditioner, Coupling, CouplingMap, Dense, ElementwiseAffine, Flow, Linear, Mask, Mlp, Permutation,
+    ScaleMap, SoftTail, Spline, SplineParameters, Standardize, Transform,
 };
 
 /// Numbers that flows are measured in.
@@ -222,12 +222,7 @@ fn coupling(
     };
     let layers = widths.windows(2).enumerate().map(dense).collect();
     let net = Mlp { layers, ..Mlp::default() };
-    Transform::Coupling(Coupling {
-        mask,
-        map,
-        input_limit: 8.0,
-        conditioner: Conditioner::Mlp(net),
-    })
+    Transform::Coupling(Coupling { mask, map, input_limit: 8.0, conditioner: Conditioner::Mlp(net) })
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014).

@@ -1,6 +1,7 @@
 //! Which instructions a firmware executed, one by one, between its marks.
 //!
 //! QEMU logs every instruction that it executes (`-singlestep -d exec,nochain`); which one that is says the ELF file.
+//! Loading and checking an image takes most of the time and is left out of the log.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -12,6 +13,10 @@ use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 use super::cycles::Executed;
 use super::thumb::{classify, length};
 use crate::device::{Board, DeviceError, Finished, Qemu};
+
+/// What the functions that only load, check and answer have in their names.
+const UNLOGGED: [&str; 5] =
+    ["bench_parts6answer", "8checksum", "11check_dense", "13check_experts", "5frame6encode"];
 
 /// The instructions of one stretch between two marks.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +41,7 @@ pub(super) fn run(
     let code = Code::read(elf, mark)?;
     let folder = tempfile::tempdir().map_err(DeviceError::io("making a temporary folder"))?;
     let log = folder.path().join("log");
-    let finished = qemu.trace(board, elf, job, &log, Duration::from_secs(600))?;
+    let finished = qemu.trace(board, elf, job, (&log, &code.filter), Duration::from_secs(600))?;
     let file = File::open(&log).map_err(DeviceError::io("reading the emulator's log"))?;
     let mut reader = BufReader::with_capacity(1 << 20, file);
     let mut stretches = Vec::new();
@@ -82,6 +87,8 @@ struct Code {
     bytes: Vec<u8>,
     mark: u32,
     mark_end: u32,
+    /// QEMU's list of the ranges to log.
+    filter: String,
 }
 
 impl Code {
@@ -99,8 +106,19 @@ impl Code {
             .ok_or_else(|| unreadable(&format!("no symbol {mark}")))?;
         // The lowest bit says that it is Thumb code.
         let at = symbol.address() as u32 & !1;
+        let start = text.address() as u32;
+        let unlogged = file.symbols().filter(|symbol| {
+            symbol.size() > 0
+                && symbol.name().is_ok_and(|name| UNLOGGED.iter().any(|part| name.contains(part)))
+        });
+        let mut unlogged: Vec<(u32, u32)> = unlogged
+            .map(|symbol| (symbol.address() as u32 & !1, symbol.size() as u32))
+            .filter(|&(address, _)| address >= start)
+            .collect();
+        unlogged.sort_unstable();
         Ok(Self {
-            start: text.address() as u32,
+            filter: ranges(start, start + text.size() as u32, &unlogged),
+            start,
             bytes: text.data().map_err(|error| unreadable(&error.to_string()))?.to_vec(),
             mark: at,
             mark_end: at + symbol.size() as u32,
@@ -118,6 +136,19 @@ impl Code {
     }
 }
 
+/// `start..end` without the stretches of (address, bytes), as QEMU's `-dfilter` writes it.
+fn ranges(start: u32, end: u32, without: &[(u32, u32)]) -> String {
+    let mut ranges = Vec::new();
+    let mut from = start;
+    for &(address, bytes) in without.iter().chain([&(end, 0)]) {
+        if from < address {
+            ranges.push(format!("{from:#x}..{:#x}", address - 1));
+        }
+        from = from.max(address + bytes);
+    }
+    ranges.join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,5 +159,11 @@ mod tests {
         assert_eq!(address(line), Some(0x10f4));
         assert_eq!(address(b"Stopped execution of TB chain before 0x7f [000002d4] x\n"), None);
         assert_eq!(address(b""), None);
+    }
+
+    #[test]
+    fn what_is_not_logged_is_cut_out() {
+        assert_eq!(ranges(0x10, 0x100, &[(0x10, 0x10), (0x40, 0x20)]), "0x20..0x3f,0x60..0xff");
+        assert_eq!(ranges(0x10, 0x100, &[]), "0x10..0xff");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use super::progress::Progress;
-use crate::bench;
+use crate::bench::{self, Scope};
 use crate::device::{Board, Install};
 use clap::Args;
 use serde_json::json;
@@ -22,19 +22,13 @@ pub(super) struct BenchArgs {
 impl BenchArgs {
     pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
         let boards = self.board.map_or_else(|| Board::ALL.to_vec(), |board| vec![board]);
-        let total = bench::steps() * boards.len() as u64;
+        let total = boards.iter().map(|&board| Scope::Whole.steps(board)).sum();
         let progress = Progress::start(output, "measuring", "runs", total);
-        let mut rows = Vec::new();
-        for board in boards {
-            match bench::measure(board, Install::Forbidden, || progress.advance(1)) {
-                Ok(measured) => rows.extend(measured),
-                Err(error) => {
-                    progress.finish();
-                    return Err(error.into());
-                }
-            }
-        }
+        let measure =
+            |&board: &Board| bench::measure(board, Scope::Whole, Install::Forbidden, || progress.advance(1));
+        let rows = boards.iter().map(measure).collect::<Result<Vec<_>, _>>();
         progress.finish();
+        let rows = rows?.concat();
         output.finish(&bench::table::text(&rows), &json!({ "rows": rows }))
     }
 }

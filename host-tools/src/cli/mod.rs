@@ -12,6 +12,7 @@ mod files;
 mod fit;
 mod inspect;
 mod output;
+pub(crate) use output::grouped;
 mod progress;
 mod quantize;
 mod sample;

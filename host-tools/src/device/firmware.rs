@@ -151,7 +151,8 @@ impl Source {
         install: Install,
     ) -> Result<[Firmware; N], DeviceError> {
         let toolchain = Toolchain::for_target(board.target(), install)?;
-        let mut command = self.cargo(toolchain, "build", board, binaries.first().unwrap_or(&&Binary::BenchEmpty));
+        let mut command =
+            self.cargo(toolchain, "build", board, binaries.first().unwrap_or(&&Binary::BenchEmpty));
         for binary in binaries.iter().skip(1) {
             command.args(["--bin", binary.name()]);
         }

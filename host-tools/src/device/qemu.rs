@@ -60,7 +60,7 @@ impl Qemu {
         self.run_with(board, elf, job, limit, |command| command.args(["-icount", "shift=0"]))
     }
 
-    /// Runs a firmware as [`Self::run`] does, and writes every instruction's address to a log.
+    /// Runs a firmware as [`Self::run`] does, and writes the address of every instruction in some ranges to a log.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -69,11 +69,11 @@ impl Qemu {
         board: Board,
         elf: &Path,
         job: &[u8],
-        log: &Path,
+        (log, ranges): (&Path, &str),
         limit: Duration,
     ) -> Result<Finished, DeviceError> {
         self.run_with(board, elf, Some(job), limit, |command| {
-            command.args(["-singlestep", "-d", "exec,nochain", "-D"]).arg(log)
+            command.args(["-singlestep", "-d", "exec,nochain", "-dfilter", ranges, "-D"]).arg(log)
         })
     }
 
