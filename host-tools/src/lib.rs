@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod cli;
+pub mod cost;
 pub mod device;
 pub mod export;
 pub mod flow;

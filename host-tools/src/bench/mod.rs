@@ -101,6 +101,9 @@ pub enum BenchError {
     /// A reference flow has no image.
     #[error("{0}: {1}")]
     Export(String, ExportError),
+    /// A flow could not be trained.
+    #[error("{0}: {1}")]
+    Train(String, crate::training::TrainError),
     /// The board's answers and the trace do not fit.
     #[error("{0}")]
     Trace(String),
@@ -169,7 +172,7 @@ pub fn measure(
         flows.into_iter().flat_map(|flow| NUMERICS.map(|numeric| (flow.clone(), numeric))).collect()
     };
     let scores = jobs(scope.flows(board)).into_par_iter().map(|(flow, numeric)| {
-        let row = score(&simulator, board, &flow, numeric);
+        let row = score_of(&simulator, board, &flow, numeric);
         progress();
         row
     });
@@ -190,7 +193,7 @@ pub fn measure(
 }
 
 /// What a score costs; `None` if the board has no room for the image or its workspace.
-fn score(
+pub(crate) fn score_of(
     simulator: &Simulator,
     board: Board,
     flow: &Reference,

@@ -225,18 +225,28 @@ fn coupling(
     Transform::Coupling(Coupling { mask, map, input_limit: 8.0, conditioner: Conditioner::Mlp(net) })
 }
 
+/// Standard normal numbers, the same for the same name; with `integers`, whole numbers from 0 to that.
+pub(crate) fn noise(name: &str, count: usize, integers: Option<u32>) -> Vec<f32> {
+    let mut random = Random::named(name);
+    let mut draw = || match integers {
+        Some(largest) => (random.bits() % (u64::from(largest) + 1)) as f32,
+        None => random.normal(),
+    };
+    (0..count).map(|_| draw()).collect()
+}
+
 /// SplitMix64 (Steele, Lea, Flood 2014).
-pub(super) struct Random(u64);
+struct Random(u64);
 
 impl Random {
     /// A generator of its own for each name (FNV-1a of it), so that one flow's draws do not move another's.
-    pub(super) fn named(name: &str) -> Self {
+    fn named(name: &str) -> Self {
         Self(name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         }))
     }
 
-    pub(super) fn bits(&mut self) -> u64 {
+    fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -244,7 +254,7 @@ impl Random {
     }
 
     /// Near enough to a standard normal: a sum of twelve uniforms.
-    pub(super) fn normal(&mut self) -> f32 {
+    fn normal(&mut self) -> f32 {
         (0..12).map(|_| (self.bits() >> 40) as f32 / 16_777_216.0).sum::<f32>() - 6.0
     }
 }

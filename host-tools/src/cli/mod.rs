@@ -4,7 +4,6 @@
 //! output, with `--json` as one object and nothing else; notes, warnings and progress go to standard error.
 
 mod bench;
-mod cost;
 mod demo;
 mod eval;
 mod explain;

@@ -7,6 +7,7 @@ use anyhow::{anyhow, Context};
 use clap::Args;
 use flowlet_tools::bench::budget::Budgets;
 use flowlet_tools::bench::{self, table, BenchError, Row, Scope};
+use flowlet_tools::cost::fit;
 use flowlet_tools::device::{Board, DeviceError, Install, Missing, Qemu, Toolchain};
 
 use crate::report::{Outcome, Report};
@@ -18,16 +19,44 @@ pub(crate) struct Bench {
     /// One board, by QEMU's name of the machine; all of them without it
     #[arg(long, value_name = "MACHINE")]
     board: Option<Board>,
+    /// Fit the cost model that `inspect` predicts with, instead of measuring the table: writes
+    /// host-tools/data/cost/coefficients.csv and prints how far off it is
+    #[arg(long)]
+    fit: bool,
 }
 
 impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<bool> {
+        if self.fit {
+            return self.fit();
+        }
         let mut rows = Vec::new();
         for board in boards(self.board) {
             eprintln!("measuring {board}");
             rows.extend(bench::measure(board, Scope::Whole, Install::Allowed, || {})?);
         }
         println!("{}", table::text(&rows));
+        Ok(true)
+    }
+}
+
+impl Bench {
+    fn fit(&self) -> anyhow::Result<bool> {
+        let budgets = Budgets::read(&run::root().join("firmware/budgets.csv"))?;
+        let mut coefficients = fit::Coefficients::new();
+        println!("| core, numbers | flows | median error | largest | of |\n|---|---|---:|---:|---|");
+        for board in boards(self.board) {
+            let (fitted, errors) = fit::fit(board, &budgets, Install::Allowed)?;
+            for fit::Error { column, is_held_out, flows, median, largest: (largest, name) } in errors {
+                let which = if is_held_out { "held out" } else { "fitted" };
+                let (median, largest) = (100.0 * median, 100.0 * largest);
+                println!("| {column} | {flows} {which} | {median:.1} % | {largest:.1} % | {name} |");
+            }
+            coefficients.extend(fitted);
+        }
+        let path = run::root().join("host-tools/data/cost/coefficients.csv");
+        let old = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        std::fs::write(&path, fit::file(&old, &coefficients)).with_context(|| path.display().to_string())?;
         Ok(true)
     }
 }

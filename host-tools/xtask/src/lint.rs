@@ -33,7 +33,13 @@ pub(crate) fn run() -> anyhow::Result<bool> {
 /// Lints of the firmware: every board with one binary, one board with the others.
 pub(crate) fn firmware_steps(report: &mut Report) {
     let boards = Board::ALL.map(|board| (board, "score_rows", Ok(Binary::ScoreRows)));
-    let others = [("explain_rows", Ok(Binary::ExplainRows)), ("compiled_in", compiled_in())];
+    let others = [
+        ("explain_rows", Ok(Binary::ExplainRows)),
+        ("bench_parts", Ok(Binary::BenchParts)),
+        ("bench_runtime", Ok(Binary::BenchRuntime)),
+        ("bench_empty", Ok(Binary::BenchEmpty)),
+        ("compiled_in", compiled_in()),
+    ];
     let others = others.map(|(name, binary)| (Board::Mps2An386, name, binary));
     for (board, name, binary) in boards.into_iter().chain(others) {
         report.step(&format!("lints, {name}, {board}"), || match binary {
