@@ -44,3 +44,11 @@ fn the_bytes_that_the_format_document_explains_are_there() {
     }
     assert!(explained > 80, "{explained}");
 }
+
+#[test]
+fn the_cost_tables_are_those_of_the_budgets() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware/budgets.csv");
+    let budgets = flowlet_tools::bench::budget::Budgets::read(&path).expect("the budgets");
+    let expected = flowlet_tools::bench::table::document(&budgets);
+    assert!(document("device-cost.md") == expected, "run cargo xtask gates --accept");
+}

@@ -65,6 +65,62 @@ pub enum Message {
         /// The words; zeros behind them.
         words: [u32; WORDS_PER_MESSAGE],
     },
+    /// What a part of a flow costs.
+    Part {
+        /// Which part.
+        part: Part,
+        /// How often it ran.
+        repeats: u32,
+        /// Ticks of the timed loop.
+        ticks: u64,
+        /// Ticks of the same loop with the part left out.
+        overhead_ticks: u64,
+    },
+}
+
+/// A part of a flow that is measured alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    /// From readings to standardized values.
+    Standardizer,
+    /// A step of the chain.
+    Transform {
+        /// Which step, from 0.
+        index: u16,
+    },
+    /// A dense layer of a conditioner.
+    Layer {
+        /// Which step of the chain the conditioner is in, from 0.
+        transform: u16,
+        /// Inputs.
+        inputs: u16,
+        /// Outputs.
+        outputs: u16,
+        /// Whether it is the last one.
+        is_output: bool,
+    },
+    /// The log-density of the base.
+    Base,
+    /// A function of [`FUNCTION_ELEMENTS`] numbers, one by one, from an array into the same array.
+    Function(Function),
+}
+
+/// Numbers that one run of a [`Part::Function`] goes over.
+pub const FUNCTION_ELEMENTS: usize = 32;
+
+/// An elementary function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Function {
+    /// `e^x`.
+    Exp,
+    /// `2^x`, fixed point only.
+    Exp2,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Natural logarithm.
+    Ln,
+    /// `x sigmoid(x)`, to activations.
+    Silu,
 }
 
 /// Words in one [`Message::Words`].

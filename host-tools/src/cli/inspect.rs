@@ -1,8 +1,8 @@
 //! `flowlet inspect`
 
-use super::cost;
 use super::output::{grouped, Output};
 use super::scoring;
+use crate::cost;
 use crate::export::{self, Combine, Ensemble, Statistic};
 use crate::flow::{Conditioner, CouplingMap, Flow, ScaleMap, Transform};
 use crate::selection;

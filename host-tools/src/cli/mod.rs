@@ -3,7 +3,7 @@
 //! Exit codes: 0 done; 1 failed, with one message on standard error; 2 wrong usage. Results go to standard
 //! output, with `--json` as one object and nothing else; notes, warnings and progress go to standard error.
 
-mod cost;
+mod bench;
 mod demo;
 mod eval;
 mod explain;
@@ -11,6 +11,7 @@ mod files;
 mod fit;
 mod inspect;
 mod output;
+pub(crate) use output::grouped;
 mod progress;
 mod quantize;
 mod sample;
@@ -65,6 +66,7 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     Explain(explain::ExplainArgs),
     Sample(sample::SampleArgs),
+    Bench(bench::BenchArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -112,6 +114,7 @@ impl Command {
             Self::Simulate(args) => args.run(output),
             Self::Explain(args) => args.run(output),
             Self::Sample(args) => args.run(output),
+            Self::Bench(args) => args.run(output),
             Self::Demo(args) => args.run(output),
         }
     }

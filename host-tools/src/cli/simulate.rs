@@ -37,7 +37,7 @@ pub(super) struct SimulateArgs {
     table: TableArgs,
 }
 
-fn board(name: &str) -> Result<Board, String> {
+pub(super) fn board(name: &str) -> Result<Board, String> {
     name.parse().map_err(|error: crate::device::UnknownBoard| error.to_string())
 }
 

@@ -25,6 +25,12 @@ pub enum Binary {
     ExplainRows,
     /// Runs dense layers and answers with digests of what they give.
     LayerDigests,
+    /// Takes an image at run time, and says what each part of the flow costs.
+    BenchParts,
+    /// The runtime and nothing else.
+    BenchRuntime,
+    /// Nothing: what the size of [`Self::BenchRuntime`] is compared with.
+    BenchEmpty,
     /// Has this image compiled in.
     CompiledIn {
         /// The image's file.
@@ -104,6 +110,9 @@ impl Binary {
             Self::ScoreRows => "score_rows",
             Self::ExplainRows => "explain_rows",
             Self::LayerDigests => "layer_digests",
+            Self::BenchParts => "bench_parts",
+            Self::BenchRuntime => "bench_runtime",
+            Self::BenchEmpty => "bench_empty",
             Self::CompiledIn { .. } => "compiled_in",
             Self::Minimal(minimal) => minimal.name(),
         }
@@ -182,14 +191,12 @@ impl Source {
             command.env(format!("CARGO_TARGET_{target}_RUSTFLAGS"), format!("-Ctarget-cpu={cpu}"));
         }
         match binary {
-            Binary::ScoreRows | Binary::ExplainRows | Binary::LayerDigests | Binary::Minimal(_) => {
-                command.args(["--features", board.name()])
-            }
             Binary::CompiledIn { image } => {
                 let image = env::current_dir().unwrap_or_default().join(image);
                 command.env("FLOWLET_IMAGE", image).arg("--features");
                 command.arg(format!("{},compiled-in", board.name()))
             }
+            _ => command.args(["--features", board.name()]),
         };
         command
     }
@@ -199,8 +206,26 @@ impl Source {
     /// # Errors
     /// [`DeviceError::Missing`] without a compiler, [`DeviceError::Build`] with the compiler's words.
     pub fn build(&self, board: Board, binary: &Binary, install: Install) -> Result<Firmware, DeviceError> {
+        let [firmware] = self.build_all(board, [binary], install)?;
+        Ok(firmware)
+    }
+
+    /// Builds several binaries at once. If one of them has an image compiled in, it must be the first.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn build_all<const N: usize>(
+        &self,
+        board: Board,
+        binaries: [&Binary; N],
+        install: Install,
+    ) -> Result<[Firmware; N], DeviceError> {
         let toolchain = Toolchain::for_target(board.target(), install)?;
-        let mut command = self.cargo(toolchain, "build", board, binary);
+        let mut command =
+            self.cargo(toolchain, "build", board, binaries.first().unwrap_or(&&Binary::BenchEmpty));
+        for binary in binaries.iter().skip(1) {
+            command.args(["--bin", binary.name()]);
+        }
         let text = format!("{command:?}");
         let captured = process::run(&mut command, BUILD_LIMIT).map_err(DeviceError::io("running cargo"))?;
         if !captured.status.is_some_and(|status| status.success()) {
@@ -211,9 +236,12 @@ impl Source {
             return Err(DeviceError::Build { command: text, output });
         }
         let folder = self.target_dir(toolchain, board).join(board.target()).join("release");
-        let elf = folder.join(binary.name());
-        let code_bytes = code_bytes(&elf)?;
-        Ok(Firmware { elf, code_bytes })
+        let elfs = binaries.map(|binary| folder.join(binary.name()));
+        let mut firmwares = elfs.map(|elf| Firmware { elf, code_bytes: 0 });
+        for firmware in &mut firmwares {
+            firmware.code_bytes = code_bytes(&firmware.elf)?;
+        }
+        Ok(firmwares)
     }
 }
 
@@ -236,6 +264,18 @@ pub fn code_bytes(elf: &Path) -> Result<u64, DeviceError> {
     let size = |name| file.section_by_name(name).map(|section| section.size());
     let text = size(".text").ok_or_else(|| unreadable("no .text section".into()))?;
     Ok(text + size(".rodata").unwrap_or(0))
+}
+
+/// Bytes of static RAM (`.data`, `.bss` and `.uninit`) of an ELF file.
+///
+/// # Errors
+/// [`DeviceError::Io`], [`DeviceError::Elf`].
+pub fn static_bytes(elf: &Path) -> Result<u64, DeviceError> {
+    let bytes = fs::read(elf).map_err(DeviceError::io(format!("reading {}", elf.display())))?;
+    let file = object::File::parse(&*bytes)
+        .map_err(|error| DeviceError::Elf { path: elf.into(), reason: error.to_string() })?;
+    let size = |name| file.section_by_name(name).map_or(0, |section| section.size());
+    Ok([".data", ".bss", ".uninit"].into_iter().map(size).sum())
 }
 
 /// Symbols in an ELF file that `unwanted` picks by their mangled names.

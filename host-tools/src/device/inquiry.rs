@@ -5,7 +5,7 @@ use std::time::Duration;
 use flowlet_protocol::{inquiry, layers, Message, Outcome};
 
 use super::replies::{self, Messages};
-use super::simulate::{batch_rows, job_bytes};
+use super::simulate::{batch_rows, timed_job};
 use super::toolchain::Install;
 use super::{error_code, Binary, Board, DeviceError, Firmware, Qemu, Source};
 
@@ -74,8 +74,8 @@ impl Inquirer {
         if count > batch_rows(image.len(), inputs, room)? {
             return Err(DeviceError::TooLarge { image_bytes: image.len(), features: inputs, room });
         }
-        let mut job = job_bytes(image, rows, inputs)?;
-        set_timed_rows(&mut job, TIMED_ROWS);
+        // An explanation takes as long as a hundred scores.
+        let job = timed_job(image, rows, inputs, TIMED_ROWS)?;
         let run = self.qemu.run(self.board, &self.firmware.elf, Some(&job), Duration::from_secs(600))?;
         read(&run.success()?.serial, count, inputs)
     }
@@ -109,16 +109,6 @@ pub fn layer_digests(row: &[f32]) -> Option<Vec<u32>> {
     let kind = layers::Kind::from_numbers([encoding, activation, shift, extreme])?;
     let mut memory = [0; layers::MEMORY_WORDS];
     (1..=layers::WIDEST).map(|outputs| layers::digest(kind, inputs as usize, outputs, &mut memory)).collect()
-}
-
-/// Job and header as [`job_bytes`] makes them, with fewer rows to time: an explanation takes as long as a
-/// hundred scores.
-fn set_timed_rows(job: &mut [u8], rows: u32) {
-    use flowlet_protocol::job::{header, HEADER_BYTES};
-    let (head, body) = job.split_at_mut(HEADER_BYTES);
-    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    let made = header(word(8), word(12), word(16), rows, body);
-    head.copy_from_slice(&made);
 }
 
 fn read(serial: &[u8], rows: usize, inputs: usize) -> Result<Inquiry, DeviceError> {

@@ -57,17 +57,46 @@ impl Qemu {
         job: Option<&[u8]>,
         limit: Duration,
     ) -> Result<Finished, DeviceError> {
+        self.run_with(board, elf, job, limit, |command| command.args(["-icount", "shift=0"]))
+    }
+
+    /// Runs a firmware as [`Self::run`] does, and writes the address of every instruction in some ranges to a log.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) fn trace(
+        &self,
+        board: Board,
+        elf: &Path,
+        job: &[u8],
+        (log, ranges): (&Path, &str),
+        limit: Duration,
+    ) -> Result<Finished, DeviceError> {
+        self.run_with(board, elf, Some(job), limit, |command| {
+            command.args(["-singlestep", "-d", "exec,nochain", "-dfilter", ranges, "-D"]).arg(log)
+        })
+    }
+
+    fn run_with(
+        &self,
+        board: Board,
+        elf: &Path,
+        job: Option<&[u8]>,
+        limit: Duration,
+        options: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Result<Finished, DeviceError> {
         let folder = tempfile::tempdir().map_err(DeviceError::io("making a temporary folder"))?;
         // Files are named relative to the working folder: commas in a path would end QEMU's options.
         let elf = env::current_dir().map_err(DeviceError::io("finding the current folder"))?.join(elf);
         let mut command = Command::new(&self.program);
         command
             .current_dir(folder.path())
-            .args(["-machine", board.name(), "-display", "none", "-monitor", "none", "-icount", "shift=0"])
+            .args(["-machine", board.name(), "-display", "none", "-monitor", "none"])
             .args(["-chardev", "file,id=replies,path=replies", "-serial", "chardev:replies"])
             .args(["-semihosting-config", "enable=on,target=native"])
             .arg("-kernel")
             .arg(&elf);
+        options(&mut command);
         if let Some(job) = job {
             fs::write(folder.path().join("job"), job).map_err(DeviceError::io("writing the job"))?;
             command

@@ -44,7 +44,7 @@ pub(super) fn read(serial: &[u8], rows: usize, features: usize) -> Result<Replie
 }
 
 /// The board's word that it took the job; gives the bytes of workspace that it needs.
-pub(super) fn loaded(messages: &mut Messages<'_>, rows: usize, features: usize) -> Result<u32, DeviceError> {
+pub(crate) fn loaded(messages: &mut Messages<'_>, rows: usize, features: usize) -> Result<u32, DeviceError> {
     match messages.next()? {
         Message::Refused(refusal) => Err(DeviceError::Refused(refusal)),
         Message::Loaded { rows: r, features: f, workspace_bytes }
@@ -60,30 +60,30 @@ pub(super) fn loaded(messages: &mut Messages<'_>, rows: usize, features: usize) 
     }
 }
 
-pub(super) fn unexpected(message: &Message, wanted: &str) -> DeviceError {
+pub(crate) fn unexpected(message: &Message, wanted: &str) -> DeviceError {
     DeviceError::Replies(format!("{wanted} was expected, {message:?} came"))
 }
 
 /// The messages on a serial line, in order.
-pub(super) struct Messages<'a> {
+pub(crate) struct Messages<'a> {
     rest: &'a [u8],
     index: usize,
 }
 
 impl<'a> Messages<'a> {
-    pub(super) fn new(serial: &'a [u8]) -> Self {
+    pub(crate) fn new(serial: &'a [u8]) -> Self {
         Self { rest: serial, index: 0 }
     }
 
     /// An error if anything follows.
-    pub(super) fn end(&self) -> Result<(), DeviceError> {
+    pub(crate) fn end(&self) -> Result<(), DeviceError> {
         if self.rest.is_empty() {
             return Ok(());
         }
         Err(DeviceError::Replies(format!("{} bytes follow the last message", self.rest.len())))
     }
 
-    pub(super) fn next(&mut self) -> Result<Message, DeviceError> {
+    pub(crate) fn next(&mut self) -> Result<Message, DeviceError> {
         let end =
             self.rest.iter().position(|&byte| byte == 0).ok_or_else(|| {
                 DeviceError::Replies(format!("they end after {} whole messages", self.index))

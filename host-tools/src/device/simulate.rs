@@ -70,7 +70,12 @@ impl Simulator {
     pub fn new(board: Board, install: Install) -> Result<Self, DeviceError> {
         let qemu = Qemu::find(install)?;
         let firmware = Source::find()?.build(board, &Binary::ScoreRows, install)?;
-        Ok(Self { board, qemu, firmware, limit: Duration::from_secs(300) })
+        Ok(Self::with_firmware(board, qemu, firmware))
+    }
+
+    /// A board with a `score_rows` that was built.
+    pub(crate) fn with_firmware(board: Board, qemu: Qemu, firmware: Firmware) -> Self {
+        Self { board, qemu, firmware, limit: Duration::from_secs(300) }
     }
 
     /// Gives each run of the emulator this long at most, instead of five minutes.
@@ -139,6 +144,26 @@ pub(super) fn job_bytes(image: &[u8], rows: &[f32], features: usize) -> Result<V
     let count = word(rows.len() / features)?;
     let header = job::header(word(image.len())?, count, word(features)?, TIMED_ROWS, &body);
     Ok([&header[..], &body].concat())
+}
+
+/// A job as [`job_bytes`] makes it, with another number of timed rows.
+pub(crate) fn timed_job(
+    image: &[u8],
+    rows: &[f32],
+    features: usize,
+    timed_rows: u32,
+) -> Result<Vec<u8>, DeviceError> {
+    let mut job = job_bytes(image, rows, features)?;
+    set_timed_rows(&mut job, timed_rows);
+    Ok(job)
+}
+
+/// Job and header as [`job_bytes`] makes them, with another number of rows to time.
+pub(super) fn set_timed_rows(job: &mut [u8], rows: u32) {
+    let (head, body) = job.split_at_mut(job::HEADER_BYTES);
+    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let made = job::header(word(8), word(12), word(16), rows, body);
+    head.copy_from_slice(&made);
 }
 
 fn merge(replies: Vec<Replies>, code_bytes: u64) -> Simulation {

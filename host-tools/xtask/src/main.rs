@@ -1,5 +1,6 @@
 //! `cargo xtask`: set-up, demo, tests and lints of the flowlet workspace.
 
+mod bench;
 mod demo;
 mod lint;
 mod report;
@@ -36,6 +37,13 @@ enum Command {
     /// Tests of the workspace (release profile); the runtime for thumbv6m and thumbv7em, with and
     /// without its features; the firmware, with its lints.
     Test,
+    /// Measures what flowlet costs on every emulated board, and prints the tables
+    Bench(bench::Bench),
+    /// Compares that with the committed budgets: RAM +0 %, code +1 %, instructions +2 %
+    ///
+    /// Says what moved and by how much, in either direction. --accept writes new budgets (firmware/budgets.csv) and the
+    /// tables (docs/device-cost.md).
+    Gates(bench::Gates),
     /// Checks formatting, lints and documentation of both workspaces; warnings are errors
     Lint,
 }
@@ -45,6 +53,8 @@ fn main() -> ExitCode {
         Command::Setup => setup::run(),
         Command::Demo(demo) => demo.run(),
         Command::Test => test::run(),
+        Command::Bench(bench) => bench.run(),
+        Command::Gates(gates) => gates.run(),
         Command::Lint => lint::run(),
     };
     match done {

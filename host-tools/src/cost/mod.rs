@@ -1,38 +1,18 @@
-//! Predicted cost of a score, without running it: a linear model over counts of what a flow is made of, fitted
-//! to what the emulator counts.
+//! Predicted cost of a score, without running it: a linear model over counts of what a flow is made of, fitted for
+//! each core to what the emulator counts.
 //!
-//! `data/cost/fit.py` measures, fits, and prints the table of coefficients below.
+//! `cargo xtask bench --fit` (see [`fit`]) writes `data/cost/coefficients.csv` and prints how far off the predictions are
+//! of flows that it was not fitted to. Mixtures are counted as trained ones are, whose components lie apart so that most
+//! are left early.
+
+pub mod fit;
 
 use crate::export::Numeric;
 use crate::flow::{Activation, Base, Conditioner, Coupling, CouplingMap, Flow, MarginalKind, Transform};
 use serde_json::{Map, Value};
 
-/// Names of the counts, in the order of [`cortex_m4f`]'s coefficients.
-const TERMS: [&str; COUNT] = [
-    "score",
-    "features",
-    "couplings",
-    "dense_layers",
-    "hidden_units",
-    "leaky_units",
-    "padded_macs",
-    "affine_features",
-    "spline_features",
-    "spline_bins",
-    "smooth_units",
-    "trunk_units",
-    "elementwise_features",
-    "linear_maps",
-    "linear_rows",
-    "linear_macs",
-    "marginal_features",
-    "marginal_rq_features",
-    "logit_features",
-    "student_features",
-    "mixture_components",
-    "mixture_macs",
-];
-const COUNT: usize = 22;
+/// The table of coefficients: `term`, then a column per core and numbers, such as `cortex-m4f i8`.
+const COEFFICIENTS: &str = include_str!("../../data/cost/coefficients.csv");
 
 /// What a score's cost depends on, over all experts.
 #[derive(Default)]
@@ -97,6 +77,7 @@ impl Counts {
         };
         let layers = c.conditioner.dense_layers();
         self.add("dense_layers", layers.len());
+        self.add("output_units", moved * c.map.outputs_per_feature());
         for layer in &layers {
             // With the padding that kernels compute: rows to a multiple of 4, and columns too in fixed point.
             let columns = if fixed { layer.inputs.next_multiple_of(4) } else { layer.inputs };
@@ -126,7 +107,8 @@ impl Counts {
 }
 
 /// The counts of a model by name: what [`instructions`] is computed from.
-pub(super) fn terms(flows: &[Flow], numeric: Numeric) -> Map<String, Value> {
+#[must_use]
+pub fn terms(flows: &[Flow], numeric: Numeric) -> Map<String, Value> {
     let mut counts = Counts::default();
     for flow in flows {
         counts.flow(flow, matches!(numeric, Numeric::I16 | Numeric::I8));
@@ -134,32 +116,61 @@ pub(super) fn terms(flows: &[Flow], numeric: Numeric) -> Map<String, Value> {
     counts.0
 }
 
-/// Instructions per score by core, of flows that are run one after the other.
-pub(super) fn instructions(flows: &[Flow], numeric: Numeric) -> Map<String, Value> {
+/// Instructions per score by core, of flows that are run one after the other; the cores are those of the table of
+/// coefficients.
+#[must_use]
+pub fn instructions(flows: &[Flow], numeric: Numeric) -> Map<String, Value> {
     let counts = terms(flows, numeric);
-    let count = |term: &str| counts.get(term).and_then(Value::as_f64).unwrap_or(0.0);
-    let sum: f64 = TERMS.iter().zip(cortex_m4f(numeric)).map(|(term, cost)| cost * count(term)).sum();
+    let numbers = match numeric {
+        Numeric::F32 | Numeric::F32FastMath => "f32",
+        Numeric::I16 => "i16",
+        Numeric::I8 => "i8",
+    };
+    let mut lines = COEFFICIENTS.lines().filter(|line| !line.starts_with('#'));
+    let columns: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
+    let mut sums = vec![0.0; columns.len()];
+    for line in lines {
+        let mut cells = line.split(',');
+        let count = cells.next().and_then(|term| counts.get(term)).and_then(Value::as_f64).unwrap_or(0.0);
+        for (sum, cell) in sums.iter_mut().skip(1).zip(cells) {
+            *sum += count * cell.parse::<f64>().unwrap_or(0.0);
+        }
+    }
     let mut map = Map::new();
-    map.insert("cortex-m4f".to_owned(), Value::from(sum.max(0.0).round() as u64));
+    for (column, sum) in columns.iter().zip(sums).skip(1) {
+        if let Some(core) = column.strip_suffix(numbers).and_then(|name| name.strip_suffix(' ')) {
+            map.insert(core.to_owned(), Value::from(sum.max(0.0).round() as u64));
+        }
+    }
     map
 }
 
-/// Instructions per count, on mps2-an386 as QEMU counts them: the median error on flows that the fit did not see is
-/// 1.4 %, the largest 14 %, of the smallest flows. Mixtures are counted as trained ones are, whose components lie
-/// apart so that most are left early.
-fn cortex_m4f(numeric: Numeric) -> [f64; COUNT] {
-    match numeric {
-        Numeric::F32 | Numeric::F32FastMath => [
-            513.23, 60.91, 463.6, 222.07, 12.29, 14.7, 2.65, 141.74, 773.61, 136.17, 79.32, 33.79, 58.09,
-            209.88, 127.08, 4.31, 177.02, 203.92, 134.0, 42.54, 128.6, 8.71,
-        ],
-        Numeric::I16 => [
-            817.62, 177.28, 645.64, 231.58, 13.44, 45.9, 2.22, 199.74, 941.51, 232.34, 97.43, 86.81, 90.2,
-            117.59, 247.57, 4.22, 246.6, 536.34, 125.0, 111.55, 145.09, 7.68,
-        ],
-        Numeric::I8 => [
-            828.21, 175.98, 637.22, 227.79, 12.47, 45.0, 2.71, 198.4, 943.94, 228.49, 96.59, 86.61, 89.43,
-            120.61, 247.1, 4.23, 246.75, 536.48, 125.0, 111.51, 144.74, 7.7,
-        ],
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::reference;
+
+    #[test]
+    fn the_table_is_whole() {
+        let mut lines = COEFFICIENTS.lines().filter(|line| !line.starts_with('#'));
+        let columns = lines.next().unwrap().split(',').count();
+        for line in lines {
+            let cells: Vec<&str> = line.split(',').collect();
+            assert_eq!(cells.len(), columns, "{line}");
+            assert!(cells[1..].iter().all(|cell| cell.parse::<f64>().is_ok_and(|x| x >= 0.0)), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_wider_flow_costs_more_on_every_core() {
+        let predict = |width| {
+            let flow = reference::flow(reference::Kind::Realnvp, 8, 4, &[width, width]).flow;
+            instructions(&[flow], Numeric::I8)
+        };
+        let (narrow, wide) = (predict(16), predict(32));
+        assert!(narrow.contains_key("cortex-m4f"));
+        for (core, count) in &narrow {
+            assert!(count.as_u64() < wide[core].as_u64(), "{core}");
+        }
     }
 }
