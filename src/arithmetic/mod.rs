@@ -24,7 +24,7 @@ use statistics::StatisticsArithmetic;
 pub use fixed::Fixed;
 #[cfg(feature = "fast-math")]
 pub use float::FastMath;
-pub use float::{Elementary, Float, Libm};
+pub use float::{Elementary, Float, Libm, Tables};
 pub use spline::SplineArithmetic;
 
 /// Readings saturate at this many standard deviations, in every arithmetic.

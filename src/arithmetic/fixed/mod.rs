@@ -22,7 +22,7 @@ mod marginal;
 pub mod ratio;
 pub(crate) mod spline;
 mod statistics;
-mod table;
+pub(in crate::arithmetic) mod table;
 
 use super::activation::Activation;
 use super::dense::{power_of_two, Dense, Encoding};

@@ -1,8 +1,9 @@
-//! The f32 arithmetic: exp, tanh and log from the `libm` crate on every target, no fused
+//! The f32 arithmetic: exp and tanh from tables, log from the `libm` crate on every target, no fused
 //! multiply-add, a fixed order of summation, and therefore the same bits on host and device.
 
 mod activation;
 mod affine;
+pub mod elementary;
 mod linear;
 mod logit;
 mod marginal;
@@ -17,58 +18,13 @@ use core::marker::PhantomData;
 mod base;
 mod statistics;
 
-/// The transcendental functions that a flow's score needs, in f32.
-pub trait Elementary: Copy + 'static {
-    /// `e^x`.
-    fn exp(x: f32) -> f32;
-    /// Hyperbolic tangent.
-    fn tanh(x: f32) -> f32;
-    /// Natural logarithm of `x >= 1`.
-    fn ln(x: f32) -> f32;
-}
-
-/// Functions of the `libm` crate: exp and ln within 1 unit in the last place, tanh within 2.5; see
-/// `docs/numerics.md`.
-#[derive(Clone, Copy, Debug)]
-pub struct Libm;
-
-impl Elementary for Libm {
-    fn exp(x: f32) -> f32 {
-        libm::expf(x)
-    }
-    fn tanh(x: f32) -> f32 {
-        libm::tanhf(x)
-    }
-    fn ln(x: f32) -> f32 {
-        libm::logf(x)
-    }
-}
-
-/// `exp` and `tanh` from micromath: smaller code on parts without an FPU, 2.4e-3 relative error.
-///
-/// The logarithm stays with libm: micromath's errs by 0.1, which no score can bear.
 #[cfg(feature = "fast-math")]
-#[derive(Clone, Copy, Debug)]
-pub struct FastMath;
-
-#[cfg(feature = "fast-math")]
-impl Elementary for FastMath {
-    fn exp(x: f32) -> f32 {
-        micromath::F32Ext::exp(x)
-    }
-    fn tanh(x: f32) -> f32 {
-        // 1 - 2 / (e^2x + 1); beyond 9 the result is 1 in f32 anyway.
-        let x = x.clamp(-9.0, 9.0);
-        1.0 - 2.0 / (micromath::F32Ext::exp(2.0 * x) + 1.0)
-    }
-    fn ln(x: f32) -> f32 {
-        libm::logf(x)
-    }
-}
+pub use elementary::FastMath;
+pub use elementary::{Elementary, Libm, Tables};
 
 /// The f32 arithmetic over a set of elementary functions.
 #[derive(Clone, Copy, Debug)]
-pub struct Float<E = Libm>(PhantomData<E>);
+pub struct Float<E = Tables>(PhantomData<E>);
 
 /// ln(2 pi) / 2.
 const HALF_LN_2PI: f32 = 0.918_938_5;
@@ -160,7 +116,7 @@ impl<E: Elementary> Arithmetic for Float<E> {
     }
 
     fn log_scale(raw: f32, clamp: f32) -> f32 {
-        clamp * E::tanh(raw)
+        E::scaled_tanh(raw, clamp)
     }
 
     fn soft_sign(raw: f32, clamp: f32) -> f32 {
