@@ -86,6 +86,17 @@ pub trait Arithmetic:
     /// Identity within `knee`, logarithmic beyond (see [`crate::transform::SoftTail`]): the value and
     /// its log-derivative.
     fn soft_tail(x: Self::Value, knee: Self::Value) -> (Self::Value, Self::Log);
+    /// [`Self::soft_tail`] of each value, in place; gives the sum of the log-derivatives.
+    #[inline]
+    fn soft_tails(x: &mut [Self::Value], knee: Self::Value) -> Self::Log {
+        let mut log_det = Self::ZERO_LOG;
+        for x in x {
+            let (z, log) = Self::soft_tail(*x, knee);
+            *x = z;
+            log_det = Self::add(log_det, log);
+        }
+        log_det
+    }
     /// Inverse of [`Self::soft_tail`], with the log-derivative of the forward map at the result.
     fn soft_tail_inverse(z: Self::Value, knee: Self::Value) -> (Self::Value, Self::Log);
 
@@ -112,6 +123,40 @@ pub trait Arithmetic:
     fn affine(x: Self::Value, log_scale: Self::Value, shift: Self::Value) -> Self::Value;
     /// `(z - shift) * exp(-log_scale)`.
     fn affine_inverse(z: Self::Value, log_scale: Self::Value, shift: Self::Value) -> Self::Value;
+
+    /// `x * exp(log_scale) + shift` of each value, in place, with `log_scale = clamp * tanh(raw)`; gives the sum of
+    /// the log-scales. All of a RealNVP coupling but its net, in one loop.
+    #[inline]
+    fn affine_tanh(
+        x: &mut [Self::Value],
+        shifts: &[Self::Value],
+        raws: &[Self::Value],
+        clamp: Self::Value,
+    ) -> Self::Log {
+        let mut log_det = Self::ZERO_LOG;
+        for ((x, &shift), &raw) in x.iter_mut().zip(shifts).zip(raws) {
+            let log_scale = Self::log_scale(raw, clamp);
+            *x = Self::affine(*x, log_scale, shift);
+            log_det = Self::add_value(log_det, log_scale);
+        }
+        log_det
+    }
+    /// `(z - shift) * exp(-log_scale)`: undoes [`Self::affine_tanh`], and gives the same sum.
+    #[inline]
+    fn affine_tanh_inverse(
+        z: &mut [Self::Value],
+        shifts: &[Self::Value],
+        raws: &[Self::Value],
+        clamp: Self::Value,
+    ) -> Self::Log {
+        let mut log_det = Self::ZERO_LOG;
+        for ((z, &shift), &raw) in z.iter_mut().zip(shifts).zip(raws) {
+            let log_scale = Self::log_scale(raw, clamp);
+            *z = Self::affine_inverse(*z, log_scale, shift);
+            log_det = Self::add_value(log_det, log_scale);
+        }
+        log_det
+    }
 
     /// 32-bit words of a gain: a factor and what its inverse needs.
     const GAIN_WORDS: usize;

@@ -6,6 +6,7 @@
 use super::Direction;
 use crate::arithmetic::Arithmetic;
 use crate::{Error, Part};
+use core::slice;
 
 /// From the net's raw output to the log-scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +116,12 @@ pub(super) fn couple<A: Arithmetic>(
     direction: Direction,
 ) -> Option<A::Log> {
     let (shifts, raws) = outputs.split_at_checked(transformed.len())?;
+    if scale == ScaleMap::Tanh {
+        return Some(match direction {
+            Direction::Forward => A::affine_tanh(transformed, shifts, raws, bound),
+            Direction::Inverse => A::affine_tanh_inverse(transformed, shifts, raws, bound),
+        });
+    }
     let mut log_det = A::ZERO_LOG;
     for ((x, &shift), &raw) in transformed.iter_mut().zip(shifts).zip(raws) {
         let log_scale = scale.log_scale::<A>(raw, bound)?;
@@ -144,7 +151,11 @@ pub(super) fn backward<A: Arithmetic>(
     {
         let log_scale = scale.log_scale::<A>(raw, bound)?;
         let stretched = A::to_f32(A::subtract(*x, shift));
-        *x = A::affine_inverse(*x, log_scale, shift);
+        if scale == ScaleMap::Tanh {
+            A::affine_tanh_inverse(slice::from_mut(x), &[shift], &[raw], bound);
+        } else {
+            *x = A::affine_inverse(*x, log_scale, shift);
+        }
         *to_shift = *slope;
         // L holds -log_scale.
         *to_raw = (*slope * stretched - 1.0) * scale.derivative::<A>(raw, log_scale, bound)?;
