@@ -79,6 +79,8 @@ pub trait Arithmetic:
     /// `(reading - mean) / std` of one feature, saturated at [`READING_LIMIT`]; `parameters` has
     /// [`Self::STANDARDIZER_WORDS`] words. The reading must be finite.
     fn standardize(reading: f32, parameters: &[u32]) -> Option<Self::Value>;
+    /// [`Self::standardize`] of each reading, into `values`; whether any is at the limit.
+    fn standardize_each(readings: &[f32], parameters: &[u32], values: &mut [Self::Value]) -> Option<bool>;
     /// Whether a standardized feature is at the limit.
     fn is_at_limit(value: Self::Value) -> bool;
     /// A reading of which [`Self::standardize`] finds a feature at the limit: all features scaled by one factor, so
@@ -96,16 +98,7 @@ pub trait Arithmetic:
     /// its log-derivative.
     fn soft_tail(x: Self::Value, knee: Self::Value) -> (Self::Value, Self::Log);
     /// [`Self::soft_tail`] of each value, in place; gives the sum of the log-derivatives.
-    #[inline]
-    fn soft_tails(x: &mut [Self::Value], knee: Self::Value) -> Self::Log {
-        let mut log_det = Self::ZERO_LOG;
-        for x in x {
-            let (z, log) = Self::soft_tail(*x, knee);
-            *x = z;
-            log_det = Self::add(log_det, log);
-        }
-        log_det
-    }
+    fn soft_tails(x: &mut [Self::Value], knee: Self::Value) -> Self::Log;
     /// Inverse of [`Self::soft_tail`], with the log-derivative of the forward map at the result.
     fn soft_tail_inverse(z: Self::Value, knee: Self::Value) -> (Self::Value, Self::Log);
 
@@ -134,24 +127,14 @@ pub trait Arithmetic:
     fn affine_inverse(z: Self::Value, log_scale: Self::Value, shift: Self::Value) -> Self::Value;
 
     /// `x * exp(log_scale) + shift` of each value, in place, with `log_scale = clamp * tanh(raw)`; gives the sum of
-    /// the log-scales. All of a RealNVP coupling but its net, in one loop.
-    #[inline]
+    /// the log-scales. All of a RealNVP coupling but its net. Leaves anything in `raws`.
     fn affine_tanh(
         x: &mut [Self::Value],
         shifts: &[Self::Value],
-        raws: &[Self::Value],
+        raws: &mut [Self::Value],
         clamp: Self::Value,
-    ) -> Self::Log {
-        let mut log_det = Self::ZERO_LOG;
-        for ((x, &shift), &raw) in x.iter_mut().zip(shifts).zip(raws) {
-            let log_scale = Self::log_scale(raw, clamp);
-            *x = Self::affine(*x, log_scale, shift);
-            log_det = Self::add_value(log_det, log_scale);
-        }
-        log_det
-    }
+    ) -> Self::Log;
     /// `(z - shift) * exp(-log_scale)`: undoes [`Self::affine_tanh`], and gives the same sum.
-    #[inline]
     fn affine_tanh_inverse(
         z: &mut [Self::Value],
         shifts: &[Self::Value],

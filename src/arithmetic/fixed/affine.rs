@@ -40,9 +40,12 @@ struct Scales {
 impl Scales {
     /// `None` for a clamp that the faster way does not take.
     fn new(clamp: i32) -> Option<Self> {
-        let octaves = round_shift(i64::from(clamp) * i64::from(elementary::LOG2_E_Q30), 23) as i32;
-        let bits = (octaves >> 23).unsigned_abs() + 1;
-        (clamp <= FAST_CLAMP && clamp > 0).then_some(Scales { clamp: clamp << 1, octaves, bits })
+        if clamp <= 0 || clamp > FAST_CLAMP {
+            return None;
+        }
+        // Q25 times Q30, to Q23.
+        let octaves = high_rounded(clamp << 9, elementary::LOG2_E_Q30);
+        Some(Scales { clamp: clamp << 1, octaves, bits: (octaves as u32 >> 23) + 1 })
     }
 
     /// tanh in Q31 to the log-scale in Q15.16.
@@ -54,9 +57,8 @@ impl Scales {
     /// tanh in Q31 to its scale in units of `2^(bits - 31)`.
     #[inline(always)]
     fn scale(self, tanh: i32) -> i32 {
-        let octaves = (i64::from(tanh) * i64::from(self.octaves)) >> 32;
-        let (mantissa, exponent) = elementary::exp2_q22(octaves as i32);
-        // exponent < bits, as |tanh| < 1.
+        let (mantissa, exponent) = elementary::exp2_q22(high_rounded(tanh, self.octaves));
+        // exponent < bits, as |tanh| <= 1 - 2^-22.
         let right = (self.bits as i32).wrapping_sub(1).wrapping_sub(exponent);
         (mantissa >> (right & 31)) as i32
     }
@@ -88,20 +90,46 @@ pub fn log_scale(raw: i32, clamp: i32) -> i32 {
 }
 
 /// See [`crate::arithmetic::Arithmetic::affine_tanh`].
-pub(super) fn affine_tanh(x: &mut [i32], shifts: &[i32], raws: &[i32], clamp: i32) -> i64 {
-    let mut log_det = 0i64;
-    let Some(scales) = Scales::new(clamp) else {
-        for ((x, &shift), &raw) in x.iter_mut().zip(shifts).zip(raws) {
-            let log_scale = log_scale(raw, clamp);
-            *x = scale(*x, elementary::exp(log_scale)).saturating_add(shift);
-            log_det = log_det.wrapping_add(i64::from(log_scale));
+pub(super) fn affine_tanh(x: &mut [i32], shifts: &[i32], raws: &mut [i32], clamp: i32) -> i64 {
+    match Scales::new(clamp) {
+        Some(scales) => {
+            // Two loops, each with registers of its own: what one needs does not fit.
+            let log_det = tanh_each(raws, scales);
+            scale_each(x, shifts, raws, scales);
+            log_det
         }
-        return log_det;
-    };
-    for ((x, &shift), &raw) in x.iter_mut().zip(shifts).zip(raws) {
-        let tanh = elementary::tanh_q31(raw);
+        None => affine_tanh_wide(x, shifts, raws, clamp),
+    }
+}
+
+/// tanh in Q31 of each, in place; gives the sum of the log-scales.
+#[inline(never)]
+fn tanh_each(raws: &mut [i32], scales: Scales) -> i64 {
+    // 256 times the largest clamp that comes here fit 26 bits.
+    let mut log_det = 0i32;
+    for raw in raws {
+        *raw = elementary::tanh_q31(*raw);
+        log_det = log_det.wrapping_add(scales.log_scale(*raw));
+    }
+    i64::from(log_det)
+}
+
+/// `x * scale + shift` of each, in place.
+#[inline(never)]
+fn scale_each(x: &mut [i32], shifts: &[i32], tanhs: &[i32], scales: Scales) {
+    for ((x, &shift), &tanh) in x.iter_mut().zip(shifts).zip(tanhs) {
         *x = scales.apply(*x, scales.scale(tanh)).saturating_add(shift);
-        log_det = log_det.wrapping_add(i64::from(scales.log_scale(tanh)));
+    }
+}
+
+/// [`affine_tanh`] with a clamp of any size.
+#[cold]
+fn affine_tanh_wide(x: &mut [i32], shifts: &[i32], raws: &[i32], clamp: i32) -> i64 {
+    let mut log_det = 0i64;
+    for ((x, &shift), &raw) in x.iter_mut().zip(shifts).zip(raws) {
+        let log_scale = log_scale(raw, clamp);
+        *x = scale(*x, elementary::exp(log_scale)).saturating_add(shift);
+        log_det = log_det.wrapping_add(i64::from(log_scale));
     }
     log_det
 }

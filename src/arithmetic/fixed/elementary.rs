@@ -97,9 +97,8 @@ pub(in crate::arithmetic) fn tanh_positive(index: u32, position: u32) -> u32 {
 #[must_use]
 #[inline(always)]
 pub fn tanh_q31(x: i32) -> i32 {
-    let x = x.clamp(-TANH_LIMIT, TANH_LIMIT - 1);
     let sign = x >> 31;
-    let size = (x ^ sign).wrapping_sub(sign) as u32;
+    let size = (x.clamp(-TANH_LIMIT, TANH_LIMIT - 1) ^ sign).wrapping_sub(sign) as u32;
     // Both ends meet the last step's end.
     let size = size - (size >> 19);
     let y = tanh_positive(size >> 13, size << 19) as i32;

@@ -181,6 +181,10 @@ impl Arithmetic for Fixed {
         standardize::far(readings, parameters, values)
     }
 
+    fn standardize_each(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> Option<bool> {
+        standardize::each(readings, parameters, values)
+    }
+
     fn unstandardize(value: i32, parameters: &[u32]) -> Option<f32> {
         let (center, _, scale, exponent) = Self::standardizer(parameters)?;
         let offset = round_shift(i64::from(value).wrapping_mul(scale), FRACTION_BITS);
@@ -209,10 +213,10 @@ impl Arithmetic for Fixed {
 
     fn soft_tails(x: &mut [i32], knee: i32) -> i64 {
         // |x| <= knee in one comparison; nearly all values pass it.
-        let (reach, knee_size) = (knee.unsigned_abs().wrapping_mul(2), knee);
+        let reach = knee.unsigned_abs().wrapping_mul(2);
         let mut log_det = 0i64;
         for x in x {
-            if x.wrapping_add(knee_size) as u32 > reach {
+            if x.wrapping_add(knee) as u32 > reach {
                 let (z, log) = Self::soft_tail(*x, knee);
                 *x = z;
                 log_det = log_det.wrapping_add(log);
@@ -252,7 +256,7 @@ impl Arithmetic for Fixed {
         scale(x, elementary::exp(log_scale)).saturating_add(shift)
     }
 
-    fn affine_tanh(x: &mut [i32], shifts: &[i32], raws: &[i32], clamp: i32) -> i64 {
+    fn affine_tanh(x: &mut [i32], shifts: &[i32], raws: &mut [i32], clamp: i32) -> i64 {
         affine::affine_tanh(x, shifts, raws, clamp)
     }
 

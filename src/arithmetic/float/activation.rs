@@ -15,6 +15,25 @@ pub(super) fn activate<E: Elementary>(activation: Activation, x: f32) -> f32 {
     }
 }
 
+/// [`activate`] of each, in place.
+pub(super) fn activate_each<E: Elementary>(activation: Activation, values: &mut [f32]) {
+    if activation == Activation::Relu {
+        relu_each(values);
+    } else {
+        for value in values {
+            *value = activate::<E>(activation, *value);
+        }
+    }
+}
+
+/// ReLU by the bits, so that an FPU need not compare; NaN stays what it is unless its sign is set.
+fn relu_each(values: &mut [f32]) {
+    for value in values {
+        let bits = value.to_bits();
+        *value = f32::from_bits(bits & !((bits as i32 >> 31) as u32));
+    }
+}
+
 /// Its derivative.
 pub(super) fn slope<E: Elementary>(activation: Activation, x: f32) -> f32 {
     match activation {

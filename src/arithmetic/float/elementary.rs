@@ -37,6 +37,23 @@ pub trait Elementary: Copy + 'static {
     fn scaled_tanh(x: f32, scale: f32) -> f32 {
         scale * Self::tanh(x)
     }
+    /// See [`crate::arithmetic::Arithmetic::affine_tanh`].
+    #[inline(always)]
+    fn affine_tanh(x: &mut [f32], shifts: &[f32], raws: &mut [f32], clamp: f32) -> f32 {
+        let (mut log_det, mut trace) = (0.0, 0.0);
+        for ((x, &shift), &mut raw) in x.iter_mut().zip(shifts).zip(raws) {
+            let log_scale = Self::scaled_tanh(raw, clamp);
+            *x = *x * Self::exp(log_scale) + shift;
+            log_det += log_scale;
+            trace += raw;
+        }
+        // tanh has forgotten what was no number, and the score must not.
+        if trace.is_finite() {
+            log_det
+        } else {
+            f32::NAN
+        }
+    }
 }
 
 /// The functions of this module; the logarithm, which no reading near the data needs, is `libm`'s.
@@ -58,6 +75,41 @@ impl Elementary for Tables {
     #[inline(always)]
     fn scaled_tanh(x: f32, scale: f32) -> f32 {
         tanh_units(x) * (scale * TANH_UNIT)
+    }
+    fn affine_tanh(x: &mut [f32], shifts: &[f32], raws: &mut [f32], clamp: f32) -> f32 {
+        affine_tanh(x, shifts, raws, clamp)
+    }
+}
+
+/// [`Elementary::affine_tanh`] by tables, in two loops: what one needs does not fit a Cortex-M's registers.
+fn affine_tanh(x: &mut [f32], shifts: &[f32], raws: &mut [f32], clamp: f32) -> f32 {
+    let log_det = log_scale_each(raws, clamp * TANH_UNIT);
+    scale_each(x, shifts, raws);
+    log_det
+}
+
+/// `2^31 unit tanh(raw)` of each, in place; gives the sum.
+#[inline(never)]
+fn log_scale_each(raws: &mut [f32], unit: f32) -> f32 {
+    let (mut log_det, mut trace) = (0.0, 0.0);
+    for raw in raws {
+        trace += *raw;
+        *raw = tanh_units(*raw) * unit;
+        log_det += *raw;
+    }
+    // tanh has forgotten what was no number, and the score must not.
+    if trace.is_finite() {
+        log_det
+    } else {
+        f32::NAN
+    }
+}
+
+/// `x * exp(log_scale) + shift` of each, in place.
+#[inline(never)]
+fn scale_each(x: &mut [f32], shifts: &[f32], log_scales: &[f32]) {
+    for ((x, &shift), &log_scale) in x.iter_mut().zip(shifts).zip(log_scales) {
+        *x = *x * exp(log_scale) + shift;
     }
 }
 

@@ -92,6 +92,10 @@ impl<E: Elementary> Arithmetic for Float<E> {
         standardize::far(readings, parameters, values)
     }
 
+    fn standardize_each(readings: &[f32], parameters: &[u32], values: &mut [f32]) -> Option<bool> {
+        standardize::each(readings, parameters, values)
+    }
+
     fn unstandardize(value: f32, parameters: &[u32]) -> Option<f32> {
         let &[mean, _, std] = parameters else { return None };
         Some(value * f32::from_bits(std) + f32::from_bits(mean))
@@ -111,6 +115,18 @@ impl<E: Elementary> Arithmetic for Float<E> {
         } else {
             (x, 0.0)
         }
+    }
+
+    fn soft_tails(x: &mut [f32], knee: f32) -> f32 {
+        let mut log_det = 0.0;
+        for x in x {
+            if x.abs() > knee {
+                let (z, log) = Self::soft_tail(*x, knee);
+                *x = z;
+                log_det += log;
+            }
+        }
+        log_det
     }
 
     fn soft_tail_inverse(z: f32, knee: f32) -> (f32, f32) {
@@ -142,6 +158,10 @@ impl<E: Elementary> Arithmetic for Float<E> {
 
     fn affine(x: f32, log_scale: f32, shift: f32) -> f32 {
         x * E::exp(log_scale) + shift
+    }
+
+    fn affine_tanh(x: &mut [f32], shifts: &[f32], raws: &mut [f32], clamp: f32) -> f32 {
+        E::affine_tanh(x, shifts, raws, clamp)
     }
 
     fn affine_inverse(z: f32, log_scale: f32, shift: f32) -> f32 {
@@ -269,9 +289,7 @@ impl<E: Elementary> Arithmetic for Float<E> {
 
     fn dense_hidden(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
         dense::f32_rows4(layer, input, output)?;
-        for y in output.get_mut(..layer.padded_outputs())? {
-            *y = activation::activate::<E>(layer.activation, *y);
-        }
+        activation::activate_each::<E>(layer.activation, output.get_mut(..layer.padded_outputs())?);
         Some(())
     }
 

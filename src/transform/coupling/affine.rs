@@ -111,19 +111,21 @@ impl ScaleMap {
 /// Maps the transformed part in place.
 pub(super) fn couple<A: Arithmetic>(
     transformed: &mut [A::Value],
-    outputs: &[A::Value],
+    outputs: &mut [A::Value],
     (scale, bound): (ScaleMap, A::Value),
     direction: Direction,
 ) -> Option<A::Log> {
-    let (shifts, raws) = outputs.split_at_checked(transformed.len())?;
+    let (shifts, raws) = outputs.split_at_mut_checked(transformed.len())?;
     if scale == ScaleMap::Tanh {
+        // Behind them is what else the buffer holds.
+        let raws = raws.get_mut(..transformed.len())?;
         return Some(match direction {
             Direction::Forward => A::affine_tanh(transformed, shifts, raws, bound),
             Direction::Inverse => A::affine_tanh_inverse(transformed, shifts, raws, bound),
         });
     }
     let mut log_det = A::ZERO_LOG;
-    for ((x, &shift), &raw) in transformed.iter_mut().zip(shifts).zip(raws) {
+    for ((x, &shift), &raw) in transformed.iter_mut().zip(shifts.iter()).zip(raws.iter()) {
         let log_scale = scale.log_scale::<A>(raw, bound)?;
         *x = match direction {
             Direction::Forward => A::affine(*x, log_scale, shift),
