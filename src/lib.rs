@@ -48,7 +48,7 @@ pub use error::{Error, Part};
 pub use explain::{explain_workspace_words, Explainer, Explanation};
 pub use image::{workspace_bytes, workspace_words, Model};
 pub use sample::Sampler;
-pub use score::{Graded, Score, Scorer, Statistics};
+pub use score::{version_tolerance, Graded, Score, Scorer, Statistics};
 pub use support::{
     Capabilities, Capability, Everything, FixedAffine, FixedEverything, FloatAffine, FloatEverything, Support,
 };

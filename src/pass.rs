@@ -176,12 +176,12 @@ pub(crate) fn is_finite(x: f32) -> bool {
 /// One call, generic in the arithmetic, in that of the image; `$else` where it is not supported, and not linked.
 macro_rules! in_arithmetic {
     ($S:ty, $numeric:expr => $self:ident.$method:ident($($argument:expr),*), else $none:expr) => {{
-        use $crate::arithmetic::{FixedWith, FloatWith, Libm};
+        use $crate::arithmetic::{FixedWith, FloatWith, Tables};
         use $crate::image::descriptor::Numeric;
         use $crate::support::Capability;
         match $numeric {
             Numeric::F32 if <$S>::CAPABILITIES.has(Capability::Float) => {
-                $self.$method::<FloatWith<Libm, $S>>($($argument),*)
+                $self.$method::<FloatWith<Tables, $S>>($($argument),*)
             }
             Numeric::I16 | Numeric::I8 if <$S>::CAPABILITIES.has(Capability::Fixed) => {
                 $self.$method::<FixedWith<$S>>($($argument),*)

@@ -1,11 +1,26 @@
 //! A reading in, a score out.
 
 use crate::arithmetic::Arithmetic;
-use crate::image::descriptor::Statistic;
+use crate::image::descriptor::{Numeric, Statistic};
 use crate::image::Model;
 use crate::pass::{self, in_arithmetic, Workspace};
 use crate::support::{Everything, Support};
 use crate::Error;
+
+/// By how much two versions of this crate may differ in the `log_prob` of one image, in nats.
+///
+/// Bits are a promise of one version, between the host and all targets. From one version to another an elementary
+/// function may get faster or more exact, and scores keep to the error budgets of `docs/numerics.md`; what those add
+/// up to in flows of the usual size stays below this.
+#[must_use]
+pub fn version_tolerance(numeric: Numeric, log_prob: f32) -> f32 {
+    let (absolute, relative) = match numeric {
+        Numeric::F32 => (1e-4, 1e-5),
+        Numeric::I16 | Numeric::I8 => (2e-3, 1e-4),
+        Numeric::F32FastMath => (1e-1, 1e-2),
+    };
+    absolute + relative * log_prob.abs()
+}
 
 /// What a flow says of one reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,7 +116,8 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
     }
 
     /// Scores the image's self-test vectors; gives the largest `|log_prob - expected|`, in nats. Zero on
-    /// every target that computes as the host did.
+    /// every target that runs the version of this crate that the image was made with; see
+    /// [`Self::self_test_passes`] for others.
     ///
     /// # Errors
     /// What [`Self::score`] reports.
@@ -117,6 +133,24 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
             }
         }
         Ok(worst)
+    }
+
+    /// Whether the image's self-test vectors score as they should: within [`version_tolerance`] of what the image
+    /// says, so that an image made by another version of this crate passes and a damaged one does not.
+    ///
+    /// # Errors
+    /// What [`Self::score`] reports.
+    pub fn self_test_passes(&mut self) -> Result<bool, Error> {
+        let model = self.model;
+        for (reading, expected) in model.self_test_vectors() {
+            let found = self.score(reading)?.log_prob;
+            let error = (found - expected).abs();
+            let within = error <= version_tolerance(model.numeric(), expected);
+            if found.to_bits() != expected.to_bits() && !within {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The features and the context of a row of inputs.

@@ -25,7 +25,7 @@ use statistics::StatisticsArithmetic;
 pub use fixed::{Fixed, FixedWith};
 #[cfg(feature = "fast-math")]
 pub use float::FastMath;
-pub use float::{Elementary, Float, FloatWith, Libm};
+pub use float::{Elementary, Float, FloatWith, Libm, Tables};
 pub use spline::SplineArithmetic;
 
 /// Readings saturate at this many standard deviations, in every arithmetic: where one feature lies farther out,
@@ -83,6 +83,8 @@ pub trait Arithmetic:
     /// `(reading - mean) / std` of one feature, saturated at [`READING_LIMIT`]; `parameters` has
     /// [`Self::STANDARDIZER_WORDS`] words. The reading must be finite.
     fn standardize(reading: f32, parameters: &[u32]) -> Option<Self::Value>;
+    /// [`Self::standardize`] of each reading, into `values`; whether any is at the limit.
+    fn standardize_each(readings: &[f32], parameters: &[u32], values: &mut [Self::Value]) -> Option<bool>;
     /// Whether a standardized feature is at the limit.
     fn is_at_limit(value: Self::Value) -> bool;
     /// A reading of which [`Self::standardize`] finds a feature at the limit: all features scaled by one factor, so
@@ -99,6 +101,8 @@ pub trait Arithmetic:
     /// Identity within `knee`, logarithmic beyond (see [`crate::transform::SoftTail`]): the value and
     /// its log-derivative.
     fn soft_tail(x: Self::Value, knee: Self::Value) -> (Self::Value, Self::Log);
+    /// [`Self::soft_tail`] of each value, in place; gives the sum of the log-derivatives.
+    fn soft_tails(x: &mut [Self::Value], knee: Self::Value) -> Self::Log;
     /// Inverse of [`Self::soft_tail`], with the log-derivative of the forward map at the result.
     fn soft_tail_inverse(z: Self::Value, knee: Self::Value) -> (Self::Value, Self::Log);
 
@@ -125,6 +129,30 @@ pub trait Arithmetic:
     fn affine(x: Self::Value, log_scale: Self::Value, shift: Self::Value) -> Self::Value;
     /// `(z - shift) * exp(-log_scale)`.
     fn affine_inverse(z: Self::Value, log_scale: Self::Value, shift: Self::Value) -> Self::Value;
+
+    /// `x * exp(log_scale) + shift` of each value, in place, with `log_scale = clamp * tanh(raw)`; gives the sum of
+    /// the log-scales. All of a RealNVP coupling but its net. Leaves anything in `raws`.
+    fn affine_tanh(
+        x: &mut [Self::Value],
+        shifts: &[Self::Value],
+        raws: &mut [Self::Value],
+        clamp: Self::Value,
+    ) -> Self::Log;
+    /// `(z - shift) * exp(-log_scale)`: undoes [`Self::affine_tanh`], and gives the same sum.
+    fn affine_tanh_inverse(
+        z: &mut [Self::Value],
+        shifts: &[Self::Value],
+        raws: &[Self::Value],
+        clamp: Self::Value,
+    ) -> Self::Log {
+        let mut log_det = Self::ZERO_LOG;
+        for ((z, &shift), &raw) in z.iter_mut().zip(shifts).zip(raws) {
+            let log_scale = Self::log_scale(raw, clamp);
+            *z = Self::affine_inverse(*z, log_scale, shift);
+            log_det = Self::add_value(log_det, log_scale);
+        }
+        log_det
+    }
 
     /// 32-bit words of a gain: a factor and what its inverse needs.
     const GAIN_WORDS: usize;

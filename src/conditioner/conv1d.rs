@@ -267,7 +267,7 @@ impl<'a> Conv1d<'a> {
         &self,
         inputs: &Inputs<'_, A::Value>,
         scratch: &'w mut Scratch<'_>,
-    ) -> Option<&'w [A::Value]> {
+    ) -> Option<&'w mut [A::Value]> {
         let mut front: &mut [u32] = scratch.front;
         let mut back: &mut [u32] = scratch.back;
         let mut layer = self.layers().next()?;

@@ -79,7 +79,7 @@ impl<'a> Mlp<'a> {
         &self,
         inputs: &Inputs<'_, A::Value>,
         scratch: &'w mut Scratch<'_>,
-    ) -> Option<&'w [A::Value]> {
+    ) -> Option<&'w mut [A::Value]> {
         let mut front: &mut [u32] = scratch.front;
         let mut back: &mut [u32] = scratch.back;
         let mut is_first = true;

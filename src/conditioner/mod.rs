@@ -216,7 +216,7 @@ impl<'a> Net<'a> {
         }
     }
 
-    /// Evaluates the net; gives its outputs, with padding behind them.
+    /// Evaluates the net; gives its outputs, with padding behind them, for the map to work in.
     ///
     /// Outputs stand as the coupling wants them: `[shift (m)]`, `[shift (m), raw (m)]`, or, of a spline,
     /// the parameters of one transformed feature after those of the other.
@@ -224,7 +224,7 @@ impl<'a> Net<'a> {
         &self,
         inputs: &Inputs<'_, A::Value>,
         scratch: &'w mut Scratch<'_>,
-    ) -> Option<&'w [A::Value]> {
+    ) -> Option<&'w mut [A::Value]> {
         match self {
             Net::Mlp(net) => net.evaluate::<A>(inputs, scratch),
             Net::Residual(net) if A::SUPPORTS.has(Capability::Residual) => net.evaluate::<A>(inputs, scratch),

@@ -171,7 +171,7 @@ impl<'a> Residual<'a> {
         &self,
         inputs: &Inputs<'_, A::Value>,
         scratch: &'w mut Scratch<'_>,
-    ) -> Option<&'w [A::Value]> {
+    ) -> Option<&'w mut [A::Value]> {
         let initial = self.initial()?;
         let (trunk, front) = scratch.front.split_at_mut_checked(initial.padded_outputs())?;
         let trunk: &mut [A::Value] = bytemuck::cast_slice_mut(trunk);

@@ -19,7 +19,7 @@ pub const MAX_EXPERTS: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Numeric {
-    /// f32 with functions of libm.
+    /// f32, see [`crate::arithmetic::float::elementary`].
     F32,
     /// Fixed point, conditioner weights in i16.
     I16,

@@ -44,14 +44,7 @@ impl<A: Arithmetic> Transform<A> for SoftTail {
     }
 
     fn forward(&self, x: &mut [A::Value], _: &[A::Value], _scratch: &mut Scratch<'_>) -> Option<A::Log> {
-        let knee = A::value(self.knee)?;
-        let mut log_det = A::ZERO_LOG;
-        for x in x {
-            let (z, log) = A::soft_tail(*x, knee);
-            *x = z;
-            log_det = A::add(log_det, log);
-        }
-        Some(log_det)
+        Some(A::soft_tails(x, A::value(self.knee)?))
     }
 
     fn inverse(&self, z: &mut [A::Value], _: &[A::Value], _scratch: &mut Scratch<'_>) -> Option<A::Log> {

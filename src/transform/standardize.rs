@@ -69,13 +69,7 @@ impl<'a> Standardizer<'a> {
 
     /// Standardizes each input alone; whether any is at the limit.
     fn each<A: Arithmetic>(&self, readings: &[f32], values: &mut [A::Value]) -> Option<bool> {
-        let parameters = self.parameters.chunks_exact(A::STANDARDIZER_WORDS);
-        let mut is_far = false;
-        for ((value, &reading), parameters) in values.iter_mut().zip(readings).zip(parameters) {
-            *value = A::standardize(reading, parameters)?;
-            is_far |= A::is_at_limit(*value);
-        }
-        Some(is_far)
+        A::standardize_each(readings, self.parameters, values)
     }
 
     #[cold]

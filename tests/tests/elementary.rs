@@ -4,7 +4,8 @@
 //! them. The budgets here are those of the document; the unit tests beside the functions hold them too.
 
 use flowlet::arithmetic::fixed::elementary as fixed;
-use flowlet::arithmetic::{Elementary, Libm};
+use flowlet::arithmetic::float::elementary as float;
+use flowlet::arithmetic::{Elementary, Libm, Tables};
 
 /// Largest of `f` over `inputs`, and the input that gives it.
 fn worst<T: Copy + Default>(inputs: impl Iterator<Item = T>, f: impl Fn(T) -> f64) -> (f64, T) {
@@ -27,6 +28,25 @@ fn ulps(found: f32, exact: f64) -> f64 {
     let near = (exact as f32).abs();
     let unit = f64::from(f32::from_bits(near.to_bits() + 1)) - f64::from(near);
     (f64::from(found) - exact).abs() / unit
+}
+
+#[test]
+fn f32_functions_keep_their_budgets() {
+    let error = |found: f32, exact: f64| (f64::from(found) - exact).abs();
+    let exp = worst(floats(1e-6, 30.0, 2), |x| relative(Tables::exp(x), f64::from(x).exp()));
+    let near = worst(floats(1e-6, 3.0, 2), |x| relative(Tables::exp(x), f64::from(x).exp()));
+    let wide = worst(floats(30.0, 87.3, 2), |x| relative(Tables::exp(x), f64::from(x).exp()));
+    let tanh = worst(floats(1e-6, 20.0, 2), |x| error(Tables::tanh(x), f64::from(x).tanh()));
+    let silu = worst(floats(1e-6, 80.0, 2), |x| {
+        relative(float::silu(x), f64::from(x) / (1.0 + (-f64::from(x)).exp()))
+    });
+    println!("f32: exp {:.1e} relative within 3, {:.1e} within 30, {:.1e} beyond", near.0, exp.0, wide.0);
+    println!("f32: tanh {:.1e} absolute, silu {:.1e} relative", tanh.0, silu.0);
+    assert!(near.0 <= 4e-7, "{near:?}");
+    assert!(exp.0 <= float::EXP_RELATIVE, "{exp:?}");
+    assert!(wide.0 <= float::EXP_RELATIVE_ALL, "{wide:?}");
+    assert!(tanh.0 <= float::TANH_ABSOLUTE, "{tanh:?}");
+    assert!(silu.0 <= float::SILU_RELATIVE, "{silu:?}");
 }
 
 #[test]
@@ -56,10 +76,10 @@ fn fixed_point_functions_keep_their_budgets() {
     let ln = worst(all, |x: u32| (real(fixed::ln(x)) - (f64::from(x) / 65536.0).ln()).abs());
     println!("fixed: exp2 {:.1e} relative, exp {:.1e} relative", exp2.0, exp.0);
     println!("fixed: tanh {:.1e} absolute, ln {:.1e} absolute", tanh.0, ln.0);
-    assert!(exp2.0 < 1e-6, "{exp2:?}");
-    assert!(exp.0 < 7e-6, "{exp:?}");
-    assert!(tanh.0 < 4e-5, "{tanh:?}");
-    assert!(ln.0 < 2e-5, "{ln:?}");
+    assert!(exp2.0 < fixed::EXP2_RELATIVE, "{exp2:?}");
+    assert!(exp.0 < fixed::EXP_RELATIVE, "{exp:?}");
+    assert!(tanh.0 < fixed::TANH_ABSOLUTE, "{tanh:?}");
+    assert!(ln.0 < fixed::LN_ABSOLUTE, "{ln:?}");
 }
 
 #[cfg(feature = "fast-math")]

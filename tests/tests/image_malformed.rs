@@ -83,7 +83,6 @@ fn the_descriptor_is_checked() {
             Case("|z|^2", |p| p.head.statistic = Statistic::SquaredNorm, Unsupported(Part::Statistic)),
             Case("typicality", |p| p.head.statistic = Statistic::Typicality, Unsupported(Part::Statistic)),
             Case("NaN entropy", |p| p.head.entropy = f32::NAN, NotFiniteParameter(Part::Statistic)),
-            Case("fast-math", |p| p.head.numeric = Numeric::F32FastMath, Unsupported(Part::Numeric)),
         ],
     );
 }

@@ -22,6 +22,8 @@ pub(super) enum NumericArg {
     I16,
     /// Fixed point with 8-bit weights
     I8,
+    /// 32-bit float with exp and tanh of micromath; needs firmware with the cargo feature fast-math
+    F32FastMath,
 }
 
 impl From<NumericArg> for Numeric {
@@ -30,6 +32,7 @@ impl From<NumericArg> for Numeric {
             NumericArg::F32 => Self::F32,
             NumericArg::I16 => Self::I16,
             NumericArg::I8 => Self::I8,
+            NumericArg::F32FastMath => Self::F32FastMath,
         }
     }
 }

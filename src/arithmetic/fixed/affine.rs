@@ -1,4 +1,8 @@
-//! Scale maps of affine couplings in fixed point, besides tanh.
+//! Affine couplings in fixed point: the loop of those with a tanh clamp, and the other scale maps.
+//!
+//! The log-scale of `clamp tanh(raw)` is bounded, and so is its exponential: with `clamp log2(e) < 2^n` a scale is a
+//! number of 31 bits with a fixed place of its point, and scaling a value that is not far out takes two shifts and
+//! one rounded long product.
 //!
 //! | function | domain | error budget |
 //! |---|---|---|
@@ -6,8 +10,8 @@
 //! | [`log_sigmoid`] | all | 6e-5 absolute |
 //! | [`ln_q30`] | `> 0` | 2e-5 absolute |
 
-use super::elementary;
-use super::{round_shift, table, FRACTION_BITS, ONE};
+use super::elementary::{self, high_rounded};
+use super::{round_shift, saturate, scale, table, FRACTION_BITS, ONE};
 
 /// ln(2) in Q31.
 const LN_2_Q31: i64 = 1_488_522_236;
@@ -16,6 +20,134 @@ pub const ONE_Q30: u32 = 1 << 30;
 /// Least floor of a sigmoid scale that is not zero, in Q2.30: 2^-16. Below it the last bit of the exponential
 /// weighs more than the budget allows.
 pub const LEAST_FLOOR: u32 = 1 << 14;
+
+/// Largest clamp that [`affine_tanh`] takes the faster way, in Q15.16: 3.4, so that scales stay below 2^5.
+const FAST_CLAMP: i32 = 222_822;
+/// `clamp` counts as at most this, in Q15.16: 16,383 nats.
+const LARGEST_CLAMP: i32 = (1 << 30) - 1;
+
+/// What the features of one coupling share.
+#[derive(Clone, Copy)]
+struct Scales {
+    /// The clamp in Q17, as a multiplier of Q31 that leaves Q16.
+    clamp: i32,
+    /// `clamp log2(e)` in Q23, which leaves Q22.
+    octaves: i32,
+    /// All scales are below `2^bits`, 1 to 5.
+    bits: u32,
+}
+
+impl Scales {
+    /// `None` for a clamp that the faster way does not take.
+    fn new(clamp: i32) -> Option<Self> {
+        if clamp <= 0 || clamp > FAST_CLAMP {
+            return None;
+        }
+        // Q25 times Q30, to Q23.
+        let octaves = high_rounded(clamp << 9, elementary::LOG2_E_Q30);
+        Some(Scales { clamp: clamp << 1, octaves, bits: (octaves as u32 >> 23) + 1 })
+    }
+
+    /// tanh in Q31 to the log-scale in Q15.16.
+    #[inline(always)]
+    fn log_scale(self, tanh: i32) -> i32 {
+        high_rounded(tanh, self.clamp)
+    }
+
+    /// tanh in Q31 to its scale in units of `2^(bits - 31)`.
+    #[inline(always)]
+    fn scale(self, tanh: i32) -> i32 {
+        let (mantissa, exponent) = elementary::exp2_q22(high_rounded(tanh, self.octaves));
+        // exponent < bits, as |tanh| <= 1 - 2^-22.
+        let right = (self.bits as i32).wrapping_sub(1).wrapping_sub(exponent);
+        (mantissa >> (right & 31)) as i32
+    }
+
+    /// `x` times a scale.
+    #[inline(always)]
+    fn apply(self, x: i32, scale: i32) -> i32 {
+        let left = self.bits + 1;
+        let lifted = x << (left & 31);
+        if lifted >> (left & 31) == x {
+            high_rounded(lifted, scale)
+        } else {
+            self.apply_far(x, scale)
+        }
+    }
+
+    /// The same for any `x`.
+    #[cold]
+    #[inline(never)]
+    fn apply_far(self, x: i32, scale: i32) -> i32 {
+        saturate(round_shift(i64::from(x) * i64::from(scale), 31 - self.bits))
+    }
+}
+
+/// `clamp * tanh(raw)` in Q15.16.
+#[must_use]
+pub fn log_scale(raw: i32, clamp: i32) -> i32 {
+    high_rounded(elementary::tanh_q31(raw), clamp.min(LARGEST_CLAMP) << 1)
+}
+
+/// See [`crate::arithmetic::Arithmetic::affine_tanh`].
+pub(super) fn affine_tanh(x: &mut [i32], shifts: &[i32], raws: &mut [i32], clamp: i32) -> i64 {
+    match Scales::new(clamp) {
+        Some(scales) => {
+            // Two loops, each with registers of its own: what one needs does not fit.
+            let log_det = tanh_each(raws, scales);
+            scale_each(x, shifts, raws, scales);
+            log_det
+        }
+        None => affine_tanh_wide(x, shifts, raws, clamp),
+    }
+}
+
+/// tanh in Q31 of each, in place; gives the sum of the log-scales.
+#[inline(never)]
+fn tanh_each(raws: &mut [i32], scales: Scales) -> i64 {
+    // 256 times the largest clamp that comes here fit 26 bits.
+    let mut log_det = 0i32;
+    for raw in raws {
+        *raw = elementary::tanh_q31(*raw);
+        log_det = log_det.wrapping_add(scales.log_scale(*raw));
+    }
+    i64::from(log_det)
+}
+
+/// `x * scale + shift` of each, in place.
+#[inline(never)]
+fn scale_each(x: &mut [i32], shifts: &[i32], tanhs: &[i32], scales: Scales) {
+    for ((x, &shift), &tanh) in x.iter_mut().zip(shifts).zip(tanhs) {
+        *x = scales.apply(*x, scales.scale(tanh)).saturating_add(shift);
+    }
+}
+
+/// [`affine_tanh`] with a clamp of any size.
+#[cold]
+fn affine_tanh_wide(x: &mut [i32], shifts: &[i32], raws: &[i32], clamp: i32) -> i64 {
+    let mut log_det = 0i64;
+    for ((x, &shift), &raw) in x.iter_mut().zip(shifts).zip(raws) {
+        let log_scale = log_scale(raw, clamp);
+        *x = scale(*x, elementary::exp(log_scale)).saturating_add(shift);
+        log_det = log_det.wrapping_add(i64::from(log_scale));
+    }
+    log_det
+}
+
+/// See [`crate::arithmetic::Arithmetic::affine_tanh_inverse`].
+pub(super) fn affine_tanh_inverse(z: &mut [i32], shifts: &[i32], raws: &[i32], clamp: i32) -> i64 {
+    let mut log_det = 0i64;
+    for ((z, &shift), &raw) in z.iter_mut().zip(shifts).zip(raws) {
+        let log_scale = log_scale(raw, clamp);
+        let moved = z.saturating_sub(shift);
+        *z = match Scales::new(clamp) {
+            Some(scales) => scales.apply(moved, scales.scale(elementary::tanh_q31(raw).wrapping_neg())),
+            None => scale(moved, elementary::exp(log_scale.saturating_neg())),
+        };
+        log_det = log_det.wrapping_add(i64::from(log_scale));
+    }
+    log_det
+}
 
 /// `clamp raw / (1 + |raw|)`, in Q15.16.
 #[must_use]

@@ -1,59 +1,118 @@
-//! exp, tanh and ln in fixed point, from small tables with quadratic interpolation.
+//! exp, tanh and ln in fixed point, from small tables and polynomials.
 //!
 //! Errors are against exact arithmetic on the represented input; the tests below hold the budgets.
 //!
 //! | function | domain | error budget |
 //! |---|---|---|
-//! | [`exp2`] | all | 1e-6 relative |
-//! | [`exp`] | all | 7e-6 relative |
-//! | [`tanh`] | all | 4e-5 absolute |
-//! | [`ln`] | `>= 1` | 2e-5 absolute |
+//! | [`exp2`] | all | [`EXP2_RELATIVE`] |
+//! | [`exp`] | -128 to 128, where it saturates | [`EXP_RELATIVE`] |
+//! | [`tanh_q31`] | all | [`TANH_Q31_ABSOLUTE`] |
+//! | [`tanh`] | all | [`TANH_ABSOLUTE`] |
+//! | [`ln`] | `>= 1` | [`LN_ABSOLUTE`] |
 
 use super::table;
 use super::{round_shift, FRACTION_BITS, ONE};
 
-/// log2(e) in Q30.
-const LOG2_E_Q30: i64 = 1_549_082_005;
-/// ln(2) in Q16, for the remainder of `exp2`, and in Q31.
-const LN_2_Q16: u32 = 45_426;
-const LN_2_Q31: i64 = 1_488_522_236;
+/// Largest relative error of [`exp2`].
+pub const EXP2_RELATIVE: f64 = 5e-7;
+/// Largest relative error of [`exp`], where it does not saturate.
+pub const EXP_RELATIVE: f64 = 6e-7;
+/// Largest absolute error of [`tanh_q31`].
+pub const TANH_Q31_ABSOLUTE: f64 = 6e-7;
+/// Largest absolute error of [`tanh`]: that of [`tanh_q31`] and half a unit of Q15.16.
+pub const TANH_ABSOLUTE: f64 = 8.5e-6;
+/// Largest absolute error of [`ln`] and of its siblings with other formats of the argument.
+pub const LN_ABSOLUTE: f64 = 2e-5;
 
-/// `2^x` for x in Q15.16, as `(mantissa in Q30 within [1, 2), exponent)`.
-///
-/// A table of 64 steps and the first two terms of the remainder's series.
-#[must_use]
-pub fn exp2(x: i32) -> (u32, i32) {
-    let fraction = (x & (ONE - 1)) as u32;
-    let base = table::EXP2.get((fraction >> 10) as usize).copied().unwrap_or(1 << 30);
-    // The remainder r < 2^-6: 2^r - 1 = u + u^2/2 + ..., u = r ln 2, in Q22.
-    // Each step rounds: truncation would cost as much as the terms that are left out.
-    let u = ((fraction & 0x3ff) * LN_2_Q16 + (1 << 9)) >> 10;
-    let growth = u + ((u * u) >> 23);
-    (base + ((((base + (1 << 15)) >> 16) * growth + (1 << 5)) >> 6), x >> FRACTION_BITS)
+/// log2(e) in Q30.
+pub(super) const LOG2_E_Q30: i32 = 1_549_082_005;
+/// ln(2) in Q31.
+const LN_2_Q31: i64 = 1_488_522_236;
+/// [`exp`] saturates here, in Q15.16: 128.
+const EXP_LIMIT: i32 = 1 << 23;
+/// [`tanh`] is that of its edge beyond, in Q15.16: 8.
+const TANH_LIMIT: i32 = 8 << FRACTION_BITS;
+
+/// ln 2 in Q32, with half a unit of Q16 for the rounding that follows.
+const GROWTH_LINEAR: u32 = 2_977_044_472 + (1 << 15);
+/// What the next two terms of the exponential's series add to ln 2 over a step of 1/64, in Q16.
+pub(in crate::arithmetic) const GROWTH_CURVE: u32 = 247;
+
+/// The upper half of a product.
+#[inline(always)]
+pub(in crate::arithmetic) fn high(a: u32, b: u32) -> u32 {
+    ((u64::from(a) * u64::from(b)) >> 32) as u32
 }
 
-/// `e^x` for x in Q15.16, as `(mantissa in Q30 within [1, 2), exponent)`.
+/// The upper half of a signed product, rounded to nearest: `SMMULR` on cores that have it.
+#[inline(always)]
+pub(super) fn high_rounded(a: i32, b: i32) -> i32 {
+    ((i64::from(a) * i64::from(b)).wrapping_add(1 << 31) >> 32) as i32
+}
+
+/// `2^x` for x in Q9.22, as `(mantissa in Q30 within [1, 2), exponent)`.
+///
+/// A table of 64 steps and a polynomial of second order, all of it in products of 32 bits, which a
+/// Cortex-M0 has too.
+#[inline(always)]
+pub(super) fn exp2_q22(x: i32) -> (u32, i32) {
+    let base = table::EXP2.get(((x >> 16) & 63) as usize).copied().unwrap_or(1 << 30);
+    let r = x as u32 & 0xffff;
+    // 2^r - 1 = r ln 2 (1 + ...), r < 2^-6: the factor in Q16, the product in Q22. Both fit 32 bits.
+    let factor = GROWTH_LINEAR.wrapping_add(r * GROWTH_CURVE) >> 16;
+    let growth = (factor * r).wrapping_add(1 << 15) >> 16;
+    (base.wrapping_add(((base >> 15) * growth) >> 7), x >> 22)
+}
+
+/// `2^x` for x in Q15.16, as `(mantissa in Q30 within [1, 2), exponent)`.
 #[must_use]
+#[inline]
+pub fn exp2(x: i32) -> (u32, i32) {
+    let (mantissa, _) = exp2_q22(x.wrapping_shl(6));
+    (mantissa, x >> FRACTION_BITS)
+}
+
+/// `e^x` for x in Q15.16, as `(mantissa in Q30 within [1, 2), exponent)`; saturates at `e^±128`.
+#[must_use]
+#[inline]
 pub fn exp(x: i32) -> (u32, i32) {
-    // Four bits more than Q15.16 would keep of x log2(e) do not fit exp2's argument; the rounding
-    // here is the largest part of the error: 2^-17 ln 2.
-    exp2(super::saturate(round_shift(i64::from(x) * LOG2_E_Q30, 30)))
+    // Q24 times Q30, to Q22.
+    exp2_q22(high_rounded(x.clamp(-EXP_LIMIT, EXP_LIMIT - 1) << 8, LOG2_E_Q30))
+}
+
+/// tanh in Q31 at `(index + position / 2^32) / 8`; `index < 64`. Falls nowhere by more than 20 units.
+///
+/// A cubic a step, `c0 + r (c1 - r (c2 + c3 r))`; see `fixed_tables.py`.
+#[inline(always)]
+pub(in crate::arithmetic) fn tanh_positive(index: u32, position: u32) -> u32 {
+    let [c0, c1, bend] = table::TANH.get((index & 63) as usize).copied().unwrap_or_default();
+    let twist = i32::from(bend as i16) as u32;
+    // c2 stands above c3 in the word, and what c3 adds to it there is accounted for.
+    let bend = bend.wrapping_add(twist.wrapping_mul(position >> 16));
+    let slope = c1.wrapping_sub(high(bend, position) >> 8);
+    c0.wrapping_add(high(slope, position))
+}
+
+/// Hyperbolic tangent of a Q15.16 number, in Q31: within ±(1 - 2^-22).
+#[must_use]
+#[inline(always)]
+pub fn tanh_q31(x: i32) -> i32 {
+    let sign = x >> 31;
+    let size = (x.clamp(-TANH_LIMIT, TANH_LIMIT - 1) ^ sign).wrapping_sub(sign) as u32;
+    // Both ends meet the last step's end.
+    let size = size - (size >> 19);
+    let y = tanh_positive(size >> 13, size << 19) as i32;
+    (y ^ sign).wrapping_sub(sign)
 }
 
 /// Hyperbolic tangent of a Q15.16 number, in Q15.16.
 #[must_use]
+#[inline]
 pub fn tanh(x: i32) -> i32 {
-    let size = x.unsigned_abs();
-    // Steps of 1/16; beyond 6 the result is within 1.3e-5 of one.
-    let y = match table::interpolate(&table::TANH, (size >> 12) as usize, size & 0xfff, 12) {
-        Some(y) => (y + 8) >> 4,
-        None => ONE,
-    };
-    if x < 0 {
-        -y
-    } else {
-        y
-    }
+    let sign = x >> 31;
+    let size = (tanh_q31(x) ^ sign).wrapping_sub(sign);
+    let y = ((size >> 14) + 1) >> 1;
+    (y ^ sign).wrapping_sub(sign)
 }
 
 /// Natural logarithm of `x >= 1` in unsigned Q16.16, in Q15.16; zero below one.
@@ -75,7 +134,9 @@ pub fn ln(x: u32) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
+    use std::println;
 
     /// Largest error of `f` over `inputs`, with the input that gives it.
     fn worst(inputs: impl Iterator<Item = i64>, mut f: impl FnMut(i64) -> f64) -> (f64, i64) {
@@ -83,44 +144,67 @@ mod tests {
     }
 
     #[test]
-    fn exp2_keeps_its_budget_on_every_fraction() {
-        let (error, at) = worst(0..65536, |x| {
-            let (mantissa, exponent) = exp2(x as i32);
+    fn exp2_keeps_its_budget_and_rises() {
+        let mut before = 0;
+        let (error, at) = worst(0..1 << 22, |x| {
+            let (mantissa, exponent) = exp2_q22(x as i32);
             assert_eq!(exponent, 0);
-            assert!((1 << 30..1 << 31).contains(&mantissa));
-            let exact = (x as f64 / 65536.0).exp2();
-            (f64::from(mantissa) / (1u64 << 30) as f64 / exact - 1.0).abs()
+            assert!((1 << 30..1 << 31).contains(&mantissa) && mantissa >= before, "{x}");
+            before = mantissa;
+            (f64::from(mantissa) / (1u64 << 30) as f64 / (x as f64 / 4_194_304.0).exp2() - 1.0).abs()
         });
-        assert!(error < 1e-6, "{error:e} at {at}");
+        println!("exp2: {error:e} at {at}");
+        assert!(error < EXP2_RELATIVE, "{error:e} at {at}");
+        for x in [0, 1, 777, 65_535] {
+            assert_eq!(exp2(x), exp2_q22(x << 6));
+        }
         assert_eq!(exp2(-65536), (1 << 30, -1));
-        assert_eq!(exp2(i32::MIN).1, -32768);
+        assert_eq!(exp2(i32::MIN), (1 << 30, -32768));
     }
 
     #[test]
-    fn exp_keeps_its_budget() {
-        let (error, at) = worst((-20 * 65536..20 * 65536).step_by(7), |x| {
+    fn exp_keeps_its_budget_and_saturates() {
+        let (error, at) = worst((-128 * 65536..128 * 65536).step_by(7), |x| {
             let (mantissa, exponent) = exp(x as i32);
             let found = f64::from(mantissa) / (1u64 << 30) as f64 * f64::from(exponent).exp2();
             (found / (x as f64 / 65536.0).exp() - 1.0).abs()
         });
-        assert!(error < 7e-6, "{error:e} at {at}");
+        println!("exp: {error:e} at {at}");
+        assert!(error < EXP_RELATIVE, "{error:e} at {at}");
+        assert_eq!(exp(0), (1 << 30, 0));
+        assert_eq!(exp(i32::MAX), exp(EXP_LIMIT - 1));
+        assert_eq!(exp(i32::MIN), exp(-EXP_LIMIT));
     }
 
     #[test]
-    fn tanh_keeps_its_budget_and_is_odd_and_monotone() {
-        let mut before = 0;
+    fn tanh_keeps_its_budgets_and_is_odd_and_monotone() {
+        let (mut before, mut fine) = (0, [0f64; 2]);
         let (error, at) = worst(0..10 * 65536, |x| {
-            let y = tanh(x as i32);
-            assert!(y >= before, "tanh falls at {x}");
-            before = y;
-            assert_eq!(tanh(-(x as i32)), -y);
-            (f64::from(y) / 65536.0 - (x as f64 / 65536.0).tanh()).abs()
+            let y = tanh_q31(x as i32);
+            assert!(tanh(x as i32) >= before, "tanh falls at {x}");
+            before = tanh(x as i32);
+            assert_eq!(tanh_q31(-(x as i32)), -y);
+            assert_eq!(tanh(-(x as i32)), -tanh(x as i32));
+            let exact = (x as f64 / 65536.0).tanh();
+            fine[1] = fine[1].max((f64::from(tanh(x as i32)) / 65536.0 - exact).abs());
+            (f64::from(y) / 2_147_483_648.0 - exact).abs()
         });
-        // Quadratic interpolation in steps of 1/16 errs by up to 0.064 tanh''' / 16^3 = 3.1e-5, and the
-        // result is rounded to half a unit of Q15.16.
-        assert!(error < 4e-5, "{error:e} at {at}");
+        println!("tanh: {error:e} at {at} in Q31, {:e} in Q15.16", fine[1]);
+        assert!(error < TANH_Q31_ABSOLUTE, "{error:e} at {at}");
+        assert!(fine[1] < TANH_ABSOLUTE, "{fine:?}");
         assert_eq!(tanh(i32::MAX), ONE);
         assert_eq!(tanh(i32::MIN), -ONE);
+        assert_eq!(tanh_q31(i32::MIN), -tanh_q31(i32::MAX));
+    }
+
+    #[test]
+    fn tanh_falls_by_a_few_units_of_q31_at_most() {
+        let mut before = 0;
+        for x in (0..1u64 << 32).step_by(1021) {
+            let y = tanh_positive((x >> 26) as u32, (x << 6) as u32);
+            assert!(y + 20 >= before, "{x}");
+            before = y;
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub mod ratio;
 pub(crate) mod spline;
 mod standardize;
 mod statistics;
-mod table;
+pub(in crate::arithmetic) mod table;
 
 use super::activation::Activation;
 use super::dense::{power_of_two, Dense};
@@ -48,6 +48,9 @@ const DIFFERENCE_LIMIT: i64 = 1 << 36;
 const MULTIPLIER_BITS: u32 = 28;
 /// `READING_LIMIT` in Q15.16.
 const READING_LIMIT: i64 = 32767 << FRACTION_BITS;
+
+/// Values below this take the faster way through a sum of squares: 2048 standard deviations.
+const NEAR: i32 = 1 << 27;
 
 /// The fixed-point arithmetic, for i8 and for i16 weights.
 pub type Fixed = FixedWith<Everything>;
@@ -122,6 +125,32 @@ fn scale(x: i32, (mantissa, exponent): (u32, i32)) -> i32 {
     }
 }
 
+/// Half the sum of squares, in Q47.16.
+fn half_squares(z: &[i32]) -> i64 {
+    let (mut sum, mut reach) = (0i64, 0);
+    for &z in z {
+        sum = sum.wrapping_add(i64::from(z) * i64::from(z));
+        reach |= z ^ (z >> 31);
+    }
+    if reach < NEAR {
+        // 256 squares below 2^54.
+        return round_shift(sum, FRACTION_BITS + 1);
+    }
+    far_half_squares(z)
+}
+
+/// [`half_squares`] of any values.
+#[cold]
+#[inline(never)]
+fn far_half_squares(z: &[i32]) -> i64 {
+    let mut sum = 0i64;
+    for &z in z {
+        // At most 2^46 each, so that no number of features overflows the sum.
+        sum = sum.wrapping_add(round_shift(i64::from(z) * i64::from(z), FRACTION_BITS));
+    }
+    round_shift(sum, 1)
+}
+
 impl<S> FixedWith<S> {
     fn standardizer(parameters: &[u32]) -> Option<(i64, i64, i64, i32)> {
         let &[low, high, multiplier, scale, exponent] = parameters else { return None };
@@ -194,6 +223,10 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         standardize::far(readings, parameters, values)
     }
 
+    fn standardize_each(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> Option<bool> {
+        standardize::each(readings, parameters, values)
+    }
+
     fn unstandardize(value: i32, parameters: &[u32]) -> Option<f32> {
         let (center, _, scale, exponent) = Self::standardizer(parameters)?;
         let offset = round_shift(i64::from(value).wrapping_mul(scale), FRACTION_BITS);
@@ -220,6 +253,20 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         (if x < 0 { size.saturating_neg() } else { size }, -i64::from(grown))
     }
 
+    fn soft_tails(x: &mut [i32], knee: i32) -> i64 {
+        // |x| <= knee in one comparison; nearly all values pass it.
+        let reach = knee.unsigned_abs().wrapping_mul(2);
+        let mut log_det = 0i64;
+        for x in x {
+            if x.wrapping_add(knee) as u32 > reach {
+                let (z, log) = Self::soft_tail(*x, knee);
+                *x = z;
+                log_det = log_det.wrapping_add(log);
+            }
+        }
+        log_det
+    }
+
     fn soft_tail_inverse(z: i32, knee: i32) -> (i32, i64) {
         let grown = z.unsigned_abs().saturating_sub(knee.unsigned_abs()).min(i32::MAX as u32) as i32;
         if grown <= 0 {
@@ -231,8 +278,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn log_scale(raw: i32, clamp: i32) -> i32 {
-        // |tanh| <= 2^16: the product fits, and its rounded shift needs no saturation.
-        round_shift(i64::from(elementary::tanh(raw)) * i64::from(clamp), FRACTION_BITS) as i32
+        affine::log_scale(raw, clamp)
     }
 
     fn soft_sign(raw: i32, clamp: i32) -> i32 {
@@ -250,6 +296,14 @@ impl<S: Support> Arithmetic for FixedWith<S> {
 
     fn affine(x: i32, log_scale: i32, shift: i32) -> i32 {
         scale(x, elementary::exp(log_scale)).saturating_add(shift)
+    }
+
+    fn affine_tanh(x: &mut [i32], shifts: &[i32], raws: &mut [i32], clamp: i32) -> i64 {
+        affine::affine_tanh(x, shifts, raws, clamp)
+    }
+
+    fn affine_tanh_inverse(z: &mut [i32], shifts: &[i32], raws: &[i32], clamp: i32) -> i64 {
+        affine::affine_tanh_inverse(z, shifts, raws, clamp)
     }
 
     fn affine_inverse(z: i32, log_scale: i32, shift: i32) -> i32 {
@@ -301,13 +355,8 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn standard_normal(z: &[i32]) -> i64 {
-        let mut squares = 0i64;
-        for &z in z {
-            // At most 2^46 each, so that no number of features overflows the sum.
-            squares = squares.saturating_add(round_shift(i64::from(z) * i64::from(z), FRACTION_BITS));
-        }
-        let constant = (z.len() as i64).saturating_mul(HALF_LN_2PI_Q32);
-        round_shift(squares, 1).saturating_add(round_shift(constant, 16)).saturating_neg()
+        let constant = (z.len() as i64).wrapping_mul(HALF_LN_2PI_Q32);
+        half_squares(z).saturating_add(round_shift(constant, 16)).saturating_neg()
     }
 
     fn log_to_f32(log: i64) -> f32 {

@@ -1,12 +1,63 @@
-//! Readings past the limit, in fixed point.
+//! Readings near the data in products of 32 bits, and readings past the limit, in fixed point.
 
 use super::ratio::reciprocal;
+use super::elementary::high_rounded;
 use super::{convert, Fixed, MULTIPLIER_BITS, READING_LIMIT, STANDARDIZER_WORDS};
+use crate::arithmetic::Arithmetic;
 
 /// Bits of a difference whose product with a multiplier of 25 bits fits i64.
 const EXACT_BITS: u32 = 38;
+/// Up to this exponent of a feature, subnormal readings are zero.
+const LARGEST_NEAR_EXPONENT: i32 = 124;
 /// Bits of a standardized feature that are kept of the farthest one.
 const KEPT_BITS: u32 = 31;
+
+/// See [`crate::arithmetic::Arithmetic::standardize_each`].
+pub(super) fn each(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> Option<bool> {
+    let mut is_far = false;
+    let parameters = parameters.as_chunks::<STANDARDIZER_WORDS>().0;
+    for ((value, &reading), words) in values.iter_mut().zip(readings).zip(parameters) {
+        *value = match near(reading, words) {
+            Some(z) => z,
+            None => {
+                let z = any(reading, words)?;
+                is_far |= Fixed::is_at_limit(z);
+                z
+            }
+        };
+    }
+    Some(is_far)
+}
+
+/// `Fixed::standardize`, out of the loop.
+#[cold]
+#[inline(never)]
+fn any(reading: f32, words: &[u32; STANDARDIZER_WORDS]) -> Option<i32> {
+    Fixed::standardize(reading, words)
+}
+
+/// What `Fixed::standardize` gives, to the bit, of a reading within some 500 standard deviations of zero and of the
+/// mean; else `None`.
+#[inline(always)]
+fn near(reading: f32, words: &[u32; STANDARDIZER_WORDS]) -> Option<i32> {
+    let &[low, high, multiplier, _, exponent] = words;
+    let (bits, exponent) = (reading.to_bits(), exponent as i32);
+    // The mantissa's top bit in place 30; one bit less than what it is too large by.
+    let drop = 156i32.wrapping_sub(exponent).wrapping_sub(((bits >> 23) & 0xff) as i32);
+    if drop < 0 || exponent > LARGEST_NEAR_EXPONENT {
+        return None;
+    }
+    let size = ((((bits << 8) | 1 << 31) >> 1 >> drop.min(31)) + 1) >> 1;
+    let sign = bits as i32 >> 31;
+    let x = (size as i32 ^ sign).wrapping_sub(sign);
+    let difference = i64::from(x).wrapping_sub(i64::from(low) | i64::from(high as i32) << 32);
+    let narrow = difference as i32;
+    if i64::from(narrow) != difference {
+        return None;
+    }
+    // Q28 becomes Q32.
+    Some(high_rounded(narrow, (multiplier << 4) as i32))
+}
 
 /// See [`crate::arithmetic::Arithmetic::standardize_far`]. Within 3 units in the last place of the trunk of what
 /// exact arithmetic gives.
@@ -48,6 +99,40 @@ mod tests {
         let center = (mean * 2f64.powi(exponent)).round() as i64;
         let multiplier = (2f64.powi(44) / f64::from(scale)).round() as u32;
         [center as u32, (center >> 32) as u32, multiplier, scale, exponent as u32]
+    }
+
+    #[test]
+    fn near_readings_take_a_faster_way_to_the_same_bits() {
+        let mut state = 11u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 32) as u32
+        };
+        let mut count = 0;
+        for i in 0..300_000 {
+            let (scale, exponent) = ((1 << 20) + next() % (1 << 20), (next() % 300) as i32 - 130);
+            let std = f64::from(scale) * 2f64.powi(-exponent);
+            let mean = (f64::from(next() as i32) / 2f64.powi(20 + (i % 20))) * std;
+            let words = words(mean, scale, exponent);
+            let far = f64::from(next() as i32) / 2f64.powi(21 + (i % 24));
+            let reading = match i % 5 {
+                0 => f32::from_bits(next()),
+                1 => [0.0, -0.0, f32::MIN_POSITIVE, f32::from_bits(1)][i as usize % 4],
+                _ => (mean + far * std) as f32,
+            };
+            if !reading.is_finite() {
+                continue;
+            }
+            let exact = Fixed::standardize(reading, &words);
+            if let Some(z) = near(reading, &words) {
+                assert_eq!(Some(z), exact, "{reading:e} {words:?}");
+                count += 1;
+            }
+            let mut values = [0];
+            let far = each(&[reading], &words, &mut values);
+            assert_eq!((Some(values[0]), far), (exact, exact.map(Fixed::is_at_limit)));
+        }
+        assert!(count > 100_000, "{count}");
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! The f32 arithmetic: exp, tanh and log from the `libm` crate on every target, no fused
+//! The f32 arithmetic: exp and tanh from tables, log from the `libm` crate on every target, no fused
 //! multiply-add, a fixed order of summation, and therefore the same bits on host and device.
 
 mod activation;
 mod affine;
+pub mod elementary;
 mod linear;
 mod logit;
 mod marginal;
@@ -19,57 +20,12 @@ mod base;
 mod standardize;
 mod statistics;
 
-/// The transcendental functions that a flow's score needs, in f32.
-pub trait Elementary: Copy + 'static {
-    /// `e^x`.
-    fn exp(x: f32) -> f32;
-    /// Hyperbolic tangent.
-    fn tanh(x: f32) -> f32;
-    /// Natural logarithm of `x >= 1`.
-    fn ln(x: f32) -> f32;
-}
-
-/// Functions of the `libm` crate: exp and ln within 1 unit in the last place, tanh within 2.5; see
-/// `docs/numerics.md`.
-#[derive(Clone, Copy, Debug)]
-pub struct Libm;
-
-impl Elementary for Libm {
-    fn exp(x: f32) -> f32 {
-        libm::expf(x)
-    }
-    fn tanh(x: f32) -> f32 {
-        libm::tanhf(x)
-    }
-    fn ln(x: f32) -> f32 {
-        libm::logf(x)
-    }
-}
-
-/// `exp` and `tanh` from micromath: smaller code on parts without an FPU, 2.4e-3 relative error.
-///
-/// The logarithm stays with libm: micromath's errs by 0.1, which no score can bear.
 #[cfg(feature = "fast-math")]
-#[derive(Clone, Copy, Debug)]
-pub struct FastMath;
-
-#[cfg(feature = "fast-math")]
-impl Elementary for FastMath {
-    fn exp(x: f32) -> f32 {
-        micromath::F32Ext::exp(x)
-    }
-    fn tanh(x: f32) -> f32 {
-        // 1 - 2 / (e^2x + 1); beyond 9 the result is 1 in f32 anyway.
-        let x = x.clamp(-9.0, 9.0);
-        1.0 - 2.0 / (micromath::F32Ext::exp(2.0 * x) + 1.0)
-    }
-    fn ln(x: f32) -> f32 {
-        libm::logf(x)
-    }
-}
+pub use elementary::FastMath;
+pub use elementary::{Elementary, Libm, Tables};
 
 /// The f32 arithmetic over a set of elementary functions.
-pub type Float<E = Libm> = FloatWith<E, Everything>;
+pub type Float<E = Tables> = FloatWith<E, Everything>;
 
 /// The f32 arithmetic for the flows of a [`Support`].
 #[derive(Clone, Copy, Debug)]
@@ -90,9 +46,7 @@ fn hidden<E: Elementary>(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -
         return dense::f32_relu(layer, input, output);
     }
     dense::f32_sums(layer, input, output)?;
-    for y in output.get_mut(..layer.padded_outputs())? {
-        *y = activation::activate::<E>(layer.activation, *y);
-    }
+    activation::activate_each::<E>(layer.activation, output.get_mut(..layer.padded_outputs())?);
     Some(())
 }
 
@@ -155,6 +109,10 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
         standardize::far(readings, parameters, values)
     }
 
+    fn standardize_each(readings: &[f32], parameters: &[u32], values: &mut [f32]) -> Option<bool> {
+        standardize::each(readings, parameters, values)
+    }
+
     fn unstandardize(value: f32, parameters: &[u32]) -> Option<f32> {
         let &[mean, _, std] = parameters else { return None };
         Some(value * f32::from_bits(std) + f32::from_bits(mean))
@@ -176,6 +134,18 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
         }
     }
 
+    fn soft_tails(x: &mut [f32], knee: f32) -> f32 {
+        let mut log_det = 0.0;
+        for x in x {
+            if x.abs() > knee {
+                let (z, log) = Self::soft_tail(*x, knee);
+                *x = z;
+                log_det += log;
+            }
+        }
+        log_det
+    }
+
     fn soft_tail_inverse(z: f32, knee: f32) -> (f32, f32) {
         let grown = z.abs() - knee;
         if grown > 0.0 {
@@ -188,7 +158,7 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
     }
 
     fn log_scale(raw: f32, clamp: f32) -> f32 {
-        clamp * E::tanh(raw)
+        E::scaled_tanh(raw, clamp)
     }
 
     fn soft_sign(raw: f32, clamp: f32) -> f32 {
@@ -205,6 +175,10 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
 
     fn affine(x: f32, log_scale: f32, shift: f32) -> f32 {
         x * E::exp(log_scale) + shift
+    }
+
+    fn affine_tanh(x: &mut [f32], shifts: &[f32], raws: &mut [f32], clamp: f32) -> f32 {
+        E::affine_tanh(x, shifts, raws, clamp)
     }
 
     fn affine_inverse(z: f32, log_scale: f32, shift: f32) -> f32 {

@@ -1,4 +1,4 @@
-//! Readings past the limit, in f32.
+//! Readings near the data, and readings past the limit, in f32.
 
 use crate::arithmetic::READING_LIMIT;
 
@@ -6,6 +6,22 @@ use crate::arithmetic::READING_LIMIT;
 const WORDS: usize = 3;
 /// Standardized features are cut off here before they are scaled: their quotients stay finite.
 const REACH: f32 = 1e38;
+
+/// See [`crate::arithmetic::Arithmetic::standardize_each`]. Beside the trait, whose generic functions are compiled for
+/// size where their users are.
+pub(super) fn each(readings: &[f32], parameters: &[u32], values: &mut [f32]) -> Option<bool> {
+    let mut is_far = false;
+    let parameters = parameters.as_chunks::<WORDS>().0;
+    for ((value, &reading), &[mean, inverse_std, _]) in values.iter_mut().zip(readings).zip(parameters) {
+        let z = (reading - f32::from_bits(mean)) * f32::from_bits(inverse_std);
+        *value = z;
+        if z.abs() >= READING_LIMIT {
+            *value = z.clamp(-READING_LIMIT, READING_LIMIT);
+            is_far = true;
+        }
+    }
+    Some(is_far)
+}
 
 /// See [`crate::arithmetic::Arithmetic::standardize_far`].
 pub(super) fn far(readings: &[f32], parameters: &[u32], values: &mut [f32]) -> Option<()> {

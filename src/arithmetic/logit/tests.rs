@@ -2,7 +2,7 @@
 
 extern crate std;
 use super::*;
-use crate::arithmetic::{Arithmetic, Fixed, Float, Libm};
+use crate::arithmetic::{Arithmetic, Fixed, Float, Tables};
 use std::println;
 
 fn exact(margin: f64, p: f64) -> (f64, f64) {
@@ -50,7 +50,7 @@ fn examine<A: Arithmetic>(margin: f64, ulp: f64) -> [f64; 4] {
 #[test]
 fn both_arithmetics_are_the_definition_and_invert() {
     for margin in [1.0 / 4096.0, 0.01, 0.05, 0.25] {
-        let f32_errors = examine::<Float<Libm>>(margin, 1.2e-7);
+        let f32_errors = examine::<Float<Tables>>(margin, 1.2e-7);
         let fixed_errors = examine::<Fixed>(margin, 1.0 / 65536.0);
         println!("margin {margin}: f32 {f32_errors:?}, fixed {fixed_errors:?}");
         for (found, limit) in f32_errors.iter().zip([1.0, 2e-6, 1.0, 2e-6]) {
@@ -68,7 +68,7 @@ fn margins_out_of_range_are_refused() {
         [(0.0, false), (1.0 / 8192.0, false), (1.0 / 4096.0, true), (0.25, true), (0.3, false), (-0.1, false)]
     {
         assert_eq!(Fixed::logit_edge(Fixed::from_f32(margin)).is_some(), fine, "{margin}");
-        assert_eq!(Float::<Libm>::logit_edge(margin).is_some(), fine, "{margin}");
+        assert_eq!(Float::<Tables>::logit_edge(margin).is_some(), fine, "{margin}");
     }
-    assert!(Float::<Libm>::logit_edge(f32::NAN).is_none());
+    assert!(Float::<Tables>::logit_edge(f32::NAN).is_none());
 }

@@ -2,11 +2,11 @@
 
 extern crate std;
 use super::*;
-use crate::arithmetic::{Arithmetic, Fixed, Float, Libm};
+use crate::arithmetic::{Arithmetic, Fixed, Float, Tables};
 use std::println;
 use std::vec::Vec;
 
-type F32 = Float<Libm>;
+type F32 = Float<Tables>;
 
 struct Random(u64);
 

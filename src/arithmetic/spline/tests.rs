@@ -1,7 +1,7 @@
 //! Both arithmetics against an oracle in f64 that is written in the formulas of the paper, not in ours.
 
 use super::{slope, SplineParameters, SplineShape};
-use crate::arithmetic::{fixed, float, Libm};
+use crate::arithmetic::{fixed, float, Tables};
 use std::vec::Vec;
 
 extern crate std;
@@ -140,8 +140,8 @@ fn errors(size: f64, minimum: f64, fixed_point: bool) -> Errors {
                 (real(map), real(fixed::spline::inverse(map.0, &c.raw_fixed, &c.fixed).unwrap()))
             } else {
                 let real = |(v, l): (f32, f32)| (f64::from(v), f64::from(l));
-                let map = float::spline::forward::<Libm>(x as f32, &c.raw_float, &c.float).unwrap();
-                let back = float::spline::inverse::<Libm>(map.0, &c.raw_float, &c.float).unwrap();
+                let map = float::spline::forward::<Tables>(x as f32, &c.raw_float, &c.float).unwrap();
+                let back = float::spline::inverse::<Tables>(map.0, &c.raw_float, &c.float).unwrap();
                 (real(map), real(back))
             };
             worst.z = worst.z.max((z2 - z).abs() / log.exp().max(1.0));
@@ -186,7 +186,7 @@ fn the_box_is_closed_and_all_outside_is_untouched() {
             assert!(log.abs() <= 700, "{log}");
             assert_eq!(fixed::spline::inverse(x, &c.raw_fixed, &c.fixed).unwrap().0, x);
             let x = x as f32 / 65536.0;
-            let (z, log) = float::spline::forward::<Libm>(x, &c.raw_float, &c.float).unwrap();
+            let (z, log) = float::spline::forward::<Tables>(x, &c.raw_float, &c.float).unwrap();
             assert!((z - x).abs() <= 1e-6, "{z} {x}");
             assert!(log.abs() < 0.05, "{log}");
         }
@@ -195,8 +195,8 @@ fn the_box_is_closed_and_all_outside_is_untouched() {
             assert_eq!(fixed::spline::inverse(x, &c.raw_fixed, &c.fixed), Some((x, 0)));
         }
         for x in [8.6f32, -8.6, 1e30, f32::MAX] {
-            assert_eq!(float::spline::forward::<Libm>(x, &c.raw_float, &c.float), Some((x, 0.0)));
-            assert_eq!(float::spline::inverse::<Libm>(x, &c.raw_float, &c.float), Some((x, 0.0)));
+            assert_eq!(float::spline::forward::<Tables>(x, &c.raw_float, &c.float), Some((x, 0.0)));
+            assert_eq!(float::spline::inverse::<Tables>(x, &c.raw_float, &c.float), Some((x, 0.0)));
         }
     }
 }
@@ -215,7 +215,7 @@ fn images_never_fall_by_more_than_a_unit() {
             let back = fixed::spline::inverse(x, &c.raw_fixed, &c.fixed).unwrap().0;
             assert!(back >= lowest.saturating_sub(1), "{back} after {lowest}");
             lowest = lowest.max(back);
-            let z = float::spline::forward::<Libm>(x as f32 / 65536.0, &c.raw_float, &c.float).unwrap().0;
+            let z = float::spline::forward::<Tables>(x as f32 / 65536.0, &c.raw_float, &c.float).unwrap().0;
             assert!(z >= highest_float - 2e-6, "{z} after {highest_float}");
             highest_float = highest_float.max(z);
         }
@@ -241,7 +241,7 @@ fn every_raw_parameter_gives_a_number() {
             let (back, log) = fixed::spline::inverse(x, &c.raw_fixed, &c.fixed).unwrap();
             assert!(back.abs() <= c.fixed.bound && log.abs() < 60 << 16, "{back} {log}");
             let x = x as f32 / 65536.0;
-            for map in [float::spline::forward::<Libm>, float::spline::inverse::<Libm>] {
+            for map in [float::spline::forward::<Tables>, float::spline::inverse::<Tables>] {
                 let (z, log) = map(x, &c.raw_float, &c.float).unwrap();
                 assert!(z.abs() <= c.float.bound && log.abs() < 60.0, "{z} {log}");
             }

@@ -7,6 +7,7 @@ use super::Direction;
 use crate::arithmetic::Arithmetic;
 use crate::support::{Capabilities, Capability};
 use crate::{Error, Part};
+use core::slice;
 
 /// From the net's raw output to the log-scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,13 +123,21 @@ impl ScaleMap {
 /// Maps the transformed part in place.
 pub(super) fn couple<A: Arithmetic>(
     transformed: &mut [A::Value],
-    outputs: &[A::Value],
+    outputs: &mut [A::Value],
     (scale, bound): (ScaleMap, A::Value),
     direction: Direction,
 ) -> Option<A::Log> {
-    let (shifts, raws) = outputs.split_at_checked(transformed.len())?;
+    let (shifts, raws) = outputs.split_at_mut_checked(transformed.len())?;
+    if scale == ScaleMap::Tanh {
+        // Behind them is what else the buffer holds.
+        let raws = raws.get_mut(..transformed.len())?;
+        return Some(match direction {
+            Direction::Forward => A::affine_tanh(transformed, shifts, raws, bound),
+            Direction::Inverse => A::affine_tanh_inverse(transformed, shifts, raws, bound),
+        });
+    }
     let mut log_det = A::ZERO_LOG;
-    for ((x, &shift), &raw) in transformed.iter_mut().zip(shifts).zip(raws) {
+    for ((x, &shift), &raw) in transformed.iter_mut().zip(shifts.iter()).zip(raws.iter()) {
         let log_scale = scale.log_scale::<A>(raw, bound)?;
         *x = match direction {
             Direction::Forward => A::affine(*x, log_scale, shift),
@@ -156,7 +165,11 @@ pub(super) fn backward<A: Arithmetic>(
     {
         let log_scale = scale.log_scale::<A>(raw, bound)?;
         let stretched = A::to_f32(A::subtract(*x, shift));
-        *x = A::affine_inverse(*x, log_scale, shift);
+        if scale == ScaleMap::Tanh {
+            A::affine_tanh_inverse(slice::from_mut(x), &[shift], &[raw], bound);
+        } else {
+            *x = A::affine_inverse(*x, log_scale, shift);
+        }
         *to_shift = *slope;
         // L holds -log_scale.
         *to_raw = (*slope * stretched - 1.0) * scale.derivative::<A>(raw, log_scale, bound)?;
