@@ -62,7 +62,8 @@ impl QuantizeArgs {
             export::build(&ensemble, numeric, &metadata, Calibration { readings: &normal, false_alarm_rate })
                 .with_context(|| format!("calibrating on {}", self.calibration.display()))?;
 
-        let bound = export::certified_bound(&ensemble, numeric, &normal)?.filter(|bound| bound.is_finite());
+        let certificate = export::certify(&ensemble, numeric, &normal, &normal, export::Effort::default())?;
+        let bound = certificate.as_ref().and_then(|c| c.over_box.clone().ok());
 
         let before = scoring::score_rows(&image, &table.values, |_| {})?;
         let after = scoring::score_rows(&quantized, &table.values, |_| {})?;
