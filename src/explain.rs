@@ -23,6 +23,7 @@ use crate::conditioner::{GradientScratch, Scratch};
 use crate::image::descriptor::Combine;
 use crate::image::Model;
 use crate::pass::{self, in_arithmetic, is_finite, Workspace};
+use crate::transform::Standardizer;
 use crate::Error;
 
 /// Steps of the integral.
@@ -289,16 +290,18 @@ impl<'m, 'w> Explainer<'m, 'w> {
     /// The integral of the slopes from `nearest` to `reading`, into `attribution`.
     fn integrate<A: Arithmetic>(&mut self, reading: &[f32], context: &[f32]) -> Option<()> {
         let standardizer = self.model.standardizer::<A>()?;
+        // A reading past the limit scores as the one at the limit on its ray: the line ends there. It stays within
+        // the limit, which is a box.
+        let values: &mut [A::Value] = bytemuck::cast_slice_mut(self.workspace.values);
+        let values = values.get_mut(..reading.len())?;
+        standardizer.forward::<A>(reading, values)?;
+        let is_far = values.iter().any(|&z| A::is_at_limit(z));
         let end: &mut [f32] = bytemuck::cast_slice_mut(self.origin);
-        // Beyond the saturation of readings nothing changes: the line ends there.
         let mut distance = 0.0f32;
         let parameters = standardizer.parameters::<A>();
-        for (((end, &x), &near), parameters) in
-            end.iter_mut().zip(reading).zip(&*self.nearest).zip(parameters)
-        {
-            let z = A::standardize(x, parameters)?;
-            *end =
-                if A::to_f32(z).abs() < READING_LIMIT { x } else { finite(A::unstandardize(z, parameters)?) };
+        let points = end.iter_mut().zip(reading).zip(&*self.nearest);
+        for (((end, &x), &near), (&z, parameters)) in points.zip(values.iter().zip(parameters)) {
+            *end = if is_far { finite(A::unstandardize(z, parameters)?) } else { x };
             let moved = (A::to_f32(z) - A::to_f32(A::standardize(near, parameters)?)).abs();
             distance = if moved > distance { moved } else { distance };
         }
@@ -362,12 +365,46 @@ impl<'m, 'w> Explainer<'m, 'w> {
         expert.chain.forward::<A>(values, context_values, &mut scratch.scratch)?;
         expert.base.slope::<A>(values, self.slope);
         expert.chain.backward::<A>(values, self.slope, context_values, &mut scratch)?;
+        // The values are standardized readings again, within rounding.
+        let farthest = self.farthest::<A>(&standardizer)?;
         let parameters = standardizer.parameters::<A>();
-        for ((slope, &x), parameters) in self.slope.iter_mut().zip(&*self.point).zip(parameters) {
-            let saturated = A::to_f32(A::standardize(x, parameters)?).abs() >= READING_LIMIT;
-            *slope = if saturated { 0.0 } else { finite(*slope * A::inverse_std(parameters)?) };
+        match farthest {
+            None => {
+                for (slope, parameters) in self.slope.iter_mut().zip(parameters) {
+                    *slope = finite(*slope * A::inverse_std(parameters)?);
+                }
+            }
+            // All features are divided by the farthest one, which itself stays at the limit.
+            Some((index, distance)) => {
+                let share = READING_LIMIT / distance.abs();
+                let values: &[A::Value] = bytemuck::cast_slice(self.workspace.values);
+                let mut others = 0.0;
+                for (i, (&slope, &z)) in self.slope.iter().zip(values).enumerate() {
+                    others += if i == index { 0.0 } else { slope * A::to_f32(z) };
+                }
+                for (i, (slope, parameters)) in self.slope.iter_mut().zip(parameters).enumerate() {
+                    let own = if i == index { -others / distance } else { *slope * share };
+                    *slope = finite(own * A::inverse_std(parameters)?);
+                }
+            }
         }
         Some(())
+    }
+
+    /// The feature of `point` that is farthest out and its distance from the mean in standard deviations, if it is
+    /// past the limit.
+    fn farthest<A: Arithmetic>(&self, standardizer: &Standardizer<'_>) -> Option<Option<(usize, f32)>> {
+        let mut farthest = None;
+        let mut limit = READING_LIMIT;
+        for (index, (&x, parameters)) in self.point.iter().zip(standardizer.parameters::<A>()).enumerate() {
+            let mean = A::unstandardize(A::ZERO, parameters)?;
+            let z = finite((x - mean) * A::inverse_std(parameters)?);
+            if z.abs() > limit {
+                limit = z.abs();
+                farthest = Some((index, z));
+            }
+        }
+        Some(farthest)
     }
 }
 

@@ -27,7 +27,8 @@ pub use float::FastMath;
 pub use float::{Elementary, Float, Libm};
 pub use spline::SplineArithmetic;
 
-/// Readings saturate at this many standard deviations, in every arithmetic.
+/// Readings saturate at this many standard deviations, in every arithmetic: where one feature lies farther out,
+/// the whole reading moves back along its ray until that feature is at the limit.
 ///
 /// It is the range of the fixed-point trunk (Q15.16); f32 shares it so that both agree on wild inputs.
 pub const READING_LIMIT: f32 = 32767.0;
@@ -75,9 +76,17 @@ pub trait Arithmetic:
     /// `a - b`.
     fn subtract(a: Self::Value, b: Self::Value) -> Self::Value;
 
-    /// `(reading - mean) / std`, saturated at [`READING_LIMIT`]; `parameters` has
+    /// `(reading - mean) / std` of one feature, saturated at [`READING_LIMIT`]; `parameters` has
     /// [`Self::STANDARDIZER_WORDS`] words. The reading must be finite.
     fn standardize(reading: f32, parameters: &[u32]) -> Option<Self::Value>;
+    /// Whether a standardized feature is at the limit.
+    fn is_at_limit(value: Self::Value) -> bool;
+    /// A reading of which [`Self::standardize`] finds a feature at the limit: all features scaled by one factor, so
+    /// that the farthest comes to lie on the limit. `parameters` are those of all features.
+    ///
+    /// Saturating each feature alone would leave the ray, and a matrix behind it could then turn a step outwards
+    /// into one inwards.
+    fn standardize_far(readings: &[f32], parameters: &[u32], values: &mut [Self::Value]) -> Option<()>;
     /// `value * std + mean`.
     fn unstandardize(value: Self::Value, parameters: &[u32]) -> Option<f32>;
     /// Whether the standardizer's words for one feature are in range.

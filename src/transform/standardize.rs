@@ -1,8 +1,8 @@
 //! The standardizer: from a reading in the user's units to the chain's numbers and back.
 //!
-//! `z = (x - mean) / std` per feature, saturated at [`crate::arithmetic::READING_LIMIT`];
-//! `log_det = -sum(ln std)` over the features; context inputs, which stand behind
-//! them, are standardized too and not scored. It is the door of every arithmetic: f32 readings come in here, and only
+//! `z = (x - mean) / std` per feature, the whole reading saturated at [`crate::arithmetic::READING_LIMIT`]: past it
+//! the reading stands still on its ray, whatever the chain behind makes of it. `log_det = -sum(ln std)` over the
+//! features; context inputs, which stand behind them, are standardized too, each saturated alone, and not scored. It is the door of every arithmetic: f32 readings come in here, and only
 //! the chain's own numbers go on.
 //!
 //! ```text
@@ -61,11 +61,27 @@ impl<'a> Standardizer<'a> {
 
     /// Standardizes finite `readings` into `values`; gives the log-determinant.
     pub fn forward<A: Arithmetic>(&self, readings: &[f32], values: &mut [A::Value]) -> Option<A::Log> {
-        let parameters = self.parameters.chunks_exact(A::STANDARDIZER_WORDS);
-        for ((value, &reading), parameters) in values.iter_mut().zip(readings).zip(parameters) {
-            *value = A::standardize(reading, parameters)?;
+        if self.each::<A>(readings, values)? {
+            self.far::<A>(readings, values)?;
         }
         A::log(self.log_det)
+    }
+
+    /// Standardizes each input alone; whether any is at the limit.
+    fn each<A: Arithmetic>(&self, readings: &[f32], values: &mut [A::Value]) -> Option<bool> {
+        let parameters = self.parameters.chunks_exact(A::STANDARDIZER_WORDS);
+        let mut is_far = false;
+        for ((value, &reading), parameters) in values.iter_mut().zip(readings).zip(parameters) {
+            *value = A::standardize(reading, parameters)?;
+            is_far |= A::is_at_limit(*value);
+        }
+        Some(is_far)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn far<A: Arithmetic>(&self, readings: &[f32], values: &mut [A::Value]) -> Option<()> {
+        A::standardize_far(readings, self.parameters, values)
     }
 
     /// Standardizes the context, which stands behind `features` features.
@@ -77,7 +93,7 @@ impl<'a> Standardizer<'a> {
     ) -> Option<()> {
         let parameters = self.parameters.get(features * A::STANDARDIZER_WORDS..)?;
         // The same code as for the features: inlined twice, it would cost a score more.
-        Standardizer { parameters, ..*self }.forward::<A>(context, values).map(|_| ())
+        Standardizer { parameters, ..*self }.each::<A>(context, values).map(|_| ())
     }
 
     /// Values back to readings in the user's units.

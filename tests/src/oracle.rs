@@ -2,16 +2,22 @@
 
 use flowlet_tools::flow::{Flow, Reference, Transform};
 
+/// Moves a reading to where the device takes it to be: on its ray, no feature past 32,767 standard deviations.
+pub fn saturate(flow: &Flow, reading: &mut [f64]) {
+    let Some(Transform::Standardize(s)) = flow.transforms.first() else { return };
+    let statistics = || s.mean.iter().zip(&s.std).map(|(&mean, &std)| (f64::from(mean), f64::from(std)));
+    let distance = |(&x, (mean, std)): (&f64, (f64, f64))| ((x - mean) / std).abs();
+    let farthest = reading.iter().zip(statistics()).map(distance).fold(32767.0, f64::max);
+    for (x, (mean, _)) in reading.iter_mut().zip(statistics()) {
+        *x = mean + (*x - mean) * (32767.0 / farthest);
+    }
+}
+
 /// Where a reading goes, in f64; no determinant. Readings saturate as the device's do.
 #[must_use]
 pub fn map(flow: &Flow, reading: &[f64]) -> Vec<f64> {
     let mut x = reading.to_vec();
-    if let Some(Transform::Standardize(s)) = flow.transforms.first() {
-        for ((x, &mean), &std) in x.iter_mut().zip(&s.mean).zip(&s.std) {
-            let reach = 32767.0 * f64::from(std);
-            *x = x.clamp(f64::from(mean) - reach, f64::from(mean) + reach);
-        }
-    }
+    saturate(flow, &mut x);
     Reference::from(flow).forward(&x).z
 }
 

@@ -21,6 +21,7 @@ mod logit;
 mod marginal;
 pub mod ratio;
 pub(crate) mod spline;
+mod standardize;
 mod statistics;
 mod table;
 
@@ -141,6 +142,14 @@ impl Arithmetic for Fixed {
         let difference = difference.clamp(-DIFFERENCE_LIMIT, DIFFERENCE_LIMIT);
         let z = round_shift(difference.wrapping_mul(multiplier), MULTIPLIER_BITS);
         Some(z.clamp(-READING_LIMIT, READING_LIMIT) as i32)
+    }
+
+    fn is_at_limit(value: i32) -> bool {
+        i64::from(value.unsigned_abs()) >= READING_LIMIT
+    }
+
+    fn standardize_far(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> Option<()> {
+        standardize::far(readings, parameters, values)
     }
 
     fn unstandardize(value: i32, parameters: &[u32]) -> Option<f32> {

@@ -15,6 +15,7 @@ use crate::{Error, Part};
 use core::marker::PhantomData;
 
 mod base;
+mod standardize;
 mod statistics;
 
 /// The transcendental functions that a flow's score needs, in f32.
@@ -125,6 +126,14 @@ impl<E: Elementary> Arithmetic for Float<E> {
         let &[mean, inverse_std, _] = parameters else { return None };
         let z = (reading - f32::from_bits(mean)) * f32::from_bits(inverse_std);
         Some(z.clamp(-READING_LIMIT, READING_LIMIT))
+    }
+
+    fn is_at_limit(value: f32) -> bool {
+        value.abs() >= READING_LIMIT
+    }
+
+    fn standardize_far(readings: &[f32], parameters: &[u32], values: &mut [f32]) -> Option<()> {
+        standardize::far(readings, parameters, values)
     }
 
     fn unstandardize(value: f32, parameters: &[u32]) -> Option<f32> {
