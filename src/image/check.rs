@@ -1,8 +1,8 @@
 //! The one check of an image's content; after it the rest of the crate is total.
 
 use super::descriptor::{
-    CalibrationRecord, Combine, ExpertRecord, Feature, Notes, Numeric, OtherStatistics, Statistic,
-    MAX_EXPERTS, MAX_FEATURES,
+    CalibrationRecord, CertificateRecord, Combine, ExpertRecord, Feature, Notes, Numeric, OtherStatistics,
+    Statistic, MAX_EXPERTS, MAX_FEATURES,
 };
 use super::model::{take, Model, NOTES_SINCE};
 use crate::arithmetic::{Arithmetic, Fixed, Float};
@@ -91,7 +91,8 @@ impl Model<'_> {
         Ok(needs)
     }
 
-    /// The records behind the experts: none in version 1, else notes, and perhaps the other statistics.
+    /// The records behind the experts: none in version 1, else notes, and perhaps the other statistics, and
+    /// perhaps a certificate.
     fn check_behind<A: Arithmetic>(&self) -> Result<(), Error> {
         let malformed = Error::Malformed(Part::Descriptor);
         let mut records = self.behind;
@@ -101,6 +102,9 @@ impl Model<'_> {
                 let (statistics, rest) = take::<OtherStatistics>(records).ok_or(malformed)?;
                 records = rest;
                 statistics.others.iter().try_for_each(|other| self.check_calibration::<A>(other))?;
+                if !records.is_empty() {
+                    records = take::<CertificateRecord>(records).ok_or(malformed)?.1;
+                }
             }
         }
         if records.is_empty() {

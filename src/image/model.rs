@@ -1,7 +1,8 @@
 //! The borrowed view of a checked image.
 
 use super::descriptor::{
-    CalibrationRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics, Statistic, MAX_EXPERTS,
+    CalibrationRecord, CertificateRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics, Statistic,
+    MAX_EXPERTS,
 };
 use super::layout::{Header, HEADER_BYTES};
 use crate::arithmetic::Arithmetic;
@@ -176,6 +177,14 @@ impl<'a> Model<'a> {
     #[must_use]
     pub fn trained_as(&self) -> &'a str {
         take::<Notes<'a>>(self.behind).map_or("", |(notes, _)| notes.trained_as)
+    }
+
+    /// What was proved of its scores; `None` if nothing was written.
+    #[must_use]
+    pub fn certificate(&self) -> Option<CertificateRecord> {
+        let (_, behind) = take::<Notes<'_>>(self.behind)?;
+        let (_, behind) = take::<OtherStatistics>(behind)?;
+        take::<CertificateRecord>(behind).map(|(certificate, _)| certificate)
     }
 
     fn expert(&self, record: &ExpertRecord) -> Option<Expert<'a>> {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 failed, with one message on standard error; 2 wrong usage. Results go to standard
 //! output, with `--json` as one object and nothing else; notes, warnings and progress go to standard error.
 
+mod certified;
 mod cost;
 mod demo;
 mod eval;

@@ -14,6 +14,7 @@ mod ensemble;
 mod file;
 mod observe;
 mod quantizer;
+mod rounded;
 mod rounding;
 
 pub use bound::{Certificate, Effort};
@@ -22,6 +23,7 @@ pub use calibrate::{CalibrationError, Sketch};
 pub use decode::{import, import_ensemble};
 pub use ensemble::Ensemble;
 pub use file::{ImageFile, ImageFileError};
+pub use rounded::Rounding;
 pub use flowlet::image::descriptor::{Combine, Numeric, Statistic};
 
 use flowlet::{Model, Scorer};
@@ -152,11 +154,28 @@ pub fn certify<'f>(
     effort: Effort,
 ) -> Result<Option<Certificate>, ExportError> {
     let ensemble = flow.into();
+    certify_stored(&ensemble, &ensemble, numeric, readings, observed, effort)
+}
+
+/// As [`certify`], where the image was made of `stored` instead: the same flow but for the weights of its nets.
+///
+/// # Errors
+/// [`ExportError::Flow`] if `stored` has no fixed-point form, or another structure.
+pub fn certify_stored<'f>(
+    exact: impl Into<Ensemble<'f>>,
+    stored: impl Into<Ensemble<'f>>,
+    numeric: Numeric,
+    readings: &[f32],
+    observed: &[f32],
+    effort: Effort,
+) -> Result<Option<Certificate>, ExportError> {
+    let (ensemble, stored) = (exact.into(), stored.into());
     ensemble.check()?;
+    stored.check()?;
     if !encode::is_fixed(numeric) {
         return Ok(None);
     }
-    let encoded = encode::Encoded::new(&ensemble.experts, numeric, observed)?;
+    let encoded = encode::Encoded::new(&stored.experts, numeric, observed)?;
     let flows = canonical::canonical(&ensemble.experts);
     let each = flows.iter().enumerate();
     let each = each.map(|(expert, flow)| bound::certify(flow, encoded.nets(expert), readings, effort));

@@ -17,7 +17,9 @@ mod plan;
 mod walk;
 
 use super::dense::EncodedDense;
+use super::Ensemble;
 use crate::flow::Flow;
+use flowlet::image::descriptor::CertificateRecord;
 use plan::Plan;
 use rayon::prelude::*;
 use walk::over;
@@ -37,6 +39,37 @@ pub struct Certificate {
     pub rows: usize,
 }
 
+impl Certificate {
+    /// As the image holds it: rounded up, infinite where there is no bound.
+    #[must_use]
+    pub fn record(&self) -> CertificateRecord {
+        let number = |bound: &Result<f64, String>| up(*bound.as_ref().unwrap_or(&f64::INFINITY));
+        CertificateRecord {
+            over_box: number(&self.over_box),
+            near_rows: number(&self.near_rows),
+            radius: self.radius as f32,
+            at_rows: number(&self.at_rows),
+            rows: self.rows as u32,
+        }
+    }
+
+    /// Why something could not be bounded.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        [&self.over_box, &self.near_rows, &self.at_rows].into_iter().find_map(|b| b.as_ref().err()).map(String::as_str)
+    }
+}
+
+/// The least f32 that is not below `x`.
+fn up(x: f64) -> f32 {
+    let near = x as f32;
+    if f64::from(near) < x {
+        near.next_up()
+    } else {
+        near
+    }
+}
+
 /// How much work a certificate may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effort {
@@ -48,9 +81,14 @@ pub struct Effort {
     pub radius: f64,
 }
 
-impl Default for Effort {
-    fn default() -> Self {
-        Effort { parts: 512, rows: 256, radius: 0.01 }
+impl Effort {
+    /// What takes seconds for an ensemble of this size: fewer parts and rows for larger nets, the same on any machine.
+    #[must_use]
+    pub fn of<'f>(flow: impl Into<Ensemble<'f>>) -> Self {
+        let ensemble = flow.into();
+        let macs: usize = ensemble.experts.iter().map(Flow::macs).sum();
+        let walks = 4_000_000 / macs.max(1);
+        Effort { parts: walks.clamp(32, 512), rows: (walks / 2).clamp(32, 256), radius: 0.01 }
     }
 }
 

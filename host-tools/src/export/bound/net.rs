@@ -8,7 +8,7 @@
 use super::budgets::{HALF_UNIT, LEAKY_SLOPE_ERROR, SILU_GROWING, TANH_ACTIVATION, TRUNK_LIMIT};
 use super::form::{Form, Symbols};
 use super::pair::{slope_times, span, Curve, Pair};
-use crate::export::dense::{EncodedDense, Numbers};
+use crate::export::dense::{EncodedDense, Meaning};
 use crate::flow::Dense;
 use flowlet::arithmetic::activation::Activation;
 use flowlet::arithmetic::dense::ACTIVATION_LIMIT;
@@ -37,52 +37,25 @@ impl Layer {
         scales: &[f64],
         (unit, divided_from): (f64, usize),
     ) -> Option<(Self, Vec<f64>)> {
-        let Numbers::Fixed { weights, bias, multipliers } = &encoded.numbers else { return None };
-        let shift = f64::from(encoded.shift).exp2();
+        let Meaning { weights, bias, scales } = encoded.meaning(scales)?;
         let divisor = |row: usize| if row < divided_from { 1.0 } else { unit };
-        let is_homogeneous = encoded.activation.is_some_and(Activation::is_homogeneous);
-        let half = match encoded.activation {
-            Some(Activation::Relu) if encoded.shift > 0 => 0.5 * shift,
-            _ => 0.0,
+        let of = |numbers: &[f32], width: usize| -> Vec<f64> {
+            numbers.iter().enumerate().map(|(i, &n)| f64::from(n) / divisor(i / width)).collect()
         };
-        let mut layer = Layer {
+        let (exact_weights, exact_bias) = (of(&exact.weights, exact.inputs), of(&exact.bias, 1));
+        let minus = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<f64>>();
+        let layer = Layer {
             inputs: exact.inputs,
             outputs: exact.outputs,
-            exact: Vec::new(),
-            exact_bias: Vec::new(),
-            fixed: Vec::new(),
-            change: Vec::new(),
-            change_bias: Vec::new(),
+            change: minus(&weights, &exact_weights),
+            change_bias: minus(&bias, &exact_bias),
+            exact: exact_weights,
+            exact_bias,
+            fixed: weights,
             activation: encoded.activation,
-            units: Vec::new(),
+            units: scales.iter().map(|s| 1.0 / s).collect(),
         };
-        let mut activation_scales = Vec::new();
-        for row in 0..exact.outputs {
-            let gain = encoded.gains[row];
-            // A multiplier stands for 2^16 / gain, itself rounded.
-            let factor = match multipliers.get(row) {
-                Some(&m) => f64::from(m) / shift / 65536.0,
-                None => 1.0 / gain,
-            };
-            for column in 0..exact.inputs {
-                let at = row * exact.inputs + column;
-                let weight = f64::from(exact.weights[at]) / divisor(row);
-                let stands_for = f64::from(weights[at]) * scales[column] * factor;
-                layer.exact.push(weight);
-                layer.fixed.push(stands_for);
-                layer.change.push(stands_for - weight);
-            }
-            let offset = f64::from(exact.bias[row]) / divisor(row);
-            layer.exact_bias.push(offset);
-            layer.change_bias.push((f64::from(bias[row]) - half) * factor - offset);
-            let scale = match encoded.activation {
-                Some(_) if is_homogeneous => gain / shift,
-                _ => (16.0 - f64::from(encoded.activation_shift)).exp2(),
-            };
-            layer.units.push(1.0 / scale);
-            activation_scales.push(scale);
-        }
-        Some((layer, activation_scales))
+        Some((layer, scales))
     }
 
     /// Sums of the exact layer, and what those of the image's layer differ by.
@@ -90,8 +63,9 @@ impl Layer {
         let rounds = self.activation.is_none_or(|a| !a.is_homogeneous());
         (0..self.outputs)
             .map(|row| {
-                let of = |matrix: &'_ [f64]| matrix[row * self.inputs..][..self.inputs].to_vec();
-                let (exact, fixed, change) = (of(&self.exact), of(&self.fixed), of(&self.change));
+                let own = row * self.inputs..(row + 1) * self.inputs;
+                let (exact, fixed) = (&self.exact[own.clone()], &self.fixed[own.clone()]);
+                let change = &self.change[own];
                 let values = exact.iter().zip(inputs).map(|(&w, p)| (w, &p.value));
                 let value = Form::sum(values, self.exact_bias[row]);
                 let errors = fixed.iter().zip(inputs).map(|(&w, p)| (w, &p.error));
