@@ -1,8 +1,8 @@
 //! The one check of an image's content; after it the rest of the crate is total.
 
 use super::descriptor::{
-    CalibrationRecord, Combine, ExpertRecord, SelfTestRecord, Statistic, MAX_EXPERTS, MAX_FEATURES,
-    OTHER_STATISTICS,
+    CalibrationRecord, CertificateRecord, Combine, ExpertRecord, SelfTestRecord, Statistic, MAX_EXPERTS,
+    MAX_FEATURES, OTHER_STATISTICS,
 };
 use super::model::{Checked, Contents, NOTES_SINCE};
 use super::record::{take, Core, RawHead, RawNotes, SkippedFeature};
@@ -105,7 +105,8 @@ impl<'a> Contents<'a> {
         Ok((Checked { core, first, more, behind: records, gradient_words }, needs))
     }
 
-    /// The records behind the experts: none in version 1, else notes, and perhaps the other statistics.
+    /// The records behind the experts: none in version 1, else notes, and perhaps the other statistics, and
+    /// perhaps a certificate.
     fn check_behind<A: Arithmetic>(&self, mut records: &[u8]) -> Result<(), Error> {
         let malformed = Error::Malformed(Part::Descriptor);
         if self.version >= NOTES_SINCE {
@@ -115,6 +116,9 @@ impl<'a> Contents<'a> {
                     let (other, rest) = take::<CalibrationRecord>(records).ok_or(malformed)?;
                     records = rest;
                     self.check_calibration::<A>(&other)?;
+                }
+                if !records.is_empty() {
+                    records = take::<CertificateRecord>(records).ok_or(malformed)?.1;
                 }
             }
         }

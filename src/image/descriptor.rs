@@ -3,7 +3,7 @@
 //! Records stand one behind the other, so that a device reads them front to back without holding a
 //! list: one [`Head`], then as many [`Feature`] as it has features, as many [`Feature`] as it has
 //! context inputs, as many [`ExpertRecord`] as it has experts, and, from version 2 on, one [`Notes`], behind
-//! which may stand one [`OtherStatistics`]. Offsets count words from the start of the
+//! which may stand one [`OtherStatistics`], and behind that one [`CertificateRecord`]. Offsets count words from the start of the
 //! word section. Strings are borrowed from flash.
 
 use crate::base::BaseRecord;
@@ -162,4 +162,20 @@ pub const OTHER_STATISTICS: usize = Statistic::ALL.len() - 1;
 pub struct OtherStatistics {
     /// In the order of [`Statistic::ALL`], the used one left out.
     pub others: [CalibrationRecord; OTHER_STATISTICS],
+}
+
+/// By how much scores may differ from those of exact arithmetic: `|log_prob - exact|` in nats, proved when the image was
+/// made; behind the other statistics, or absent. Infinite where nothing could be proved. No device needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CertificateRecord {
+    /// For every reading within the ranges of the calibration's readings, feature by feature.
+    pub over_box: f32,
+    /// For every reading within [`Self::radius`] standard deviations, in each feature, of a row looked at.
+    pub near_rows: f32,
+    /// See [`Self::near_rows`].
+    pub radius: f32,
+    /// For the rows themselves.
+    pub at_rows: f32,
+    /// Rows of the calibration that were looked at.
+    pub rows: u32,
 }

@@ -1,7 +1,7 @@
 //! The borrowed view of a checked image.
 
 use super::descriptor::{
-    CalibrationRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics, SelfTestRecord,
+    CalibrationRecord, CertificateRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics, SelfTestRecord,
     Statistic,
 };
 use super::layout::{Header, HEADER_BYTES};
@@ -240,6 +240,14 @@ impl<'a, S: Support> Model<'a, S> {
     #[must_use]
     pub fn trained_as(&self) -> &'a str {
         take::<RawNotes<'a>>(self.behind).map_or("", |(notes, _)| Notes::from(notes).trained_as)
+    }
+
+    /// What was proved of its scores; `None` if nothing was written.
+    #[must_use]
+    pub fn certificate(&self) -> Option<CertificateRecord> {
+        let (_, behind) = take::<RawNotes<'_>>(self.behind)?;
+        let (_, behind) = take::<OtherStatistics>(behind)?;
+        take::<CertificateRecord>(behind).map(|(certificate, _)| certificate)
     }
 
     fn expert(&self, record: ExpertRecord) -> Option<Expert<'a>> {

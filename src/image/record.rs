@@ -2,7 +2,7 @@
 //! takes thousands. What it accepts is what postcard accepts, tested against it.
 
 use super::descriptor::{
-    CalibrationRecord, Combine, ExpertRecord, Feature, Notes, Numeric, OtherStatistics, SelfTestRecord,
+    CalibrationRecord, CertificateRecord, Combine, ExpertRecord, Feature, Notes, Numeric, OtherStatistics, SelfTestRecord,
     Statistic,
 };
 use crate::base::BaseRecord;
@@ -258,6 +258,18 @@ impl<'a> Record<'a> for OtherStatistics {
     }
 }
 
+impl<'a> Record<'a> for CertificateRecord {
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        Some(CertificateRecord {
+            over_box: from.f32()?,
+            near_rows: from.f32()?,
+            radius: from.f32()?,
+            at_rows: from.f32()?,
+            rows: from.number()?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -326,6 +338,7 @@ mod tests {
         agree::<ExpertRecord, ExpertRecord>(bytes);
         agree::<RawNotes<'_>, Notes<'_>>(bytes);
         agree::<OtherStatistics, OtherStatistics>(bytes);
+        agree::<CertificateRecord, CertificateRecord>(bytes);
         assert_eq!(
             take::<SkippedFeature>(bytes).map(|(_, rest)| rest),
             take::<Feature<'_>>(bytes).map(|(_, rest)| rest)
@@ -363,12 +376,20 @@ mod tests {
         };
         let expert = ExpertRecord { chain: random.number(), transforms: random.number() as u16, base };
         let others = OtherStatistics { others: [calibration(random), calibration(random)] };
+        let certificate = CertificateRecord {
+            over_box: f32::INFINITY,
+            near_rows: 0.5,
+            radius: 0.01,
+            at_rows: 0.02,
+            rows: random.number(),
+        };
         std::vec![
             postcard::to_stdvec(&head).unwrap(),
             postcard::to_stdvec(&Feature { name: "\u{7ff}\u{800}\u{ffff}", unit: "Pa" }).unwrap(),
             postcard::to_stdvec(&expert).unwrap(),
             postcard::to_stdvec(&Notes { trained_as: "standardize, affine_coupling x4" }).unwrap(),
             postcard::to_stdvec(&others).unwrap(),
+            postcard::to_stdvec(&certificate).unwrap(),
         ]
     }
 

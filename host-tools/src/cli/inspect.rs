@@ -1,5 +1,6 @@
 //! `flowlet inspect`
 
+use super::certified;
 use super::output::{grouped, Output};
 use super::scoring;
 use crate::cost;
@@ -39,7 +40,7 @@ impl InspectArgs {
             .filter(|&statistic| model.calibration_of(statistic).is_some())
             .map(selection::name)
             .collect();
-        let json = json!({
+        let mut json = json!({
             "format": model.format_version(),
             "name": metadata.name,
             "provenance": metadata.provenance,
@@ -73,6 +74,13 @@ impl InspectArgs {
             "self_test_vectors": head.self_test.vectors,
             "signed_by": null,
         });
+
+        let certificate = model.certificate();
+        certified::add_json(&mut json, certificate.map(|c| (c, None)));
+        let proved = match &certificate {
+            Some(c) => certified::line(c, None),
+            None => "not certified".to_owned(),
+        };
 
         let names = |inputs: &[(String, String)]| -> String {
             let named = |(name, unit): &(String, String)| {
@@ -108,6 +116,7 @@ impl InspectArgs {
              statistic     {}; calibrated: {}\n\
              calibration   {} readings; alarm above the {} most unlikely of normal ones\n\
              self-test     {} vectors\n\
+             error         {proved}\n\
              signed by     nobody",
             self.model.display(),
             if metadata.name.is_empty() { "unnamed" } else { &metadata.name },

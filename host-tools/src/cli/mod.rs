@@ -4,6 +4,7 @@
 //! output, with `--json` as one object and nothing else; notes, warnings and progress go to standard error.
 
 mod bench;
+mod certified;
 mod demo;
 mod eval;
 mod explain;

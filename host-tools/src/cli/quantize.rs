@@ -1,5 +1,6 @@
 //! `flowlet quantize`
 
+use super::certified;
 use super::files;
 use super::output::{grouped, Output};
 use super::scoring::{self, Delta, NumericArg};
@@ -66,7 +67,12 @@ impl QuantizeArgs {
                 .with_context(|| format!("calibrating on {}", self.calibration.display()))?;
         let quantized = export::arrange(&quantized, self.core)?;
 
-        let bound = export::certified_bound(&ensemble, numeric, &normal)?.filter(|bound| bound.is_finite());
+        let effort = export::Effort::of(&ensemble);
+        let certificate = export::certify(&ensemble, numeric, &normal, &normal, effort)?;
+        let quantized = match &certificate {
+            Some(certificate) => quantized.certified(certificate),
+            None => quantized,
+        };
 
         let before = scoring::score_rows(&image, &table.values, |_| {})?;
         let after = scoring::score_rows(&quantized, &table.values, |_| {})?;
@@ -87,7 +93,7 @@ impl QuantizeArgs {
 
         let name = scoring::name(numeric);
         let workspace_bytes = quantized.model()?.workspace_bytes();
-        let json = json!({
+        let mut json = json!({
             "output": self.output,
             "source_numeric": source,
             "numeric": name,
@@ -99,7 +105,6 @@ impl QuantizeArgs {
             "max_abs_delta_log_prob": delta.max,
             "mean_abs_delta_log_prob_anomalous": anomalous.map(|delta| delta.mean),
             "max_abs_delta_log_prob_anomalous": anomalous.map(|delta| delta.max),
-            "certified_bound": bound,
             "auroc_delta": auroc_delta,
             "image_bytes": quantized.bytes().len(),
             "workspace_bytes": workspace_bytes,
@@ -115,12 +120,11 @@ impl QuantizeArgs {
             delta.max,
             grouped(normal.len() / table.columns.len()),
         );
-        if let Some(bound) = bound {
-            text.push_str(&format!(
-                "\n                  certified below {bound:.3e} nats for every reading within their ranges (interval \
-                 arithmetic: sound, and loose)"
-            ));
+        if let Some(certificate) = &certificate {
+            text.push_str("\n                  ");
+            text.push_str(&certified::line(&certificate.record(), certificate.reason()));
         }
+        certified::add_json(&mut json, certificate.as_ref().map(|c| (c.record(), c.reason())));
         if let Some(delta) = anomalous {
             text.push_str(&format!(
                 "\n                  mean {:.5}, largest {:.5} nats over anomalous rows, which lie far down the tail",

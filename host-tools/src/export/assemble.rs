@@ -4,7 +4,8 @@ use super::encode::{is_fixed, log, Encoded};
 use super::{ExportError, ImageFile, Metadata, Numeric, Sketch};
 use flowlet::arithmetic::fixed::QUANTILE_BITS;
 use flowlet::image::descriptor::{
-    CalibrationRecord, Combine, Feature, Head, Notes, OtherStatistics, SelfTestRecord, Statistic,
+    CalibrationRecord, CertificateRecord, Combine, Feature, Head, Notes, OtherStatistics, SelfTestRecord,
+    Statistic,
 };
 use flowlet::image::layout::{checksum, field, CHECKSUM_FROM, HEADER_BYTES, MAGIC, VERSION, WORDS_ALIGNMENT};
 use flowlet::Error;
@@ -73,6 +74,26 @@ pub(super) fn image(
         }
         Err(e) => Err(e.into()),
     }
+}
+
+/// The image with one more record at the end of its descriptor; `None` if it already has one, or has no room for it because
+/// the record before it is missing.
+pub(super) fn with_certificate(image: &ImageFile, record: &CertificateRecord) -> Option<ImageFile> {
+    let model = image.model().ok()?;
+    let is_last = Statistic::ALL.into_iter().all(|s| model.calibration_of(s).is_some());
+    if !is_last || model.certificate().is_some() {
+        return None;
+    }
+    let bytes = image.bytes();
+    let number = |at: usize| bytes.get(at..)?.first_chunk::<4>().map(|b| u32::from_le_bytes(*b));
+    let length = number(field::DESCRIPTOR_LENGTH)? as usize;
+    let mut descriptor = bytes.get(HEADER_BYTES..)?.get(..length)?.to_vec();
+    descriptor.extend(encode(record).ok()?);
+    let words = bytes.get(number(field::WORDS)? as usize..)?.as_chunks::<4>().0;
+    let words: Vec<u32> = words.iter().map(|w| u32::from_le_bytes(*w)).collect();
+    let certified = seal(&descriptor, &words, number(field::WORKSPACE)?);
+    certified.model().ok()?;
+    Some(certified)
 }
 
 /// Appends the words of a calibration; gives its record.

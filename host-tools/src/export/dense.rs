@@ -38,7 +38,46 @@ pub(super) struct EncodedDense {
     pub(super) numbers: Numbers,
 }
 
+/// What a fixed-point layer's integers stand for.
+pub(super) struct Meaning {
+    /// `outputs x inputs`, as the weights.
+    pub(super) weights: Vec<f64>,
+    /// Per output.
+    pub(super) bias: Vec<f64>,
+    /// Integer units of an activation per real unit, per output; of a hidden layer.
+    pub(super) scales: Vec<f64>,
+}
+
 impl EncodedDense {
+    /// The real layer that the integers stand for, where input `i` has `scales[i]` integer units per real unit; `None` of
+    /// an f32 layer.
+    pub(super) fn meaning(&self, scales: &[f64]) -> Option<Meaning> {
+        let Numbers::Fixed { weights, bias, multipliers } = &self.numbers else { return None };
+        let shift = f64::from(self.shift).exp2();
+        let is_homogeneous = self.activation.is_some_and(Activation::is_homogeneous);
+        // The rounding of a ReLU layer's shift stands in its bias.
+        let half = match self.activation {
+            Some(Activation::Relu) if self.shift > 0 => 0.5 * shift,
+            _ => 0.0,
+        };
+        let mut meaning = Meaning { weights: Vec::new(), bias: Vec::new(), scales: Vec::new() };
+        for (row, &gain) in self.gains.iter().enumerate() {
+            // A multiplier stands for 2^16 / gain, itself rounded.
+            let factor = match multipliers.get(row) {
+                Some(&m) => f64::from(m) / shift / 65536.0,
+                None => 1.0 / gain,
+            };
+            let row_weights = &weights[row * self.inputs..][..self.inputs];
+            meaning.weights.extend(row_weights.iter().zip(scales).map(|(&w, s)| f64::from(w) * s * factor));
+            meaning.bias.push((f64::from(bias[row]) - half) * factor);
+            meaning.scales.push(match self.activation {
+                Some(_) if is_homogeneous => gain / shift,
+                _ => (16.0 - f64::from(self.activation_shift)).exp2(),
+            });
+        }
+        Some(meaning)
+    }
+
     /// Appends the layer's words.
     pub(super) fn write(&self, words: &mut Vec<u32>) {
         let activation = self.activation.map_or(OUTPUT, |a| a as u8);

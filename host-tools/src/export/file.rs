@@ -1,5 +1,6 @@
 //! An image in memory with the alignment that the device's loader asks for, and on disk.
 
+use super::Certificate;
 use flowlet::Model;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -56,6 +57,12 @@ impl ImageFile {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &bytemuck::cast_slice(&self.storage)[..self.length]
+    }
+
+    /// The same image with what was proved of it written into it; the image itself where it holds a certificate already.
+    #[must_use]
+    pub fn certified(&self, certificate: &Certificate) -> Self {
+        super::assemble::with_certificate(self, &certificate.record()).unwrap_or_else(|| self.clone())
     }
 
     /// The checked view of it.

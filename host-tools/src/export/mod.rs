@@ -15,14 +15,17 @@ mod ensemble;
 mod file;
 mod observe;
 mod quantizer;
+mod rounded;
 mod rounding;
 
 pub use arrange::{arrange, arrange_by, Core};
+pub use bound::{Certificate, Effort};
 pub(crate) use calibrate::MIN_READINGS;
 pub use calibrate::{CalibrationError, Sketch};
 pub use decode::{import, import_ensemble};
 pub use ensemble::Ensemble;
 pub use file::{ImageFile, ImageFileError};
+pub use rounded::Rounding;
 pub use flowlet::image::descriptor::{Combine, Numeric, Statistic};
 
 use flowlet::{Model, Scorer};
@@ -136,39 +139,56 @@ pub fn build_observing<'f>(
     assemble::image(&chain, metadata, numeric, &ensemble.verdict(entropy, &sketches), &self_test)
 }
 
-/// A certified bound on `|log_prob - exact|`, in nats, of the image that [`build`] makes for `numeric`,
-/// over the box of `readings`; of several experts, the largest of theirs. `None` for f32, which has no fixed-point error, and for flows with a part that the
-/// analysis does not cover.
+/// A certified bound on `|log_prob - exact|`, in nats, of the image that [`build_observing`] makes for `numeric` with
+/// activation ranges from `observed`, over the box of `readings` and around some of them; of several experts, the largest of
+/// theirs. `None` for f32, which has no fixed-point error.
 ///
-/// Sound for every reading of the box and loose by nature; see the module that computes it.
+/// Exact is the flow whose parameters are those of the f32 image. Sound for every reading of the box; see the module that
+/// computes it.
 ///
 /// # Errors
 /// [`ExportError::Flow`] if the flow has no fixed-point form.
-pub fn certified_bound<'f>(
+pub fn certify<'f>(
     flow: impl Into<Ensemble<'f>>,
     numeric: Numeric,
     readings: &[f32],
-) -> Result<Option<f64>, ExportError> {
+    observed: &[f32],
+    effort: Effort,
+) -> Result<Option<Certificate>, ExportError> {
     let ensemble = flow.into();
+    certify_stored(&ensemble, &ensemble, numeric, readings, observed, effort)
+}
+
+/// As [`certify`], where the image was made of `stored` instead: the same flow but for the weights of its nets.
+///
+/// # Errors
+/// [`ExportError::Flow`] if `stored` has no fixed-point form, or another structure.
+pub fn certify_stored<'f>(
+    exact: impl Into<Ensemble<'f>>,
+    stored: impl Into<Ensemble<'f>>,
+    numeric: Numeric,
+    readings: &[f32],
+    observed: &[f32],
+    effort: Effort,
+) -> Result<Option<Certificate>, ExportError> {
+    let (ensemble, stored) = (exact.into(), stored.into());
     ensemble.check()?;
-    let inputs = ensemble.experts[0].inputs();
-    if !matches!(numeric, Numeric::I16 | Numeric::I8) {
+    stored.check()?;
+    if !encode::is_fixed(numeric) {
         return Ok(None);
     }
-    let mut lows = vec![f32::INFINITY; inputs];
-    let mut highs = vec![f32::NEG_INFINITY; inputs];
-    for row in readings.chunks_exact(inputs) {
-        for ((low, high), &x) in lows.iter_mut().zip(&mut highs).zip(row) {
-            *low = low.min(x);
-            *high = high.max(x);
-        }
-    }
-    let encoded = encode::Encoded::new(&ensemble.experts, numeric, readings)?;
-    let bounds = canonical::canonical(&ensemble.experts);
-    let bounds = bounds.iter().enumerate();
-    let bounds = bounds.map(|(expert, flow)| bound::certify(flow, encoded.nets(expert), &lows, &highs));
+    let encoded = encode::Encoded::new(&stored.experts, numeric, observed)?;
+    let flows = canonical::canonical(&ensemble.experts);
+    let each = flows.iter().enumerate();
+    let each = each.map(|(expert, flow)| bound::certify(flow, encoded.nets(expert), readings, effort));
     // The minimum and the mean move no further than the expert that moves most.
-    Ok(bounds.reduce(|a, b| Some(a?.max(b?))).flatten())
+    let largest = |a: Result<f64, String>, b: Result<f64, String>| Ok(f64::max(a?, b?));
+    Ok(each.reduce(|a, b| Certificate {
+        over_box: largest(a.over_box, b.over_box),
+        near_rows: largest(a.near_rows, b.near_rows),
+        at_rows: largest(a.at_rows, b.at_rows),
+        ..a
+    }))
 }
 
 /// Scores rows with the device's own code.

@@ -31,7 +31,6 @@ fn student(base: &StudentT, numeric: Numeric, words: &mut Vec<u32>) -> Result<()
     let features = base.degrees.iter().zip(&base.location).zip(&base.log_scale);
     let head = words.len();
     words.push(0);
-    let mut constant = 0.0;
     for (feature, ((&degrees, &location), &log_scale)) in features.enumerate() {
         let wrong = |what: &str| {
             ExportError::Flow(format!(
@@ -48,25 +47,78 @@ fn student(base: &StudentT, numeric: Numeric, words: &mut Vec<u32>) -> Result<()
         }
         let nu = f64::from(degrees);
         let half = 0.5 * (nu + 1.0);
-        constant += ln_gamma(half) - ln_gamma(0.5 * nu) - 0.5 * (PI * nu).ln() - f64::from(log_scale);
         let inverse_scale = (-f64::from(log_scale)).exp();
         words.push(value(location, numeric, "location")?);
         if is_fixed(numeric) {
-            // The mantissa within 2^30 and 2^31.
-            let shift = 30 - inverse_scale.log2().floor() as i32;
-            let mantissa = (inverse_scale * f64::from(shift).exp2()).round().min(f64::from(i32::MAX));
+            let (mantissa, shift) = student_inverse_scale(inverse_scale);
             words.extend([
                 mantissa as u32,
                 (f64::from(INVERSE_DEGREES_BITS).exp2() / nu).round() as u32,
                 (half * f64::from(EXPONENT_BITS).exp2()).round() as u32,
-                shift as u32,
+                shift as i32 as u32,
             ]);
         } else {
             words.extend([inverse_scale, 1.0 / nu, half].map(|x| (x as f32).to_bits()));
         }
     }
-    words[head] = value(constant as f32, numeric, "normalization of the base")?;
+    words[head] = value(student_log_normalizer(base) as f32, numeric, "normalization of the base")?;
     Ok(())
+}
+
+/// What the log-density of a Student-t base is at its location.
+pub(in crate::export) fn student_log_normalizer(base: &StudentT) -> f64 {
+    let mut constant = 0.0;
+    for (&degrees, &log_scale) in base.degrees.iter().zip(&base.log_scale) {
+        let nu = f64::from(degrees);
+        let half = 0.5 * (nu + 1.0);
+        constant += ln_gamma(half) - ln_gamma(0.5 * nu) - 0.5 * (PI * nu).ln() - f64::from(log_scale);
+    }
+    constant
+}
+
+/// The mantissa, within 2^30 and 2^31, and the shift of an inverse scale, `mantissa / 2^shift`.
+pub(in crate::export) fn student_inverse_scale(inverse_scale: f64) -> (f64, f64) {
+    let shift = 30.0 - inverse_scale.log2().floor();
+    ((inverse_scale * shift.exp2()).round().min(f64::from(i32::MAX)), shift)
+}
+
+/// A mixture as a fixed-point image holds it.
+pub(in crate::export) struct StoredMixture {
+    /// Which component comes when.
+    pub(in crate::export) order: Vec<usize>,
+    /// Normalized weights, in that order.
+    pub(in crate::export) weights: Vec<f64>,
+    /// Constants of the terms.
+    pub(in crate::export) constants: Vec<f64>,
+    /// Per component, per feature, mean and precision.
+    pub(in crate::export) entries: Vec<Vec<(f64, f64)>>,
+    /// What precisions are counted in.
+    pub(in crate::export) unit: f64,
+}
+
+impl StoredMixture {
+    pub(in crate::export) fn new(base: &Mixture) -> Result<Self, ExportError> {
+        let mut words = Vec::new();
+        let components = usize::from(mixture(base, Numeric::I16, &mut words)?);
+        let weights: Vec<f64> = base.log_weights.iter().map(|&w| f64::from(w).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        let mut order: Vec<usize> = (0..weights.len()).filter(|&k| weights[k] > 0.0).collect();
+        order.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]));
+        let format = format(base, &order)?;
+        let unit = (-f64::from(format.precision_bits)).exp2();
+        let features = base.means.len() / weights.len();
+        let entry = |&word: &u32| {
+            // The whole word is the mean: see `fixed_entries`.
+            let mean = f64::from((word as i32) >> format.mean_shift) / 65536.0;
+            (mean, f64::from(word as i16) * unit)
+        };
+        let each = words[1..].chunks_exact(2 + features);
+        let constants: Vec<f64> = each.clone().map(|c| f64::from(c[0] as i32) / 65536.0).collect();
+        let entries = each.map(|c| c[2..].iter().map(entry).collect()).collect();
+        let weights = order.iter().map(|&k| weights[k] / total).collect();
+        debug_assert_eq!(constants.len(), components);
+        Ok(StoredMixture { order, weights, constants, entries, unit })
+    }
 }
 
 /// Means and precisions as the device will see them, with the words that hold them.

@@ -58,14 +58,27 @@ fn gain(gain: f64, numeric: Numeric, words: &mut Vec<u32>) -> Result<f64, Export
         words.extend([gain.to_bits(), inverse.to_bits()]);
         return Ok(f64::from(gain));
     }
-    let shift = 29.0 - gain.abs().log2().floor();
-    if !(f64::from(*GAIN_SHIFTS.start())..=f64::from(*GAIN_SHIFTS.end())).contains(&shift) {
-        return Err(unfit());
-    }
-    let integer = (gain * shift.exp2()).round();
+    let (integer, shift) = fixed_gain(gain).ok_or_else(unfit)?;
     let reciprocal = (f64::from(RECIPROCAL_BITS).exp2() / integer).round();
     words.extend([shift as u32, integer as i32 as u32, reciprocal as i32 as u32]);
     Ok(integer / shift.exp2())
+}
+
+/// The integer and the shift of a gain, `integer / 2^shift`, in fixed point; `None` if it does not fit.
+pub(in crate::export) fn fixed_gain(gain: f64) -> Option<(f64, f64)> {
+    let shift = 29.0 - gain.abs().log2().floor();
+    let fits = (f64::from(*GAIN_SHIFTS.start())..=f64::from(*GAIN_SHIFTS.end())).contains(&shift);
+    fits.then(|| ((gain * shift.exp2()).round(), shift))
+}
+
+/// Fractional bits of a row's weights in fixed point.
+pub(in crate::export) fn row_shift(weights: &[f32]) -> f64 {
+    let largest = weights.iter().fold(0f64, |a, &w| a.max(f64::from(w).abs()));
+    if largest > 0.0 {
+        (32767.0 / largest).log2().floor().min(FINEST_ROW)
+    } else {
+        15.0
+    }
 }
 
 /// Appends a row of weights.
@@ -74,11 +87,10 @@ fn row(weights: &[f32], numeric: Numeric, words: &mut Vec<u32>) -> Result<(), Ex
         words.extend(weights.iter().map(|w| w.to_bits()));
         return Ok(());
     }
-    let largest = weights.iter().fold(0f64, |a, &w| a.max(f64::from(w).abs()));
-    let shift = if largest > 0.0 { (32767.0 / largest).log2().floor().min(FINEST_ROW) } else { 15.0 };
+    let shift = row_shift(weights);
     // NaN fails too.
     if shift.is_nan() || shift < 1.0 {
-        return Err(ExportError::Flow(format!("a weight of {largest:e} does not fit fixed point")));
+        return Err(ExportError::Flow("a matrix has a weight that does not fit fixed point".into()));
     }
     words.push(shift as u32);
     let integer = |w: &f32| u32::from((f64::from(*w) * shift.exp2()).round() as i16 as u16);

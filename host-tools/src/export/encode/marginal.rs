@@ -23,8 +23,7 @@ pub(super) fn encode(t: &Marginal, numeric: Numeric, words: &mut Vec<u32>) -> Re
     // Equal bits: a difference of rounding would be lost.
     let shared = t.features.iter().all(|m| m.y == first.y);
     let (x_shift, y_shift) = if is_fixed(numeric) {
-        let all = |axis: fn(&MarginalMap) -> &[f32]| t.features.iter().flat_map(axis).copied();
-        (shift(all(|m| &m.x))?, shift(all(|m| &m.y))?)
+        shifts(t)?
     } else {
         (0, 0)
     };
@@ -45,6 +44,12 @@ pub(super) fn encode(t: &Marginal, numeric: Numeric, words: &mut Vec<u32>) -> Re
     t.features.iter().for_each(|m| push(&m.x, 16 + u32::from(x_shift)));
     t.features.iter().for_each(|m| push(&m.slopes, SLOPE_FRACTION_BITS));
     Ok(kind::MARGINAL)
+}
+
+/// Fractional bits beyond 16 of the knots' x and y, in fixed point.
+pub(in crate::export) fn shifts(t: &Marginal) -> Result<(u8, u8), ExportError> {
+    let all = |axis: fn(&MarginalMap) -> &[f32]| t.features.iter().flat_map(axis).copied();
+    Ok((shift(all(|m| &m.x))?, shift(all(|m| &m.y))?))
 }
 
 /// The most fractional bits beyond 16 that all values leave room for.

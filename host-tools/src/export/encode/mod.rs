@@ -19,7 +19,10 @@ use crate::flow::{Flow, Standardize, Transform};
 use flowlet::image::descriptor::ExpertRecord;
 use flowlet::transform::kind;
 
-pub(super) use net::{normalized, windowed};
+pub(super) use base::{student_inverse_scale, student_log_normalizer, StoredMixture};
+pub(super) use linear::{fixed_gain, row_shift};
+pub(super) use marginal::shifts as marginal_shifts;
+pub(super) use net::{encode as encode_net, windowed};
 
 /// Experts as words: standardizer first, then the chain and the base of each.
 pub(super) struct Encoded {

@@ -9,17 +9,17 @@ use flowlet::arithmetic::dense::{Encoding, MAX_WIDTH};
 use flowlet::conditioner::{conv1d, kind, mlp};
 
 /// A net as words, and what its coupling says of it.
-pub(super) struct EncodedNet {
-    pub(super) kind: u8,
-    pub(super) layers_byte: u8,
-    pub(super) words: Vec<u32>,
-    /// Of a perceptron with ReLU, for the certified bound; else empty.
-    pub(super) layers: Vec<EncodedDense>,
+pub(in crate::export) struct EncodedNet {
+    pub(in crate::export) kind: u8,
+    pub(in crate::export) layers_byte: u8,
+    pub(in crate::export) words: Vec<u32>,
+    /// Of a perceptron, for the certified bound; else empty.
+    pub(in crate::export) layers: Vec<EncodedDense>,
 }
 
 /// Encodes the net of a coupling with this map, which sees `contexts` context values; integer inputs have
 /// `16 - shift` fractional bits.
-pub(super) fn encode(
+pub(in crate::export) fn encode(
     conditioner: &Conditioner,
     map: &CouplingMap,
     contexts: usize,
@@ -66,7 +66,7 @@ pub(super) fn encode(
             mlp::MAX_LAYERS
         )));
     }
-    let is_bounded = matches!(&net, Conditioner::Mlp(net) if net.activation == flow::Activation::Relu);
+    let is_bounded = matches!(&net, Conditioner::Mlp(_));
     Ok(EncodedNet {
         kind,
         layers_byte: layers.len() as u8,
@@ -211,7 +211,7 @@ fn activation(activation: flow::Activation) -> Activation {
 
 /// The net with its raw log-scales in units of the clamp, as the image has them where the scale map is
 /// `clamp f(raw)`.
-pub(in crate::export) fn normalized(net: &Conditioner, map: &CouplingMap) -> Conditioner {
+fn normalized(net: &Conditioner, map: &CouplingMap) -> Conditioner {
     let mut net = net.clone();
     let unit = map.raw_unit();
     if unit == 1.0 {
