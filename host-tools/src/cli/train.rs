@@ -10,7 +10,7 @@ use crate::export::{Numeric, Statistic};
 use crate::flow::{Activation, ImageShape, Padding};
 use crate::selection;
 use crate::training::{
-    auto_candidates, BaseKind, Candidate, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig,
+    auto_experts, BaseKind, Candidate, ConditionerKind, FlowKind, MarginalFront, MaskKind, Search, TrainConfig,
 };
 use anyhow::bail;
 use clap::{Args, ValueEnum};
@@ -41,8 +41,8 @@ pub(super) struct TrainArgs {
     /// Columns of the operating point (speed, load, temperature): they say what is normal and are not scored
     #[arg(long, value_name = "A,B", value_delimiter = ',', help_heading = "Input")]
     context: Vec<String>,
-    /// Kind of flow; auto trains realnvp, nsf and glow over marginal maps and onto a mixture, and keeps the one whose
-    /// held-out rows are likeliest
+    /// Kind of flow; auto trains two experts, of which the more suspicious one counts: the likeliest of realnvp, nsf and
+    /// glow over marginal maps and onto a mixture, and a mixture of whitened readings
     #[arg(long, value_enum, default_value = "auto", help_heading = "Flow")]
     flow: FlowArg,
     /// Number of coupling layers [default: 6; of auto by kind]
@@ -224,8 +224,8 @@ fn probability(text: &str) -> Result<f32, String> {
 }
 
 impl TrainArgs {
-    /// The settings of each candidate: one, unless `auto` is to choose.
-    fn configs(&self) -> anyhow::Result<Vec<TrainConfig>> {
+    /// The settings of each expert's candidates: one of one, unless `auto` is to choose.
+    fn experts(&self) -> anyhow::Result<Vec<Vec<TrainConfig>>> {
         let parts = &self.parts;
         // What auto would put in front of them does not suit these.
         let is_special =
@@ -242,18 +242,21 @@ impl TrainArgs {
             return Err(usage(format!("--bins belongs to --flow nsf, not to {}", flow.name())));
         }
         let settings = self.settings()?;
-        let mut configs = match flow {
-            Some(flow) => vec![TrainConfig { flow, ..settings }],
-            None => auto_candidates(&settings),
+        let mut experts = match flow {
+            Some(flow) => vec![vec![TrainConfig { flow, ..settings }]],
+            None => auto_experts(&settings),
         };
-        for config in &mut configs {
-            config.layers = self.layers.unwrap_or(config.layers);
-            config.hidden = self.hidden.clone().unwrap_or_else(|| config.hidden.clone());
-            config.base = parts.base.unwrap_or(config.base);
-            config.marginal = parts.marginal.unwrap_or(config.marginal);
+        for config in experts.iter_mut().flatten() {
+            // Options of the couplings are for those that have some.
+            if flow.is_some() || config.layers > 0 {
+                config.layers = self.layers.unwrap_or(config.layers);
+                config.hidden = self.hidden.clone().unwrap_or_else(|| config.hidden.clone());
+                config.base = parts.base.unwrap_or(config.base);
+                config.marginal = parts.marginal.unwrap_or(config.marginal);
+            }
             fit::check(config)?;
         }
-        Ok(configs)
+        Ok(experts)
     }
 
     /// What all candidates have in common.
@@ -292,7 +295,7 @@ impl TrainArgs {
     }
 
     pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
-        let configs = self.configs()?;
+        let experts = self.experts()?;
         files::check_target(&self.output)?;
         let table = self.table.read_all(&self.data, output)?.with_context(&self.context)?;
         let features = table.columns.len() - self.context.len();
@@ -310,14 +313,15 @@ impl TrainArgs {
         // Not the output's name: the same training gives the same image wherever it is written.
         let stem = table.path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
         let name = self.name.clone().unwrap_or(stem);
-        let mut fit = Fit::new(&table, &configs, name, self.false_alarm_rate, output)?;
+        let mut fit = Fit::new(&table, &experts, name, self.false_alarm_rate, output)?;
         let anomalies = table.anomalous_values();
         let selection = fit.select(self.statistic.into(), anomalies.as_deref())?;
         let chosen = fit.choose(self.numeric.map(Numeric::from))?;
         files::write_whole(&self.output, chosen.image.bytes())?;
 
-        let trained = &fit.trained;
-        let config = &configs[fit.chosen];
+        let (quoted, trained) = (fit.quoted(), fit.trained());
+        let config = &quoted.candidates[quoted.chosen].config;
+        let coupled = &fit.experts.members[0];
         let numeric = scoring::name(chosen.numeric);
         let workspace_bytes = chosen.image.model()?.workspace_bytes();
         let constant: Vec<&String> = trained.constant_columns.iter().map(|&c| &table.columns[c]).collect();
@@ -325,8 +329,10 @@ impl TrainArgs {
             "output": self.output,
             "flow": config.flow.name(),
             "recipe": config.summary(),
-            "candidates": fit.candidates.iter().map(candidate).collect::<Vec<_>>(),
-            "chosen": fit.chosen,
+            "candidates": coupled.candidates.iter().map(candidate).collect::<Vec<_>>(),
+            "chosen": coupled.chosen,
+            "experts": fit.experts.members.iter().map(expert).collect::<Vec<_>>(),
+            "quoted": fit.experts.quoted,
             "features": table.columns[..features],
             "context": table.columns[features..],
             "rows": normal_rows,
@@ -337,12 +343,12 @@ impl TrainArgs {
             "epochs": trained.epochs,
             "best_epoch": trained.best_epoch,
             "restarts": trained.restarts,
-            "seconds": trained.seconds,
+            "seconds": fit.seconds(),
             "samples_per_second": trained.samples_per_second,
             "val_nll": trained.val_nll,
             "val_nll_standardized": trained.val_nll_standardized,
-            "parameters": trained.flow.parameters(),
-            "macs": trained.flow.macs(),
+            "parameters": fit.parameters(),
+            "macs": fit.macs(),
             "numeric": numeric,
             "numeric_reason": chosen.reason,
             "mean_abs_delta_log_prob": chosen.delta.mean,
@@ -369,11 +375,11 @@ impl TrainArgs {
             } else {
                 format!(" in the context of {}", self.context.join(", "))
             },
-            grouped(trained.flow.parameters()),
-            rivals(&fit),
+            grouped(fit.parameters()),
+            told(&fit),
             trained.epochs,
             trained.best_epoch,
-            trained.seconds,
+            fit.seconds(),
             grouped(trained.samples_per_second.round() as usize),
             trained.val_nll,
             trained.val_nll_standardized,
@@ -401,20 +407,35 @@ fn candidate(candidate: &Candidate) -> Value {
     json
 }
 
-/// Why this candidate and not another, as lines of the message.
-fn rivals(fit: &Fit) -> String {
-    if fit.candidates.len() < 2 {
-        return String::new();
+/// An expert as JSON.
+fn expert(member: &Search) -> Value {
+    let mut json = candidate(&member.candidates[member.chosen]);
+    json["val_nll"] = json!(member.trained.val_nll);
+    json["val_nll_standardized"] = json!(member.trained.val_nll_standardized);
+    json["epochs"] = json!(member.trained.epochs);
+    json
+}
+
+/// Why these candidates and not others, as lines of the message.
+fn told(fit: &Fit) -> String {
+    let mut text = String::new();
+    for (number, member) in fit.experts.members.iter().enumerate() {
+        if fit.experts.members.len() > 1 {
+            let quoted = if number == fit.experts.quoted { ", which log_prob speaks of" } else { "" };
+            text.push_str(&format!("\nexpert {number}{quoted}"));
+        } else if member.candidates.len() < 2 {
+            continue;
+        }
+        for (index, candidate) in member.candidates.iter().enumerate() {
+            let mark = if index == member.chosen { "  chosen  " } else { "          " };
+            let told = match &candidate.outcome {
+                Ok(o) => format!("held-out NLL {:.3} without the worst 2 %", o.val_nll_trimmed),
+                Err(error) => format!("could not be trained: {error}"),
+            };
+            text.push_str(&format!("\n{mark} {}: {told}", candidate.config.summary()));
+        }
     }
-    let line = |(index, candidate): (usize, &Candidate)| {
-        let mark = if index == fit.chosen { "chosen    " } else { "          " };
-        let told = match &candidate.outcome {
-            Ok(o) => format!("held-out NLL {:.3} without the worst 2 %", o.val_nll_trimmed),
-            Err(error) => format!("could not be trained: {error}"),
-        };
-        format!("\n{mark} {}: {told}", candidate.config.summary())
-    };
-    fit.candidates.iter().enumerate().map(line).collect()
+    text
 }
 
 /// What can be said of --context before a table is read.

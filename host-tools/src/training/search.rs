@@ -83,7 +83,7 @@ pub fn search(
         }
         let outcome = match train(data, config, progress) {
             Ok(trained) => {
-                let val_nll_trimmed = trained.val_nll_trimmed();
+                let val_nll_trimmed = trained.val_nll_trimmed;
                 let outcome = Outcome {
                     val_nll_trimmed,
                     parameters: trained.flow.parameters(),
