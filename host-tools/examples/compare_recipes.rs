@@ -83,12 +83,8 @@ fn measure(folder: &Path, experts: &[Vec<TrainConfig>], seed: u64) -> (f64, f64,
     let all: Vec<Vec<f64>> = test.iter_rows().map(log_probs).collect();
     let scores: Vec<f64> = all.iter().map(|l| -l.iter().copied().fold(f64::MAX, f64::min)).collect();
     let labels = test.labels.as_deref().expect("labels");
-    let normal: Vec<f64> = all
-        .iter()
-        .zip(labels)
-        .filter(|(_, a)| !**a)
-        .map(|(l, _)| -l[found.quoted] - sum_log_std)
-        .collect();
+    let normal: Vec<f64> =
+        all.iter().zip(labels).filter(|(_, a)| !**a).map(|(l, _)| -l[found.quoted] - sum_log_std).collect();
     (auroc(labels, &scores).expect("both kinds"), trimmed_mean(&normal, 0.01).expect("normal rows"), chosen)
 }
 

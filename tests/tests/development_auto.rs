@@ -5,9 +5,7 @@
 //! the repository: see `flowlet_tests::development`. Where there are none, the test says so and passes.
 
 use flowlet_tests::development::{folder, load, SETS};
-use flowlet_tools::export::{
-    build_observing, scores, Calibration, Combine, Ensemble, Metadata, Numeric,
-};
+use flowlet_tools::export::{build_observing, scores, Calibration, Combine, Ensemble, Metadata, Numeric};
 use flowlet_tools::metrics::{auroc, mean, trimmed_mean};
 use flowlet_tools::training::{auto_experts, train_experts, BaseKind, MarginalFront, TrainConfig};
 use std::path::Path;

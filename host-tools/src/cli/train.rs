@@ -10,7 +10,8 @@ use crate::export::{Numeric, Statistic};
 use crate::flow::{Activation, ImageShape, Padding};
 use crate::selection;
 use crate::training::{
-    auto_experts, BaseKind, Candidate, ConditionerKind, FlowKind, MarginalFront, MaskKind, Search, TrainConfig,
+    auto_experts, kinds, BaseKind, Candidate, ConditionerKind, FlowKind, MarginalFront, MaskKind, Search,
+    TrainConfig,
 };
 use anyhow::bail;
 use clap::{Args, ValueEnum};
@@ -41,15 +42,16 @@ pub(super) struct TrainArgs {
     /// Columns of the operating point (speed, load, temperature): they say what is normal and are not scored
     #[arg(long, value_name = "A,B", value_delimiter = ',', help_heading = "Input")]
     context: Vec<String>,
-    /// Kind of flow; auto trains two experts, of which the more suspicious one counts: the likeliest of realnvp, nsf and
-    /// glow over marginal maps and onto a mixture, and a mixture of whitened readings
+    /// Kind of flow; auto trains two densities, of which the more suspicious one counts: a realnvp over marginal maps and
+    /// onto a mixture, and a mixture of whitened readings. likeliest trains realnvp, nsf and glow over marginal maps and
+    /// onto a mixture, and keeps the one whose held-out rows are likeliest
     #[arg(long, value_enum, default_value = "auto", help_heading = "Flow")]
     flow: FlowArg,
-    /// Number of coupling layers [default: 6; of auto by kind]
+    /// Number of coupling layers [default: 6; of likeliest 4 for nsf and glow]
     #[arg(long, value_name = "N", help_heading = "Flow")]
     layers: Option<usize>,
-    /// Widths of the conditioners' hidden layers; of residual nets one per block, all the same [default: 64; of auto by
-    /// kind]
+    /// Widths of the conditioners' hidden layers; of residual nets one per block, all the same [default: 64; of
+    /// likeliest 32 for nsf and glow]
     #[arg(long, value_name = "H,H", value_delimiter = ',', help_heading = "Flow")]
     hidden: Option<Vec<usize>>,
     /// Bins of a spline, 4 to 16; for --flow nsf only [default: 8]
@@ -78,14 +80,14 @@ pub(super) struct TrainArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Parts of the flow")]
 struct Parts {
-    /// Base distribution, which normal readings are mapped to [default: normal; of auto mixture]
+    /// Base distribution, which normal readings are mapped to [default: normal; of auto and likeliest mixture]
     #[arg(long, value_enum)]
     base: Option<BaseKind>,
     /// Components of --base mixture, 1 to 64 [default: by the number of rows]
     #[arg(long, value_name = "K", default_value_t = 0, hide_default_value = true)]
     components: usize,
     /// Monotone map of each feature in front of the couplings, from quantiles to those of a normal [default: none; of
-    /// auto linear]
+    /// auto and likeliest linear]
     #[arg(long, value_enum)]
     marginal: Option<MarginalFront>,
     /// The features are an image, row by row, channels last: a multi-scale flow with checkerboard and channel masks
@@ -213,6 +215,7 @@ enum FlowArg {
     Nice,
     Nsf,
     Glow,
+    Likeliest,
     Auto,
 }
 
@@ -231,6 +234,13 @@ impl TrainArgs {
         let is_special =
             parts.image.is_some() || parts.integers.is_some() || parts.conditioner == ConditionerKind::Conv1d;
         let flow = match self.flow {
+            FlowArg::Likeliest if is_special => {
+                return Err(usage(
+                    "--flow likeliest does not go with --image, --integers or --conditioner conv1d: name one kind of flow"
+                        .to_owned(),
+                ));
+            }
+            FlowArg::Likeliest => None,
             FlowArg::Realnvp => Some(FlowKind::Realnvp),
             FlowArg::Nice => Some(FlowKind::Nice),
             FlowArg::Nsf => Some(FlowKind::Nsf),
@@ -244,6 +254,7 @@ impl TrainArgs {
         let settings = self.settings()?;
         let mut experts = match flow {
             Some(flow) => vec![vec![TrainConfig { flow, ..settings }]],
+            None if self.flow == FlowArg::Likeliest => vec![kinds(&settings)],
             None => auto_experts(&settings),
         };
         for config in experts.iter_mut().flatten() {

@@ -29,5 +29,5 @@ pub use experts::{auto_experts, train_experts, Experts};
 pub use matrix::Matrix;
 pub use progress::{Epoch, Plan, Progress};
 pub(crate) use random::Random;
-pub use search::{auto_candidates, search, Candidate, Outcome, Search};
+pub use search::{kinds, search, Candidate, Outcome, Search};
 pub use trainer::{train, Trained};
