@@ -10,7 +10,7 @@
 use flowlet_tools::flow::Reference;
 use flowlet_tools::metrics::{auroc, trimmed_mean};
 use flowlet_tools::table::{ReadOptions, Table};
-use flowlet_tools::training::{search, train, Matrix, TrainConfig};
+use flowlet_tools::training::{train_experts, Matrix, TrainConfig};
 use rayon::prelude::*;
 use std::path::Path;
 
@@ -61,8 +61,8 @@ fn set(config: &mut TrainConfig, pair: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// AUROC, trimmed NLL of normal test rows in standardized nats, and what a search chose.
-fn measure(folder: &Path, configs: &[TrainConfig], seed: u64) -> (f64, f64, String) {
+/// AUROC, trimmed NLL of normal test rows in standardized nats under the expert that is quoted, and what was chosen.
+fn measure(folder: &Path, experts: &[Vec<TrainConfig>], seed: u64) -> (f64, f64, String) {
     let read = |name: &str, label: Option<&str>| {
         let options = ReadOptions { label: label.map(Into::into), ..ReadOptions::default() };
         Table::read(&folder.join(name), &options).unwrap_or_else(|e| panic!("{e}"))
@@ -72,20 +72,19 @@ fn measure(folder: &Path, configs: &[TrainConfig], seed: u64) -> (f64, f64, Stri
     let meta: serde_json::Value = serde_json::from_str(&meta).expect("JSON");
     let sum_log_std = meta["sum_log_std"].as_f64().expect("sum_log_std");
     let rows = Matrix::new(fit.rows, fit.columns.len(), fit.values).expect("a table is a matrix");
-    let configs: Vec<TrainConfig> =
-        configs.iter().map(|c| TrainConfig { seed, threads: 1, ..c.clone() }).collect();
-    let (trained, chosen) = match configs.as_slice() {
-        [one] => (train(&rows, one, &mut ()).unwrap_or_else(|e| panic!("{e}")), String::new()),
-        many => {
-            let found = search(&rows, many, &mut ()).unwrap_or_else(|e| panic!("{e}"));
-            (found.trained, many[found.chosen].flow.name().to_owned())
-        }
-    };
-    let reference = Reference::from(&trained.flow);
-    let scores: Vec<f64> = test.iter_rows().map(|row| -reference.log_prob_f32(row)).collect();
+    let mine = |c: &TrainConfig| TrainConfig { seed, threads: 1, ..c.clone() };
+    let experts: Vec<Vec<TrainConfig>> = experts.iter().map(|e| e.iter().map(mine).collect()).collect();
+    let found = train_experts(&rows, &experts, &mut ()).unwrap_or_else(|e| panic!("{e}"));
+    let chosen: Vec<String> =
+        found.members.iter().zip(&experts).map(|(m, e)| e[m.chosen].flow.name().to_owned()).collect();
+    let chosen = format!("{} ({} quoted)", chosen.join("+"), found.quoted);
+    let references: Vec<_> = found.members.iter().map(|m| Reference::from(&m.trained.flow)).collect();
+    let log_probs = |row: &[f32]| references.iter().map(|r| r.log_prob_f32(row)).collect::<Vec<_>>();
+    let all: Vec<Vec<f64>> = test.iter_rows().map(log_probs).collect();
+    let scores: Vec<f64> = all.iter().map(|l| -l.iter().copied().fold(f64::MAX, f64::min)).collect();
     let labels = test.labels.as_deref().expect("labels");
     let normal: Vec<f64> =
-        scores.iter().zip(labels).filter(|(_, a)| !**a).map(|(s, _)| s - sum_log_std).collect();
+        all.iter().zip(labels).filter(|(_, a)| !**a).map(|(l, _)| -l[found.quoted] - sum_log_std).collect();
     (auroc(labels, &scores).expect("both kinds"), trimmed_mean(&normal, 0.01).expect("normal rows"), chosen)
 }
 
@@ -107,18 +106,19 @@ fn main() -> Result<(), String> {
         .collect();
     sets.sort();
     for recipe in recipes {
-        // Recipes of a search are separated by '|'.
-        let mut configs = Vec::new();
-        for part in recipe.split('|') {
+        // Experts are separated by '&', the candidates of one by '|'.
+        let candidate = |part: &str| {
             let mut config = TrainConfig::default();
             part.split_whitespace().try_for_each(|pair| set(&mut config, pair))?;
             config.check().map_err(|e| e.to_string())?;
-            configs.push(config);
-        }
+            Ok::<_, String>(config)
+        };
+        let expert = |part: &str| part.split('|').map(candidate).collect::<Result<Vec<_>, _>>();
+        let experts = recipe.split('&').map(expert).collect::<Result<Vec<_>, _>>()?;
         let started = std::time::Instant::now();
         let results: Vec<Vec<(f64, f64, String)>> = sets
             .par_iter()
-            .map(|set| (0..seeds).map(|seed| measure(set, &configs, seed)).collect())
+            .map(|set| (0..seeds).map(|seed| measure(set, &experts, seed)).collect())
             .collect();
         let over = |all: &[(f64, f64, String)], f: fn(&(f64, f64, String)) -> f64| {
             all.iter().map(f).sum::<f64>() / all.len() as f64

@@ -1,4 +1,5 @@
-//! `flowlet train` without `--flow`: three candidates, and the likeliest of them as the image.
+//! `flowlet train` without `--flow`: two experts in one image; and `--flow likeliest`: three candidates, and the likeliest
+//! of them as the image.
 
 use flowlet_tests::command::{normal_csv, Folder};
 use flowlet_tools::export::ImageFile;
@@ -9,10 +10,36 @@ fn nll(candidate: &Value) -> f64 {
 }
 
 #[test]
+fn auto_holds_two_experts_and_quotes_the_likelier() {
+    let folder = Folder::new();
+    folder.write("t.csv", normal_csv(600, 4));
+    let train = |more: &str| {
+        folder.flowlet(&format!("train t.csv --json -q --epochs 4 --layers 2 --hidden 8 --seed 3 {more}"))
+    };
+    let json = train("-o m.flow --threads 1").json();
+    let experts = json["experts"].as_array().expect("a list");
+    let recipes: Vec<&str> = experts.iter().map(|e| e["recipe"].as_str().expect("a line")).collect();
+    assert_eq!(
+        recipes,
+        ["realnvp, 2 layers of 8, linear marginals, mixture base", "no couplings, whitened, mixture base"]
+    );
+    let quoted = json["quoted"].as_u64().expect("an index") as usize;
+    assert!(experts.iter().all(|e| nll(e) >= nll(&experts[quoted])), "{json}");
+    assert_eq!(json["val_nll"], experts[quoted]["val_nll"]);
+    let image = ImageFile::from_bytes(&folder.read("m.flow"));
+    let model = image.model().expect("a good image");
+    assert_eq!((model.experts().count(), usize::from(model.head().quoted)), (2, quoted));
+    let parameters = |e: &Value| e["parameters"].as_u64().expect("a number");
+    assert_eq!(parameters(&json), experts.iter().map(parameters).sum::<u64>());
+    train("-o two.flow --threads 2").json();
+    assert!(folder.read("m.flow") == folder.read("two.flow"), "images differ by the number of threads");
+}
+
+#[test]
 fn the_likeliest_candidate_becomes_the_image() {
     let folder = Folder::new();
     folder.write("t.csv", normal_csv(600, 4));
-    let json = folder.flowlet("train t.csv -o m.flow --json -q --epochs 4 --seed 3").json();
+    let json = folder.flowlet("train t.csv -o m.flow --flow likeliest --json -q --epochs 4 --seed 3").json();
     let candidates = json["candidates"].as_array().expect("a list");
     let flows: Vec<&str> = candidates.iter().map(|c| c["flow"].as_str().expect("a name")).collect();
     assert_eq!(flows, ["realnvp", "nsf", "glow"]);
@@ -32,7 +59,7 @@ fn what_is_given_holds_for_all_candidates_and_threads_change_nothing() {
     folder.write("t.csv", normal_csv(400, 5));
     let train = |more: &str| {
         folder.flowlet(&format!(
-            "train t.csv --json -q --epochs 2 --layers 2 --hidden 8 --base normal --marginal none {more}"
+            "train t.csv --flow likeliest --json -q --epochs 2 --layers 2 --hidden 8 --base normal --marginal none {more}"
         ))
     };
     let json = train("-o one.flow --threads 1").json();

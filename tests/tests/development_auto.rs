@@ -5,9 +5,9 @@
 //! the repository: see `flowlet_tests::development`. Where there are none, the test says so and passes.
 
 use flowlet_tests::development::{folder, load, SETS};
-use flowlet_tools::export::{build_observing, scores, Calibration, Metadata, Numeric};
+use flowlet_tools::export::{build_observing, scores, Calibration, Combine, Ensemble, Metadata, Numeric};
 use flowlet_tools::metrics::{auroc, mean, trimmed_mean};
-use flowlet_tools::training::{auto_candidates, search, BaseKind, MarginalFront, TrainConfig};
+use flowlet_tools::training::{auto_experts, train_experts, BaseKind, MarginalFront, TrainConfig};
 use std::path::Path;
 
 const SEEDS: u64 = 2;
@@ -29,26 +29,30 @@ struct Measured {
     chosen: Vec<&'static str>,
 }
 
-fn measure(folder: &Path, set: &str, candidates: &[TrainConfig]) -> Measured {
+fn measure(folder: &Path, set: &str, experts: &[Vec<TrainConfig>]) -> Measured {
     let set = load(folder, set);
     let labels = set.test.labels.as_deref().expect("labels");
     let mut all = Measured::default();
     for seed in 0..SEEDS {
         // The sets run side by side; the flow does not depend on the threads.
-        let configs: Vec<_> =
-            candidates.iter().map(|c| TrainConfig { seed, threads: 1, ..c.clone() }).collect();
-        let found = search(&set.train, &configs, &mut ()).expect("trained");
+        let mine = |c: &TrainConfig| TrainConfig { seed, threads: 1, ..c.clone() };
+        let experts: Vec<Vec<_>> = experts.iter().map(|e| e.iter().map(mine).collect()).collect();
+        let found = train_experts(&set.train, &experts, &mut ()).expect("trained");
+        let quoted = &found.members[found.quoted].trained;
         let held_out: Vec<f32> =
-            found.trained.holdout_rows.iter().flat_map(|&row| set.train.row(row)).copied().collect();
+            quoted.holdout_rows.iter().flat_map(|&row| set.train.row(row)).copied().collect();
+        let flows: Vec<_> = found.members.iter().map(|m| m.trained.flow.clone()).collect();
+        let combine = if flows.len() > 1 { Combine::Minimum } else { Combine::Quoted };
+        let ensemble = Ensemble { combine, quoted: found.quoted, ..Ensemble::new(flows) };
         let calibration = Calibration { readings: &held_out, false_alarm_rate: 0.01 };
         let features = set.columns.iter().map(|name| (name.clone(), String::new())).collect();
         let metadata = Metadata { features, ..Metadata::default() };
         for (i, numeric) in [Numeric::F32, Numeric::I16, Numeric::I8].into_iter().enumerate() {
-            let flow = &found.trained.flow;
-            let image = build_observing(flow, numeric, &metadata, calibration, &set.train.values);
+            let image = build_observing(&ensemble, numeric, &metadata, calibration, &set.train.values);
             let scores = scores(&image.expect("an image"), &set.test.values).expect("scores");
+            let statistic: Vec<f64> = scores.iter().map(|s| f64::from(s.score)).collect();
             let nll: Vec<f64> = scores.iter().map(|s| -f64::from(s.log_prob)).collect();
-            all.auroc[i] += auroc(labels, &nll).expect("both kinds of rows") / SEEDS as f64;
+            all.auroc[i] += auroc(labels, &statistic).expect("both kinds of rows") / SEEDS as f64;
             if i == 0 {
                 let normal: Vec<f64> =
                     nll.iter().zip(labels).filter(|(_, a)| !**a).map(|(v, _)| v - set.sum_log_std).collect();
@@ -56,16 +60,17 @@ fn measure(folder: &Path, set: &str, candidates: &[TrainConfig]) -> Measured {
                 all.mean_nll += mean(&normal).expect("normal rows") / SEEDS as f64;
             }
         }
-        all.chosen.push(configs[found.chosen].flow.name());
+        let coupled = &found.members[0];
+        all.chosen.push(coupled.candidates[coupled.chosen].config.flow.name());
     }
     all
 }
 
 /// Prints the table of a recipe; gives the mean AUROC of each arithmetic and the largest mean NLL.
-fn table(folder: &Path, what: &str, candidates: &[TrainConfig]) -> ([f64; 3], f64) {
+fn table(folder: &Path, what: &str, experts: &[Vec<TrainConfig>]) -> ([f64; 3], f64) {
     let all: Vec<Measured> = std::thread::scope(|scope| {
         let threads: Vec<_> =
-            SETS.iter().map(|set| scope.spawn(move || measure(folder, set, candidates))).collect();
+            SETS.iter().map(|set| scope.spawn(move || measure(folder, set, experts))).collect();
         threads.into_iter().map(|t| t.join().expect("a set was measured")).collect()
     });
     println!("{what}\n\n| set | AUROC f32 | i16 | i8 | trimmed NLL | mean NLL | flows |\n|---|---|---|---|---|---|---|");
@@ -91,9 +96,9 @@ fn auto_and_a_mixture_base_detect_as_promised() {
         return;
     }
     let default = TrainConfig::default();
-    let (auto, most) = table(&folder, "auto", &auto_candidates(&default));
+    let (auto, most) = table(&folder, "auto", &auto_experts(&default));
     let mixture = TrainConfig { base: BaseKind::Mixture, marginal: MarginalFront::Linear, ..default };
-    let (one, _) = table(&folder, "RealNVP over marginal maps onto a mixture", &[mixture]);
+    let (one, _) = table(&folder, "RealNVP over marginal maps onto a mixture", &[vec![mixture]]);
     assert!(auto.iter().all(|&mean| mean >= LEAST_AUTO), "auto: {auto:?}");
     assert!(one.iter().all(|&mean| mean >= LEAST_MIXTURE), "mixture base: {one:?}");
     assert!(most < MOST_MEAN_NLL, "mean NLL of {most}");

@@ -8,7 +8,7 @@ use flowlet_tests::{Random, NUMERICS};
 use flowlet_tools::export::{build_observing, scores, Calibration, ImageFile, Metadata, Numeric};
 use flowlet_tools::flow::{Activation, Reference, Transform};
 use flowlet_tools::training::{
-    auto_candidates, train, BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, Matrix,
+    auto_experts, kinds, train, BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, Matrix,
     TrainConfig, Trained,
 };
 
@@ -54,8 +54,10 @@ fn flows() -> Vec<(&'static str, TrainConfig)> {
         ("conv1d", with(|c| c.conditioner = ConditionerKind::Conv1d)),
         ("tanh", with(|c| c.activation = Activation::Tanh)),
         ("silu", with(|c| c.activation = Activation::Silu)),
-        ("auto's nsf", auto_candidates(&small)[1].clone()),
-        ("auto's glow", auto_candidates(&small)[2].clone()),
+        ("marginal nsf onto a mixture", kinds(&small)[1].clone()),
+        ("marginal glow onto a mixture", kinds(&small)[2].clone()),
+        ("auto's coupling flow", auto_experts(&small)[0][0].clone()),
+        ("auto's mixture", auto_experts(&small)[1][0].clone()),
     ]
 }
 

@@ -59,8 +59,7 @@ impl DemoArgs {
         let labelled = ReadOptions { label: Some("label".to_owned()), ..ReadOptions::default() };
         let test = Table::read(&test_path, &labelled)?;
 
-        let config = TrainConfig::default();
-        let fit = Fit::new(&train, std::slice::from_ref(&config), "shuttle".to_owned(), 0.01, output)?;
+        let fit = Fit::new(&train, &[vec![TrainConfig::default()]], "shuttle".to_owned(), 0.01, output)?;
         let simulator = match Simulator::new(BOARD, Install::Forbidden) {
             Ok(simulator) => Ok(simulator),
             Err(error @ (DeviceError::Missing(_) | DeviceError::NoSource(_))) => {
@@ -253,12 +252,12 @@ fn summary(fit: &Fit, test: &Table, table: &str, skipped: Option<&str>) -> Strin
          ```sh\nflowlet inspect shuttle-i8.flow\n\
          flowlet eval shuttle-i8.flow test.csv --label label\n\
          flowlet simulate shuttle-i8.flow test.csv --label label\n```\n",
-        grouped(fit.trained.flow.parameters()),
+        grouped(fit.parameters()),
         test.columns.len(),
-        fit.trained.seconds,
-        fit.trained.epochs,
-        fit.trained.best_epoch,
-        fit.trained.val_nll_standardized,
+        fit.trained().seconds,
+        fit.trained().epochs,
+        fit.trained().best_epoch,
+        fit.trained().val_nll_standardized,
         grouped(test.rows),
     )
 }
@@ -301,11 +300,11 @@ fn summary_json(
         "mismatched_rows": mismatched,
         "simulation_skipped": skipped,
         "numerics": numerics,
-        "parameters": fit.trained.flow.parameters(),
-        "epochs": fit.trained.epochs,
-        "seconds": fit.trained.seconds,
-        "samples_per_second": fit.trained.samples_per_second,
-        "val_nll_standardized": fit.trained.val_nll_standardized,
+        "parameters": fit.parameters(),
+        "epochs": fit.trained().epochs,
+        "seconds": fit.trained().seconds,
+        "samples_per_second": fit.trained().samples_per_second,
+        "val_nll_standardized": fit.trained().val_nll_standardized,
         "board": BOARD.name(),
         "out": out,
         "report": report,

@@ -4,23 +4,23 @@ use super::output::Output;
 use super::progress::Training;
 use super::scoring::{self, Delta};
 use super::usage;
-use crate::export::{self, Calibration, Ensemble, ImageFile, Metadata, Numeric, Statistic};
+use crate::export::{self, Calibration, Combine, Ensemble, ImageFile, Metadata, Numeric, Statistic};
+use crate::flow::Flow;
 use crate::selection::{self, Selection};
 use crate::table::Table;
-use crate::training::{search, Candidate, Matrix, Search, TrainConfig, TrainError, Trained};
+use crate::training::{train_experts, Experts, Matrix, Search, TrainConfig, TrainError, Trained};
 use anyhow::bail;
 use flowlet::image::descriptor::MAX_FEATURES;
+use std::borrow::Cow;
 
 /// What 8-bit weights may cost by default: mean |delta log_prob| on held-out rows, in nats.
 pub(super) const I8_BUDGET: f64 = 0.1;
 
-/// A trained flow and what its images need.
+/// Trained flows and what their images need.
 pub(super) struct Fit {
-    pub(super) trained: Trained,
-    /// Which of the candidates it is.
-    pub(super) chosen: usize,
-    /// All that were tried.
-    pub(super) candidates: Vec<Candidate>,
+    pub(super) experts: Experts,
+    /// Their flows, in the same order.
+    flows: Vec<Flow>,
     pub(super) metadata: Metadata,
     pub(super) false_alarm_rate: f32,
     /// Normal rows for calibration, row-major.
@@ -52,10 +52,10 @@ pub(super) fn check(config: &TrainConfig) -> anyhow::Result<()> {
 }
 
 impl Fit {
-    /// Trains each of the candidates on the normal rows of a table, and keeps the best.
+    /// Trains each of the experts on the normal rows of a table: of its candidates the best.
     pub(super) fn new(
         table: &Table,
-        configs: &[TrainConfig],
+        experts: &[Vec<TrainConfig>],
         name: String,
         false_alarm_rate: f32,
         output: &Output,
@@ -66,12 +66,13 @@ impl Fit {
         }
         let values = table.normal_values();
         let matrix = Matrix::new(values.len() / columns, columns, values)?;
-        let found = search(&matrix, configs, &mut Training::new(output))
+        let experts = train_experts(&matrix, experts, &mut Training::new(output))
             .map_err(|error| name_column(error, table))?;
-        let Search { trained, chosen, candidates } = found;
-        let config = &configs[chosen];
+        let flows: Vec<Flow> = experts.members.iter().map(|m| m.trained.flow.clone()).collect();
+        let trained = &experts.members[experts.quoted].trained;
+        let contexts = trained.flow.contexts;
         for &column in &trained.constant_columns {
-            if column >= columns - config.contexts {
+            if column >= columns - contexts {
                 output.note(&format!(
                     "context column '{}' is constant: nothing can be learnt from it; leave it out of --context",
                     table.columns[column]
@@ -97,24 +98,23 @@ impl Fit {
         };
         let metadata = Metadata {
             name,
-            provenance: provenance(table, config, matrix.rows),
-            features: names(&table.columns[..columns - config.contexts]),
-            contexts: names(&table.columns[columns - config.contexts..]),
+            provenance: provenance(table, &experts, matrix.rows),
+            features: names(&table.columns[..columns - contexts]),
+            contexts: names(&table.columns[columns - contexts..]),
             trained_as: String::new(),
         };
+        let statistic = Statistic::NegativeLogProb;
         let reference = export::build(
-            &trained.flow,
+            ensemble(&flows, experts.quoted, statistic),
             Numeric::F32,
             &metadata,
             Calibration { readings: &calibration, false_alarm_rate },
         )?;
         let reference_scores = scoring::score_rows(&reference, &calibration, |_| {})?;
         let observed = matrix.values;
-        let statistic = Statistic::NegativeLogProb;
         Ok(Self {
-            trained,
-            chosen,
-            candidates,
+            experts,
+            flows,
             metadata,
             false_alarm_rate,
             calibration,
@@ -141,8 +141,33 @@ impl Fit {
         Ok(selection)
     }
 
+    /// The expert that `log_prob` speaks of, and how it was found.
+    pub(super) fn quoted(&self) -> &Search {
+        &self.experts.members[self.experts.quoted]
+    }
+
+    pub(super) fn trained(&self) -> &Trained {
+        &self.quoted().trained
+    }
+
+    /// Parameters of all experts.
+    pub(super) fn parameters(&self) -> usize {
+        self.flows.iter().map(Flow::parameters).sum()
+    }
+
+    /// Multiply-accumulates of a score: of all experts.
+    pub(super) fn macs(&self) -> usize {
+        self.flows.iter().map(Flow::macs).sum()
+    }
+
+    /// Seconds of training, candidates that were not kept included.
+    pub(super) fn seconds(&self) -> f64 {
+        let candidates = self.experts.members.iter().flat_map(|m| &m.candidates);
+        candidates.filter_map(|c| c.outcome.as_ref().ok()).map(|o| o.seconds).sum()
+    }
+
     fn ensemble(&self) -> Ensemble<'_> {
-        Ensemble::from(&self.trained.flow).with_statistic(self.statistic)
+        ensemble(&self.flows, self.experts.quoted, self.statistic)
     }
 
     fn calibration(&self) -> Calibration<'_> {
@@ -212,6 +237,12 @@ impl Fit {
     }
 }
 
+/// Flows as one image has them: what any of them finds unlikely is unlikely.
+fn ensemble(flows: &[Flow], quoted: usize, statistic: Statistic) -> Ensemble<'_> {
+    let combine = if flows.len() > 1 { Combine::Minimum } else { Combine::Quoted };
+    Ensemble { experts: Cow::Borrowed(flows), combine, quoted, statistic }
+}
+
 /// Columns as inputs without units.
 fn names(columns: &[String]) -> Vec<(String, String)> {
     columns.iter().map(|column| (column.clone(), String::new())).collect()
@@ -229,12 +260,14 @@ fn name_column(error: TrainError, table: &Table) -> anyhow::Error {
 }
 
 /// The same for the same inputs: neither folders nor dates nor the number of threads.
-fn provenance(table: &Table, config: &TrainConfig, rows: usize) -> String {
+fn provenance(table: &Table, experts: &Experts, rows: usize) -> String {
     let file = table.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let kept = |m: &Search| m.candidates[m.chosen].config.summary();
+    let recipes: Vec<String> = experts.members.iter().map(kept).collect();
+    let seed = experts.members[0].candidates[0].config.seed;
     format!(
-        "flowlet {}: {}, seed {}, {rows} rows of {file}",
+        "flowlet {}: {}, seed {seed}, {rows} rows of {file}",
         env!("CARGO_PKG_VERSION"),
-        config.summary(),
-        config.seed
+        recipes.join("; and "),
     )
 }

@@ -10,7 +10,8 @@ use crate::export::{self, Core, Numeric, Statistic};
 use crate::flow::{Activation, ImageShape, Padding};
 use crate::selection;
 use crate::training::{
-    auto_candidates, BaseKind, Candidate, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig,
+    auto_experts, kinds, BaseKind, Candidate, ConditionerKind, FlowKind, MarginalFront, MaskKind, Search,
+    TrainConfig,
 };
 use anyhow::bail;
 use clap::{Args, ValueEnum};
@@ -41,15 +42,16 @@ pub(super) struct TrainArgs {
     /// Columns of the operating point (speed, load, temperature): they say what is normal and are not scored
     #[arg(long, value_name = "A,B", value_delimiter = ',', help_heading = "Input")]
     context: Vec<String>,
-    /// Kind of flow; auto trains realnvp, nsf and glow over marginal maps and onto a mixture, and keeps the one whose
-    /// held-out rows are likeliest
+    /// Kind of flow; auto trains two densities, of which the more suspicious one counts: a realnvp over marginal maps and
+    /// onto a mixture, and a mixture of whitened readings. likeliest trains realnvp, nsf and glow over marginal maps and
+    /// onto a mixture, and keeps the one whose held-out rows are likeliest
     #[arg(long, value_enum, default_value = "auto", help_heading = "Flow")]
     flow: FlowArg,
-    /// Number of coupling layers [default: 6; of auto by kind]
+    /// Number of coupling layers [default: 6; of likeliest 4 for nsf and glow]
     #[arg(long, value_name = "N", help_heading = "Flow")]
     layers: Option<usize>,
-    /// Widths of the conditioners' hidden layers; of residual nets one per block, all the same [default: 64; of auto by
-    /// kind]
+    /// Widths of the conditioners' hidden layers; of residual nets one per block, all the same [default: 64; of
+    /// likeliest 32 for nsf and glow]
     #[arg(long, value_name = "H,H", value_delimiter = ',', help_heading = "Flow")]
     hidden: Option<Vec<usize>>,
     /// Bins of a spline, 4 to 16; for --flow nsf only [default: 8]
@@ -81,14 +83,14 @@ pub(super) struct TrainArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Parts of the flow")]
 struct Parts {
-    /// Base distribution, which normal readings are mapped to [default: normal; of auto mixture]
+    /// Base distribution, which normal readings are mapped to [default: normal; of auto and likeliest mixture]
     #[arg(long, value_enum)]
     base: Option<BaseKind>,
     /// Components of --base mixture, 1 to 64 [default: by the number of rows]
     #[arg(long, value_name = "K", default_value_t = 0, hide_default_value = true)]
     components: usize,
     /// Monotone map of each feature in front of the couplings, from quantiles to those of a normal [default: none; of
-    /// auto linear]
+    /// auto and likeliest linear]
     #[arg(long, value_enum)]
     marginal: Option<MarginalFront>,
     /// The features are an image, row by row, channels last: a multi-scale flow with checkerboard and channel masks
@@ -216,6 +218,7 @@ enum FlowArg {
     Nice,
     Nsf,
     Glow,
+    Likeliest,
     Auto,
 }
 
@@ -227,13 +230,20 @@ fn probability(text: &str) -> Result<f32, String> {
 }
 
 impl TrainArgs {
-    /// The settings of each candidate: one, unless `auto` is to choose.
-    fn configs(&self) -> anyhow::Result<Vec<TrainConfig>> {
+    /// The settings of each expert's candidates: one of one, unless `auto` is to choose.
+    fn experts(&self) -> anyhow::Result<Vec<Vec<TrainConfig>>> {
         let parts = &self.parts;
         // What auto would put in front of them does not suit these.
         let is_special =
             parts.image.is_some() || parts.integers.is_some() || parts.conditioner == ConditionerKind::Conv1d;
         let flow = match self.flow {
+            FlowArg::Likeliest if is_special => {
+                return Err(usage(
+                    "--flow likeliest does not go with --image, --integers or --conditioner conv1d: name one kind of flow"
+                        .to_owned(),
+                ));
+            }
+            FlowArg::Likeliest => None,
             FlowArg::Realnvp => Some(FlowKind::Realnvp),
             FlowArg::Nice => Some(FlowKind::Nice),
             FlowArg::Nsf => Some(FlowKind::Nsf),
@@ -245,18 +255,22 @@ impl TrainArgs {
             return Err(usage(format!("--bins belongs to --flow nsf, not to {}", flow.name())));
         }
         let settings = self.settings()?;
-        let mut configs = match flow {
-            Some(flow) => vec![TrainConfig { flow, ..settings }],
-            None => auto_candidates(&settings),
+        let mut experts = match flow {
+            Some(flow) => vec![vec![TrainConfig { flow, ..settings }]],
+            None if self.flow == FlowArg::Likeliest => vec![kinds(&settings)],
+            None => auto_experts(&settings),
         };
-        for config in &mut configs {
-            config.layers = self.layers.unwrap_or(config.layers);
-            config.hidden = self.hidden.clone().unwrap_or_else(|| config.hidden.clone());
-            config.base = parts.base.unwrap_or(config.base);
-            config.marginal = parts.marginal.unwrap_or(config.marginal);
+        for config in experts.iter_mut().flatten() {
+            // Options of the couplings are for those that have some.
+            if flow.is_some() || config.layers > 0 {
+                config.layers = self.layers.unwrap_or(config.layers);
+                config.hidden = self.hidden.clone().unwrap_or_else(|| config.hidden.clone());
+                config.base = parts.base.unwrap_or(config.base);
+                config.marginal = parts.marginal.unwrap_or(config.marginal);
+            }
             fit::check(config)?;
         }
-        Ok(configs)
+        Ok(experts)
     }
 
     /// What all candidates have in common.
@@ -295,7 +309,7 @@ impl TrainArgs {
     }
 
     pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
-        let configs = self.configs()?;
+        let experts = self.experts()?;
         files::check_target(&self.output)?;
         let table = self.table.read_all(&self.data, output)?.with_context(&self.context)?;
         let features = table.columns.len() - self.context.len();
@@ -313,15 +327,16 @@ impl TrainArgs {
         // Not the output's name: the same training gives the same image wherever it is written.
         let stem = table.path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
         let name = self.name.clone().unwrap_or(stem);
-        let mut fit = Fit::new(&table, &configs, name, self.false_alarm_rate, output)?;
+        let mut fit = Fit::new(&table, &experts, name, self.false_alarm_rate, output)?;
         let anomalies = table.anomalous_values();
         let selection = fit.select(self.statistic.into(), anomalies.as_deref())?;
         let chosen = fit.choose(self.numeric.map(Numeric::from))?;
         let image = export::arrange(&chosen.image, self.core)?;
         files::write_whole(&self.output, image.bytes())?;
 
-        let trained = &fit.trained;
-        let config = &configs[fit.chosen];
+        let (quoted, trained) = (fit.quoted(), fit.trained());
+        let config = &quoted.candidates[quoted.chosen].config;
+        let coupled = &fit.experts.members[0];
         let numeric = scoring::name(chosen.numeric);
         let workspace_bytes = chosen.image.model()?.workspace_bytes();
         let constant: Vec<&String> = trained.constant_columns.iter().map(|&c| &table.columns[c]).collect();
@@ -329,8 +344,10 @@ impl TrainArgs {
             "output": self.output,
             "flow": config.flow.name(),
             "recipe": config.summary(),
-            "candidates": fit.candidates.iter().map(candidate).collect::<Vec<_>>(),
-            "chosen": fit.chosen,
+            "candidates": coupled.candidates.iter().map(candidate).collect::<Vec<_>>(),
+            "chosen": coupled.chosen,
+            "experts": fit.experts.members.iter().map(expert).collect::<Vec<_>>(),
+            "quoted": fit.experts.quoted,
             "features": table.columns[..features],
             "context": table.columns[features..],
             "rows": normal_rows,
@@ -341,12 +358,12 @@ impl TrainArgs {
             "epochs": trained.epochs,
             "best_epoch": trained.best_epoch,
             "restarts": trained.restarts,
-            "seconds": trained.seconds,
+            "seconds": fit.seconds(),
             "samples_per_second": trained.samples_per_second,
             "val_nll": trained.val_nll,
             "val_nll_standardized": trained.val_nll_standardized,
-            "parameters": trained.flow.parameters(),
-            "macs": trained.flow.macs(),
+            "parameters": fit.parameters(),
+            "macs": fit.macs(),
             "numeric": numeric,
             "core": self.core.name(),
             "numeric_reason": chosen.reason,
@@ -374,11 +391,11 @@ impl TrainArgs {
             } else {
                 format!(" in the context of {}", self.context.join(", "))
             },
-            grouped(trained.flow.parameters()),
-            rivals(&fit),
+            grouped(fit.parameters()),
+            told(&fit),
             trained.epochs,
             trained.best_epoch,
-            trained.seconds,
+            fit.seconds(),
             grouped(trained.samples_per_second.round() as usize),
             trained.val_nll,
             trained.val_nll_standardized,
@@ -406,20 +423,35 @@ fn candidate(candidate: &Candidate) -> Value {
     json
 }
 
-/// Why this candidate and not another, as lines of the message.
-fn rivals(fit: &Fit) -> String {
-    if fit.candidates.len() < 2 {
-        return String::new();
+/// An expert as JSON.
+fn expert(member: &Search) -> Value {
+    let mut json = candidate(&member.candidates[member.chosen]);
+    json["val_nll"] = json!(member.trained.val_nll);
+    json["val_nll_standardized"] = json!(member.trained.val_nll_standardized);
+    json["epochs"] = json!(member.trained.epochs);
+    json
+}
+
+/// Why these candidates and not others, as lines of the message.
+fn told(fit: &Fit) -> String {
+    let mut text = String::new();
+    for (number, member) in fit.experts.members.iter().enumerate() {
+        if fit.experts.members.len() > 1 {
+            let quoted = if number == fit.experts.quoted { ", which log_prob speaks of" } else { "" };
+            text.push_str(&format!("\nexpert {number}{quoted}"));
+        } else if member.candidates.len() < 2 {
+            continue;
+        }
+        for (index, candidate) in member.candidates.iter().enumerate() {
+            let mark = if index == member.chosen { "  chosen  " } else { "          " };
+            let told = match &candidate.outcome {
+                Ok(o) => format!("held-out NLL {:.3} without the worst 2 %", o.val_nll_trimmed),
+                Err(error) => format!("could not be trained: {error}"),
+            };
+            text.push_str(&format!("\n{mark} {}: {told}", candidate.config.summary()));
+        }
     }
-    let line = |(index, candidate): (usize, &Candidate)| {
-        let mark = if index == fit.chosen { "chosen    " } else { "          " };
-        let told = match &candidate.outcome {
-            Ok(o) => format!("held-out NLL {:.3} without the worst 2 %", o.val_nll_trimmed),
-            Err(error) => format!("could not be trained: {error}"),
-        };
-        format!("\n{mark} {}: {told}", candidate.config.summary())
-    };
-    fit.candidates.iter().enumerate().map(line).collect()
+    text
 }
 
 /// What can be said of --context before a table is read.

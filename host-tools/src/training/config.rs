@@ -134,12 +134,13 @@ pub struct TrainConfig {
     pub padding: Padding,
     /// Number of context inputs: the last columns of the data, which condition and are not scored.
     pub contexts: usize,
-    /// Number of couplings, 1..=64.
+    /// Number of couplings, 0..=64; with none the front and the base alone make the density.
     pub layers: usize,
     /// Widths of the conditioners' hidden layers, each 1..=1024; empty for a linear conditioner. Of a residual
     /// net one entry per block, all the same; of a convolution the hidden channels.
     pub hidden: Vec<usize>,
-    /// Passes over the training rows; `None` derives it from their number, see [`Self::epochs_for`].
+    /// Passes over the training rows; `None` derives it from their number, see [`Self::epochs_for`]. With 0 what is fitted
+    /// before the first one is kept: the front and, by expectation maximization, the base.
     pub epochs: Option<usize>,
     /// Epochs without a better held-out likelihood until training stops; `None` never stops early (the
     /// best epoch is restored all the same).
@@ -240,7 +241,11 @@ impl TrainConfig {
     #[must_use]
     pub fn summary(&self) -> String {
         let hidden: Vec<String> = self.hidden.iter().map(ToString::to_string).collect();
-        let mut text = format!("{}, {} layers of {}", self.flow.name(), self.layers, hidden.join("x"));
+        let mut text = if self.layers == 0 {
+            "no couplings".to_owned()
+        } else {
+            format!("{}, {} layers of {}", self.flow.name(), self.layers, hidden.join("x"))
+        };
         if self.whiten {
             text.push_str(", whitened");
         }
@@ -280,7 +285,7 @@ impl TrainConfig {
             }
         };
         let tiny = f32::MIN_POSITIVE;
-        count("layers", self.layers, 1, 64, "use 1 to 64 couplings")?;
+        count("layers", self.layers, 0, 64, "use 0 to 64 couplings")?;
         count("bins", self.bins, 4, 16, "use 4 to 16 bins")?;
         count("components", self.components, 0, 64, "use 1 to 64 components, or 0 to have it derived")?;
         count("levels", self.levels, 1, 8, "use 1 to 8 scales")?;
@@ -310,7 +315,7 @@ impl TrainConfig {
             return Err(TrainError::Setting { name: "conditioner", value, remedy });
         }
         if let Some(epochs) = self.epochs {
-            count("epochs", epochs, 1, 1_000_000, "use at least 1")?;
+            count("epochs", epochs, 0, 1_000_000, "use at most 1000000")?;
         }
         if let Some(patience) = self.patience {
             count("patience", patience, 1, usize::MAX, "use at least 1, or none")?;

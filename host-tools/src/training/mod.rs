@@ -6,6 +6,7 @@
 mod config;
 mod engine;
 mod error;
+mod experts;
 mod marginal;
 mod matrix;
 mod mixture;
@@ -24,8 +25,9 @@ mod whiten;
 
 pub use config::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig};
 pub use error::TrainError;
+pub use experts::{auto_experts, train_experts, Experts};
 pub use matrix::Matrix;
 pub use progress::{Epoch, Plan, Progress};
 pub(crate) use random::Random;
-pub use search::{auto_candidates, search, Candidate, Outcome, Search};
+pub use search::{kinds, search, Candidate, Outcome, Search};
 pub use trainer::{train, Trained};

@@ -23,10 +23,10 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// The candidates of `auto` around some settings: a RealNVP, a spline flow and a Glow, all over marginal maps and
+/// One candidate of each kind around some settings: a RealNVP, a spline flow and a Glow, all over marginal maps and
 /// onto a mixture, which detect better than plain ones (`docs/development-sets.md`).
 #[must_use]
-pub fn auto_candidates(settings: &TrainConfig) -> Vec<TrainConfig> {
+pub fn kinds(settings: &TrainConfig) -> Vec<TrainConfig> {
     let settings =
         TrainConfig { marginal: MarginalFront::Linear, base: BaseKind::Mixture, ..settings.clone() };
     let couplings = [(FlowKind::Realnvp, 6, 64), (FlowKind::Nsf, 4, 32), (FlowKind::Glow, 4, 32)];
@@ -83,7 +83,7 @@ pub fn search(
         }
         let outcome = match train(data, config, progress) {
             Ok(trained) => {
-                let val_nll_trimmed = trained.val_nll_trimmed();
+                let val_nll_trimmed = trained.val_nll_trimmed;
                 let outcome = Outcome {
                     val_nll_trimmed,
                     parameters: trained.flow.parameters(),

@@ -17,7 +17,7 @@ pub struct Trained {
     pub flow: Flow,
     /// The epochs in order; those that diverged are left out.
     pub history: Vec<Epoch>,
-    /// Number of the epoch whose weights were kept.
+    /// Number of the epoch whose weights were kept; 0 if there was none to run.
     pub best_epoch: usize,
     /// Epochs run.
     pub epochs: usize,
@@ -31,6 +31,8 @@ pub struct Trained {
     pub val_nll: f64,
     /// The same for standardized readings.
     pub val_nll_standardized: f64,
+    /// The same without the least likely 2 %, by which the kept epoch was chosen; NaN if no rows were held out.
+    pub val_nll_trimmed: f64,
     /// Indices of the rows held out, ascending.
     pub holdout_rows: Vec<usize>,
     /// Columns without variation: standardized with 1 instead of their standard deviation.
@@ -39,16 +41,6 @@ pub struct Trained {
     pub restarts: usize,
     /// Vector instructions that were used: `avx512`, `avx2` or `portable`.
     pub lanes: &'static str,
-}
-
-impl Trained {
-    /// Mean negative log-likelihood of the held-out rows but the least likely 2 %, standardized nats, of the
-    /// kept epoch; NaN if none were held out.
-    #[must_use]
-    pub fn val_nll_trimmed(&self) -> f64 {
-        let kept = self.history.iter().find(|epoch| epoch.number == self.best_epoch);
-        kept.map_or(f64::NAN, |epoch| epoch.val_nll_trimmed)
-    }
 }
 
 /// Share of the held-out rows, the least likely ones, that do not vote on the best epoch: one wild row must
@@ -178,6 +170,9 @@ impl<'a> Trainer<'a> {
         let mut optimizer = Optimizer::new(&parameters, config.average);
         let mut order = Random::new(config.seed, purpose::ORDER);
         let mut best = Best { epoch: 0, score: f64::INFINITY, parameters: parameters.clone() };
+        if epochs == 0 {
+            best.score = self.evaluate(&parameters).1;
+        }
         let mut history: Vec<Epoch> = Vec::new();
         let (mut restarts, mut factor) = (0, 1.0_f32);
         let mut stepping = Duration::ZERO;
@@ -254,7 +249,7 @@ impl<'a> Trainer<'a> {
         }
         let judged = if self.held_out.is_empty() { &self.fit } else { &self.held_out };
         let val_nll_standardized = mean(self.losses(&best.parameters, judged).into_iter());
-        if best.epoch == 0 || !val_nll_standardized.is_finite() {
+        if (best.epoch == 0 && epochs > 0) || !val_nll_standardized.is_finite() {
             return Err(TrainError::Diverged { restarts, lr: config.lr * factor });
         }
         Ok(Trained {
@@ -266,6 +261,7 @@ impl<'a> Trainer<'a> {
             samples_per_second: stepped as f64 / stepping.as_secs_f64().max(1e-9),
             val_nll: val_nll_standardized + self.front.sum_log_std,
             val_nll_standardized,
+            val_nll_trimmed: best.score,
             holdout_rows: self.held_out,
             constant_columns: self.front.constant,
             restarts,
