@@ -82,13 +82,10 @@ impl<'a> Mlp<'a> {
     ) -> Option<&'w mut [A::Value]> {
         let mut front: &mut [u32] = scratch.front;
         let mut back: &mut [u32] = scratch.back;
-        let mut is_first = true;
-        for layer in self.layers() {
-            if is_first {
-                let activations: &mut [A::Activation] = bytemuck::cast_slice_mut(front);
-                inputs.load::<A>(activations.get_mut(..layer.padded_inputs())?)?;
-                is_first = false;
-            }
+        let (mut layer, mut words) = Dense::parse(self.words)?;
+        let activations: &mut [A::Activation] = bytemuck::cast_slice_mut(front);
+        inputs.load::<A>(activations.get_mut(..layer.padded_inputs())?)?;
+        loop {
             let input: &[A::Activation] = bytemuck::cast_slice(front);
             if layer.is_output {
                 let output: &mut [A::Value] = bytemuck::cast_slice_mut(back);
@@ -97,8 +94,9 @@ impl<'a> Mlp<'a> {
             }
             A::dense_hidden(&layer, input, bytemuck::cast_slice_mut(back))?;
             core::mem::swap(&mut front, &mut back);
+            // Ends: words only get fewer, and by the check the last layer is an output layer.
+            (layer, words) = Dense::parse(words)?;
         }
-        None
     }
 
     /// See [`super::Net::backward`]: the hidden layers run again and leave their derivatives, then slopes go

@@ -124,11 +124,11 @@ pub(super) fn usual(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Opt
 
 #[inline(always)]
 fn run_usual(kernel: Usual, layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<Option<()>> {
-    let groups = (layer.inputs + 3) / 4;
+    let groups = (layer.inputs + 3) >> 2;
     if groups > CHAIN {
         return None;
     }
-    let are_aligned = (input.as_ptr() as usize | output.as_ptr() as usize) % 4 == 0;
+    let are_aligned = (input.as_ptr() as usize | output.as_ptr() as usize).is_multiple_of(4);
     if input.len() < 4 * groups || output.len() < layer.bias.len() || !are_aligned {
         return Some(None);
     }
@@ -159,42 +159,37 @@ enum End<'m> {
     Sums,
 }
 
-/// Runs the blocks of `bias`, rows from `first` on.
+/// Runs the blocks of `bias` on their `weights`, which are all of `layer`'s or those of one block of 4 rows.
 #[inline(always)]
 fn run(
     layer: &Dense<'_>,
-    (first, bias): (usize, &[u32]),
+    (weights, bias): (&[u32], &[u32]),
     input: &[i16],
     output: &mut [u32],
     end: End<'_>,
 ) -> Option<()> {
-    let groups = (layer.inputs + 3) / 4;
-    let (general, pass, row_words): (General, Ending, _) = match layer.encoding {
-        Encoding::I8Rows4 => (flowlet_i8_general, flowlet_i8_pass, groups),
-        _ => (flowlet_i16_general, flowlet_i16_pass, 2 * groups),
+    let groups = (layer.inputs + 3) >> 2;
+    let (general, pass): (General, Ending) = match layer.encoding {
+        Encoding::I16Rows4 => (flowlet_i16_general, flowlet_i16_pass),
+        Encoding::I8Rows4 => (flowlet_i8_general, flowlet_i8_pass),
+        Encoding::F32Rows4 | Encoding::F32Rows8 => return None,
     };
-    let weights = layer.weights.get(row_words * first..row_words * (first + bias.len()))?;
-    let (ending, shift, rounding, multipliers): (Ending, _, _, &[u32]) = match end {
-        End::Relu(shift) => (flowlet_end_relu, shift, 0, &[]),
+    let (ending, words, shift, rounding, multipliers): (Ending, _, _, _, &[u32]) = match end {
+        End::Relu(shift) => (flowlet_end_relu, bias.len() / 2, shift, 0, bias),
         End::Scaled(shift, multipliers) => {
-            let multipliers = multipliers.get(..bias.len())?;
-            (flowlet_end_scaled, shift - 32, 1 << (shift - 33), multipliers)
+            (flowlet_end_scaled, bias.len(), shift - 32, 1 << (shift - 33), multipliers)
         }
-        End::Sums => (flowlet_end_sums, 0, 0, &[]),
+        End::Sums => (flowlet_end_sums, bias.len(), 0, 0, bias),
     };
-    let needed = if matches!(end, End::Relu(_)) { bias.len() / 2 } else { bias.len() };
-    let are_aligned = (input.as_ptr() as usize).is_multiple_of(4);
-    if bias.is_empty() || !bias.len().is_multiple_of(4) || output.len() < needed {
-        return None;
-    }
-    if layer.encoding.is_float() || input.len() < 4 * groups || !are_aligned {
+    let is_aligned = (input.as_ptr() as usize).is_multiple_of(4);
+    if input.len() < 4 * groups || output.len() < words || multipliers.len() < bias.len() || !is_aligned {
         return None;
     }
     let passes = (groups - 1) / CHAIN;
     let bias = bias.as_ptr_range();
-    // SAFETY: there is a block of 4 rows; weights, multipliers where they are read, and output are as long
-    // as the rows ask for, the input as long as `groups` (at least one in a `Dense`) asks for: one step at
-    // least and one chain at most before the whole ones. The function keeps the caller's registers.
+    // SAFETY: a `Dense` of integers has at least one input and one block of 4 rows, and the weights of all
+    // its blocks; so has one block of it. Input, output and multipliers are as long as these ask for: one
+    // step at least and one chain at most before the whole ones. The function keeps the caller's registers.
     unsafe {
         general(
             weights.as_ptr(),
@@ -228,10 +223,11 @@ pub(super) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -
         return portable::fixed_relu_any(layer, input, output);
     }
     let output = bytemuck::try_cast_slice_mut(output.get_mut(..layer.bias.len())?).ok()?;
-    run(layer, (0, layer.bias), input, output, End::Relu(u32::from(layer.shift) & 31))
+    run(layer, (layer.weights, layer.bias), input, output, End::Relu(u32::from(layer.shift) & 31))
 }
 
 /// See [`portable::fixed_scaled`].
+#[inline(always)]
 pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
     if is_foreign(layer.encoding) {
         return portable::fixed_scaled_any(layer, input, output);
@@ -239,12 +235,18 @@ pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32])
     let shift = u32::from(layer.shift) & 63;
     if shift > 32 {
         let output = bytemuck::cast_slice_mut(output);
-        return run(layer, (0, layer.bias), input, output, End::Scaled(shift, layer.multipliers));
+        return run(layer, (layer.weights, layer.bias), input, output, End::Scaled(shift, layer.multipliers));
     }
+    scaled_wide(layer, input, output)
+}
+
+/// [`fixed_scaled`] with a shift that may leave more than 32 bits; apart, as few layers have one.
+#[inline(never)]
+fn scaled_wide(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
     let output = output.as_chunks_mut::<4>().0;
     let multipliers = layer.multipliers.as_chunks::<4>().0;
     accumulate(layer, input, |index, sums| {
-        *output.get_mut(index)? = portable::scale(sums, multipliers.get(index)?, shift);
+        *output.get_mut(index)? = portable::scale(sums, multipliers.get(index)?, u32::from(layer.shift));
         Some(())
     })
 }
@@ -257,18 +259,20 @@ pub(super) fn accumulate(
     mut emit: impl FnMut(usize, [i32; 4]) -> Option<()>,
 ) -> Option<()> {
     for (index, bias) in layer.bias.as_chunks::<4>().0.iter().enumerate() {
-        emit(index, block_sums(layer, (4 * index, bias), input)?)?;
+        emit(index, block_sums(layer, (index, bias), input)?)?;
     }
     Some(())
 }
 
 #[inline(never)]
-fn block_sums(layer: &Dense<'_>, (first, bias): (usize, &[u32; 4]), input: &[i16]) -> Option<[i32; 4]> {
+fn block_sums(layer: &Dense<'_>, (index, bias): (usize, &[u32; 4]), input: &[i16]) -> Option<[i32; 4]> {
     if is_foreign(layer.encoding) {
-        return portable::block_any(layer, (first, bias), input);
+        return portable::block_any(layer, (4 * index, bias), input);
     }
+    let words = layer.padded_inputs() * layer.encoding.bits() / 8;
+    let weights = layer.weights.get(index * words..(index + 1) * words)?;
     let mut sums = [0; 4];
-    run(layer, (first, bias), input, &mut sums, End::Sums)?;
+    run(layer, (weights, bias), input, &mut sums, End::Sums)?;
     Some(sums.map(|s| s as i32))
 }
 

@@ -165,7 +165,7 @@ pub const ACTIVATION_LIMIT: i64 = 32767;
 /// Shift of a hidden ReLU layer of i16 weights for which kernels may be faster than for others.
 pub const USUAL_SHIFT_I16: u8 = 14;
 /// The same for i8 weights.
-pub const USUAL_SHIFT_I8: u8 = 9;
+pub const USUAL_SHIFT_I8: u8 = 10;
 
 /// One layer, borrowed from the image.
 ///
@@ -220,22 +220,27 @@ impl<'a> Dense<'a> {
     pub fn parse(words: &'a [u32]) -> Option<(Self, &'a [u32])> {
         let (&[sizes, kind], rest) = words.split_first_chunk::<HEADER_WORDS>()?;
         let (inputs, outputs) = ((sizes & 0xffff) as usize, (sizes >> 16) as usize);
-        let [encoding, activation, shift, activation_shift] = kind.to_le_bytes();
+        let [encoding, activation_byte, shift, activation_shift] = kind.to_le_bytes();
         let encoding = Encoding::from_byte(encoding)?;
-        if inputs == 0 || outputs == 0 || inputs > MAX_WIDTH || outputs > MAX_WIDTH {
+        // From one on, in one comparison each.
+        if inputs.wrapping_sub(1) >= MAX_WIDTH || outputs.wrapping_sub(1) >= MAX_WIDTH {
             return None;
         }
-        let is_output = activation == OUTPUT;
-        let activation = match activation {
+        let is_output = activation_byte == OUTPUT;
+        let activation = match activation_byte {
             OUTPUT => Activation::Linear,
             byte => Activation::from_byte(byte).filter(|&a| a != Activation::Linear)?,
         };
-        let padded = outputs.next_multiple_of(4);
-        let scaled = !encoding.is_float() && (is_output || !activation.is_homogeneous());
-        let weight_words = encoding.padded_inputs(inputs) * padded * encoding.bits() / 32;
+        let padded = (outputs + 3) & !3;
+        let groups = (inputs + 3) >> 2;
+        let (row_words, scaled) = match encoding {
+            Encoding::F32Rows4 | Encoding::F32Rows8 => (inputs, false),
+            Encoding::I16Rows4 => (2 * groups, is_output || !activation.is_homogeneous()),
+            Encoding::I8Rows4 => (groups, is_output || !activation.is_homogeneous()),
+        };
         let (bias, rest) = rest.split_at_checked(padded)?;
         let (multipliers, rest) = rest.split_at_checked(if scaled { padded } else { 0 })?;
-        let (weights, rest) = rest.split_at_checked(weight_words)?;
+        let (weights, rest) = rest.split_at_checked(row_words * padded)?;
         let layer = Layer {
             inputs,
             outputs,
