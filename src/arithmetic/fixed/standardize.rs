@@ -1,7 +1,7 @@
 //! Readings near the data in products of 32 bits, and readings past the limit, in fixed point.
 
-use super::ratio::reciprocal;
 use super::elementary::high_rounded;
+use super::ratio::reciprocal;
 use super::{convert, Fixed, MULTIPLIER_BITS, READING_LIMIT, STANDARDIZER_WORDS};
 use crate::arithmetic::Arithmetic;
 
