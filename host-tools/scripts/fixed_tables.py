@@ -15,7 +15,7 @@ def table(name, doc, kind, values, group=1):
     for start in range(0, len(values), group):
         items = [str(int(nint(v))) for v in values[start : start + group]]
         item = f" {items[0]}," if group == 1 else f" [{', '.join(items)}],"
-        if len(line) + len(item) > 108:
+        if len(line) + len(item) > 108 or (group > 1 and line != "   "):
             lines.append(line)
             line = "   "
         line += item

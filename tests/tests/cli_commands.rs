@@ -197,7 +197,7 @@ fn eval_says_how_good_the_scores_are() {
 #[test]
 fn quantize_measures_its_cost() {
     let folder = trained();
-    for (numeric, worst) in [("f32", 1e-3), ("i16", 0.05), ("i8", 0.5)] {
+    for (numeric, worst) in [("f32", 1e-3), ("i16", 0.05), ("i8", 0.5), ("f32-fast-math", 0.1)] {
         let quantize = format!(
             "quantize m.flow --numeric {numeric} --calibration test.csv --label label -o {numeric}.flow"
         );

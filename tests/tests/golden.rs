@@ -180,7 +180,8 @@ fn each_transform_gives_the_numbers_of_mpmath() {
         "alone",
         &cases("transforms.json"),
         |points| points,
-        [[1e-6, 1e-6, 1e-6, 1e-6, 1e-6], [1e-3, 1e-3, 1e-3, 3e-4, 3e-3], [1e-1, 5e-2, 5e-2, 1e-2, 1e-1]],
+        // f32: tanh by tables errs by up to 4.7e-7 (libm's by 1.2e-7), times a clamp of 2.
+        [[2e-6, 2e-6, 2e-6, 1e-6, 2e-6], [1e-3, 1e-3, 1e-3, 3e-4, 3e-3], [1e-1, 5e-2, 5e-2, 1e-2, 1e-1]],
     );
 }
 

@@ -1,7 +1,7 @@
 //! Readings near the data in products of 32 bits, and readings past the limit, in fixed point.
 
-use super::ratio::reciprocal;
 use super::elementary::high_rounded;
+use super::ratio::reciprocal;
 use super::{convert, Fixed, MULTIPLIER_BITS, READING_LIMIT, STANDARDIZER_WORDS};
 use crate::arithmetic::Arithmetic;
 
@@ -50,13 +50,12 @@ fn near(reading: f32, words: &[u32; STANDARDIZER_WORDS]) -> Option<i32> {
     let size = ((((bits << 8) | 1 << 31) >> 1 >> drop.min(31)) + 1) >> 1;
     let sign = bits as i32 >> 31;
     let x = (size as i32 ^ sign).wrapping_sub(sign);
-    let difference = i64::from(x).wrapping_sub(i64::from(low) | i64::from(high as i32) << 32);
-    let narrow = difference as i32;
-    if i64::from(narrow) != difference {
+    let center = low as i32;
+    if high as i32 != center >> 31 {
         return None;
     }
     // Q28 becomes Q32.
-    Some(high_rounded(narrow, (multiplier << 4) as i32))
+    Some(high_rounded(x.checked_sub(center)?, (multiplier << 4) as i32))
 }
 
 /// See [`crate::arithmetic::Arithmetic::standardize_far`]. Within 3 units in the last place of the trunk of what

@@ -80,10 +80,7 @@ mod tests {
                     Activation::Silu => elementary::SILU_RELATIVE * value.abs(),
                     _ => 4e-7 * value.abs(),
                 };
-                assert!(
-                    (found - value).abs() <= budget,
-                    "{activation:?} at {x}: {found} {value}"
-                );
+                assert!((found - value).abs() <= budget, "{activation:?} at {x}: {found} {value}");
                 if activation != Activation::LeakyRelu {
                     let found = f64::from(slope::<Tables>(activation, x));
                     let budget = 1.3e-6 * (1.0 + wide.abs());
