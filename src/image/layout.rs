@@ -47,35 +47,10 @@ pub mod field {
     pub const RESERVED: usize = 28;
 }
 
-/// The remainders of four bits, of the polynomial 0x04c11db7 reflected.
-const NIBBLES: [u32; 16] = {
-    let mut table = [0; 16];
-    let mut index = 0;
-    while index < 16 {
-        let mut crc = index as u32;
-        let mut bit = 0;
-        while bit < 4 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
-            bit += 1;
-        }
-        table[index] = crc;
-        index += 1;
-    }
-    table
-};
-
-/// The checksum of an image: CRC-32/ISO-HDLC, as in zlib and Ethernet, with a table of 64 bytes.
+/// The checksum of an image: CRC-32/ISO-HDLC, as in zlib and Ethernet, without a table in flash.
 #[must_use]
 pub fn checksum(content: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for &byte in content {
-        crc ^= u32::from(byte);
-        for _ in 0..2 {
-            let index = (crc & 15) as usize;
-            crc = (crc >> 4) ^ NIBBLES.get(index).copied().unwrap_or(0);
-        }
-    }
-    !crc
+    crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC).checksum(content)
 }
 
 /// The header's fields, read but not yet believed.

@@ -1,11 +1,11 @@
 //! The borrowed view of a checked image.
 
 use super::descriptor::{
-    CalibrationRecord, CertificateRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics, SelfTestRecord,
-    Statistic,
+    CalibrationRecord, CertificateRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics,
+    SelfTestRecord, Statistic,
 };
 use super::layout::{Header, HEADER_BYTES};
-use super::record::{take, Core, RawHead, RawNotes};
+use super::record::{take, Core, RawNotes};
 use crate::arithmetic::Arithmetic;
 use crate::base::Base;
 use crate::calibration::Calibration;
@@ -125,8 +125,9 @@ impl<'a, S: Support> Model<'a, S> {
     pub fn head(&self) -> Head<'a> {
         let Core { numeric, features, contexts, experts, quoted, combine, statistic, .. } = self.core;
         let Core { entropy, standardizer, calibration, self_test, .. } = self.core;
-        let head = take::<RawHead<'a>>(self.contents.descriptor).map(|(head, _)| head);
-        let (name, provenance, front_end) = head.map(RawHead::texts).unwrap_or_default();
+        let (name, provenance, front_end) = postcard::take_from_bytes::<Head<'a>>(self.contents.descriptor)
+            .map(|(head, _)| (head.name, head.provenance, head.front_end))
+            .unwrap_or_default();
         Head {
             name,
             provenance,
@@ -193,10 +194,10 @@ impl<'a, S: Support> Model<'a, S> {
 
     /// Name and unit of each input: the features, then the context.
     fn input_names(&self) -> impl Iterator<Item = Feature<'a>> + use<'a, S> {
-        let mut records =
-            take::<RawHead<'a>>(self.contents.descriptor).map_or(&[][..], |(_, records)| records);
+        let head = postcard::take_from_bytes::<Head<'a>>(self.contents.descriptor);
+        let mut records = head.map_or(&[][..], |(_, records)| records);
         (0..self.inputs()).map_while(move |_| {
-            let (feature, rest) = take(records)?;
+            let (feature, rest) = postcard::take_from_bytes(records).ok()?;
             records = rest;
             Some(feature)
         })
@@ -239,15 +240,15 @@ impl<'a, S: Support> Model<'a, S> {
     /// The chain as it was trained, before export fused what could be fused; empty in images of version 1.
     #[must_use]
     pub fn trained_as(&self) -> &'a str {
-        take::<RawNotes<'a>>(self.behind).map_or("", |(notes, _)| Notes::from(notes).trained_as)
+        postcard::take_from_bytes::<Notes<'a>>(self.behind).map_or("", |(notes, _)| notes.trained_as)
     }
 
     /// What was proved of its scores; `None` if nothing was written.
     #[must_use]
     pub fn certificate(&self) -> Option<CertificateRecord> {
-        let (_, behind) = take::<RawNotes<'_>>(self.behind)?;
-        let (_, behind) = take::<OtherStatistics>(behind)?;
-        take::<CertificateRecord>(behind).map(|(certificate, _)| certificate)
+        let (_, behind) = postcard::take_from_bytes::<Notes<'_>>(self.behind).ok()?;
+        let (_, behind) = postcard::take_from_bytes::<OtherStatistics>(behind).ok()?;
+        postcard::take_from_bytes(behind).ok().map(|(certificate, _)| certificate)
     }
 
     fn expert(&self, record: ExpertRecord) -> Option<Expert<'a>> {

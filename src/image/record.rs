@@ -1,8 +1,9 @@
-//! Reads the descriptor's records from postcard's bytes: a few hundred bytes of code, where a general deserializer
-//! takes thousands. What it accepts is what postcard accepts, tested against it.
+//! Reads the numbers of the descriptor's records from postcard's bytes: a few hundred bytes of code on the way to a score,
+//! where a general deserializer takes thousands. What it accepts is what postcard accepts, tested against it; names and
+//! notes, which no score needs, are left to postcard itself.
 
 use super::descriptor::{
-    CalibrationRecord, CertificateRecord, Combine, ExpertRecord, Feature, Notes, Numeric, OtherStatistics, SelfTestRecord,
+    CalibrationRecord, CertificateRecord, Combine, ExpertRecord, Numeric, OtherStatistics, SelfTestRecord,
     Statistic,
 };
 use crate::base::BaseRecord;
@@ -84,14 +85,8 @@ impl<'a> Reader<'a> {
 
 /// The bytes of a string, known to be UTF-8.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(test), allow(dead_code, reason = "read by the test against postcard alone"))]
 pub(crate) struct Text<'a>(&'a [u8]);
-
-impl<'a> Text<'a> {
-    /// As a string. The library's own check is not linked where nobody reads names.
-    fn as_str(self) -> &'a str {
-        core::str::from_utf8(self.0).unwrap_or_default()
-    }
-}
 
 /// Whether bytes are UTF-8 (RFC 3629: the shortest form, no surrogates, at most U+10FFFF).
 fn is_utf8(mut bytes: &[u8]) -> bool {
@@ -138,19 +133,13 @@ pub(crate) struct Core {
 }
 
 /// A [`Head`](super::descriptor::Head), its strings still bytes.
+#[cfg_attr(not(test), allow(dead_code, reason = "read by the test against postcard alone"))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawHead<'a> {
     name: Text<'a>,
     provenance: Text<'a>,
     front_end: &'a [u8],
     pub(crate) core: Core,
-}
-
-impl<'a> RawHead<'a> {
-    /// Name, provenance and front-end.
-    pub(crate) fn texts(self) -> (&'a str, &'a str, &'a [u8]) {
-        (self.name.as_str(), self.provenance.as_str(), self.front_end)
-    }
 }
 
 impl<'a> Record<'a> for RawHead<'a> {
@@ -215,12 +204,6 @@ impl<'a> Record<'a> for SkippedFeature {
     }
 }
 
-impl<'a> Record<'a> for Feature<'a> {
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        Some(Feature { name: from.text()?.as_str(), unit: from.text()?.as_str() })
-    }
-}
-
 impl<'a> Record<'a> for ExpertRecord {
     #[inline(never)]
     fn read(from: &mut Reader<'a>) -> Option<Self> {
@@ -238,17 +221,12 @@ impl<'a> Record<'a> for ExpertRecord {
 }
 
 /// [`Notes`], unread.
+#[cfg_attr(not(test), allow(dead_code, reason = "read by the test against postcard alone"))]
 pub(crate) struct RawNotes<'a>(Text<'a>);
 
 impl<'a> Record<'a> for RawNotes<'a> {
     fn read(from: &mut Reader<'a>) -> Option<Self> {
         Some(RawNotes(from.text()?))
-    }
-}
-
-impl<'a> From<RawNotes<'a>> for Notes<'a> {
-    fn from(notes: RawNotes<'a>) -> Self {
-        Notes { trained_as: notes.0.as_str() }
     }
 }
 
@@ -273,10 +251,35 @@ impl<'a> Record<'a> for CertificateRecord {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use super::super::descriptor::Head;
+    use super::super::descriptor::{Feature, Head, Notes};
     use super::*;
     use serde::{Deserialize, Serialize};
     use std::vec::Vec;
+
+    impl<'a> Text<'a> {
+        fn as_str(self) -> &'a str {
+            core::str::from_utf8(self.0).unwrap_or_default()
+        }
+    }
+
+    impl<'a> RawHead<'a> {
+        /// Name, provenance and front-end.
+        pub(crate) fn texts(self) -> (&'a str, &'a str, &'a [u8]) {
+            (self.name.as_str(), self.provenance.as_str(), self.front_end)
+        }
+    }
+
+    impl<'a> Record<'a> for Feature<'a> {
+        fn read(from: &mut Reader<'a>) -> Option<Self> {
+            Some(Feature { name: from.text()?.as_str(), unit: from.text()?.as_str() })
+        }
+    }
+
+    impl<'a> From<RawNotes<'a>> for Notes<'a> {
+        fn from(notes: RawNotes<'a>) -> Self {
+            Notes { trained_as: notes.0.as_str() }
+        }
+    }
 
     impl<'a> From<RawHead<'a>> for Head<'a> {
         fn from(head: RawHead<'a>) -> Self {

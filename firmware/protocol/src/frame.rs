@@ -15,7 +15,7 @@ const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 /// Why bytes are not a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
-    /// The buffer is smaller than the frame ([`MAX_BYTES`] is always enough).
+    /// The message is longer than [`MAX_BYTES`] allow.
     BufferTooSmall,
     /// The byte stuffing is broken: bytes were lost or added.
     Stuffing,
@@ -38,21 +38,22 @@ impl core::fmt::Display for FrameError {
 
 impl core::error::Error for FrameError {}
 
-/// Writes the frame of a message, with its closing zero, to the front of `buffer`.
+/// A frame with its closing zero.
+pub type Frame = heapless::Vec<u8, MAX_BYTES>;
+
+/// The frame of a message, with its closing zero.
 ///
 /// # Errors
-/// [`FrameError::BufferTooSmall`].
-pub fn encode<'b>(message: &Message, buffer: &'b mut [u8]) -> Result<&'b [u8], FrameError> {
+/// [`FrameError::BufferTooSmall`], which no message of this protocol gives.
+pub fn encode(message: &Message) -> Result<Frame, FrameError> {
     let mut content = [0; MAX_BYTES - 2];
     let content = postcard::to_slice_crc32(message, &mut content, CRC.digest())
         .map_err(|_| FrameError::BufferTooSmall)?;
-    let mut length = 0;
-    for (slot, byte) in buffer.iter_mut().zip(stuffed(content)) {
-        *slot = byte;
-        length += 1;
+    let mut frame = Frame::new();
+    for byte in stuffed(content) {
+        frame.push(byte).map_err(|_| FrameError::BufferTooSmall)?;
     }
-    // One byte of overhead and the closing zero.
-    buffer.get(..length).filter(|_| length == content.len() + 2).ok_or(FrameError::BufferTooSmall)
+    Ok(frame)
 }
 
 /// COBS of fewer than 254 bytes: each run between zeros is announced by its length plus one, and so
@@ -106,35 +107,26 @@ mod tests {
     #[test]
     fn every_message_fits_and_comes_back() {
         for message in longest() {
-            let mut buffer = [0; MAX_BYTES];
-            let frame = encode(&message, &mut buffer).unwrap();
-            let (zero, body) = frame.split_last().unwrap();
+            let mut frame = encode(&message).unwrap();
+            let (zero, body) = frame.split_last_mut().unwrap();
             assert_eq!(*zero, 0);
             assert!(!body.contains(&0));
-            let length = body.len();
-            assert_eq!(decode(&mut buffer[..length]), Ok(message));
-        }
-    }
-
-    #[test]
-    fn a_small_buffer_is_an_error() {
-        for room in 0..8 {
-            assert_eq!(encode(&longest()[0], &mut [0; 8][..room]), Err(FrameError::BufferTooSmall));
+            assert_eq!(decode(body), Ok(message));
         }
     }
 
     #[test]
     fn no_flipped_bit_or_lost_byte_goes_unnoticed() {
         for message in longest() {
-            let mut buffer = [0; MAX_BYTES];
-            let length = encode(&message, &mut buffer).unwrap().len() - 1;
+            let buffer = encode(&message).unwrap();
+            let length = buffer.len() - 1;
             for bit in 0..length * 8 {
-                let mut hurt = buffer;
+                let mut hurt = buffer.clone();
                 hurt[bit / 8] ^= 1 << (bit % 8);
                 assert!(decode(&mut hurt[..length]).is_err(), "bit {bit} of {message:?}");
             }
             for kept in 0..length {
-                let mut cut = buffer;
+                let mut cut = buffer.clone();
                 assert!(decode(&mut cut[..kept]).is_err(), "{kept} bytes of {message:?}");
             }
         }

@@ -8,8 +8,7 @@
 //! use flowlet_protocol::{frame, Message, Outcome};
 //!
 //! let message = Message::Row { index: 7, outcome: Outcome::Failed(3) };
-//! let mut buffer = [0; frame::MAX_BYTES];
-//! let sent = frame::encode(&message, &mut buffer).unwrap().to_vec();
+//! let sent = frame::encode(&message).unwrap();
 //! assert_eq!(sent.last(), Some(&0), "a zero byte ends a frame and is nowhere else");
 //! let mut received = sent[..sent.len() - 1].to_vec();
 //! assert_eq!(frame::decode(&mut received), Ok(message));

@@ -241,8 +241,7 @@ impl Bench<'_> {
 }
 
 fn send(uart: &mut Uart, message: &Message) {
-    let mut buffer = [0; frame::MAX_BYTES];
-    if let Ok(frame) = frame::encode(message, &mut buffer) {
-        uart.send(frame);
+    if let Ok(frame) = frame::encode(message) {
+        uart.send(&frame);
     }
 }

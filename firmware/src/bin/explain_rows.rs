@@ -98,8 +98,7 @@ fn image_error(error: flowlet::Error) -> Refusal {
 }
 
 fn send(uart: &mut Uart, message: &Message) {
-    let mut buffer = [0; frame::MAX_BYTES];
-    if let Ok(frame) = frame::encode(message, &mut buffer) {
-        uart.send(frame);
+    if let Ok(frame) = frame::encode(message) {
+        uart.send(&frame);
     }
 }

@@ -62,8 +62,7 @@ fn row_digests(index: u32, row: &[f32], memory: &mut [u32], uart: &mut Uart) -> 
 }
 
 fn send(uart: &mut Uart, message: &Message) {
-    let mut buffer = [0; frame::MAX_BYTES];
-    if let Ok(frame) = frame::encode(message, &mut buffer) {
-        uart.send(frame);
+    if let Ok(frame) = frame::encode(message) {
+        uart.send(&frame);
     }
 }

@@ -115,8 +115,7 @@ mod tests {
     };
 
     fn bytes(messages: &[Message]) -> Vec<u8> {
-        let mut buffer = [0; frame::MAX_BYTES];
-        messages.iter().flat_map(|m| frame::encode(m, &mut buffer).unwrap().to_vec()).collect()
+        messages.iter().flat_map(|m| frame::encode(m).unwrap()).collect()
     }
 
     fn good() -> Vec<u8> {

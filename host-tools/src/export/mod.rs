@@ -25,8 +25,8 @@ pub use calibrate::{CalibrationError, Sketch};
 pub use decode::{import, import_ensemble};
 pub use ensemble::Ensemble;
 pub use file::{ImageFile, ImageFileError};
-pub use rounded::Rounding;
 pub use flowlet::image::descriptor::{Combine, Numeric, Statistic};
+pub use rounded::Rounding;
 
 use flowlet::{Model, Scorer};
 use thiserror::Error;

@@ -172,7 +172,7 @@ fn run(
     let (general, pass): (General, Ending) = match layer.encoding {
         Encoding::I16Rows4 => (flowlet_i16_general, flowlet_i16_pass),
         Encoding::I8Rows4 => (flowlet_i8_general, flowlet_i8_pass),
-        Encoding::F32Rows4 | Encoding::F32Rows8 => return None,
+        _ => return None,
     };
     let (ending, words, shift, rounding, multipliers): (Ending, _, _, _, &[u32]) = match end {
         End::Relu(shift) => (flowlet_end_relu, bias.len() / 2, shift, 0, bias),

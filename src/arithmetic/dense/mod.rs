@@ -235,8 +235,10 @@ impl<'a> Dense<'a> {
         let groups = (inputs + 3) >> 2;
         let (row_words, scaled) = match encoding {
             Encoding::F32Rows4 | Encoding::F32Rows8 => (inputs, false),
-            Encoding::I16Rows4 => (2 * groups, is_output || !activation.is_homogeneous()),
-            Encoding::I8Rows4 => (groups, is_output || !activation.is_homogeneous()),
+            Encoding::I16Rows4 | Encoding::I16Rows => (2 * groups, is_output || !activation.is_homogeneous()),
+            Encoding::I8Rows4 | Encoding::I8Packed4 | Encoding::I8Rows => {
+                (groups, is_output || !activation.is_homogeneous())
+            }
         };
         let (bias, rest) = rest.split_at_checked(padded)?;
         let (multipliers, rest) = rest.split_at_checked(if scaled { padded } else { 0 })?;
