@@ -1,8 +1,8 @@
 //! The borrowed view of a checked image.
 
 use super::descriptor::{
-    CalibrationRecord, CertificateRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics, Statistic,
-    MAX_EXPERTS,
+    CalibrationRecord, CertificateRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics,
+    Statistic, MAX_EXPERTS,
 };
 use super::layout::{Header, HEADER_BYTES};
 use crate::arithmetic::Arithmetic;

@@ -44,7 +44,11 @@ impl Judge<'_> {
         LOOKED_AT.fetch_add(readings.len() / self.features, Ordering::Relaxed);
         let rows = readings.chunks_exact(self.features);
         let scores = scores(self.image, readings).unwrap();
-        scores.iter().zip(rows).map(|(s, row)| (f64::from(s.log_prob) - self.oracle.log_prob_f32(row)).abs()).collect()
+        scores
+            .iter()
+            .zip(rows)
+            .map(|(s, row)| (f64::from(s.log_prob) - self.oracle.log_prob_f32(row)).abs())
+            .collect()
     }
 
     fn worst(&self, readings: &[f32]) -> f64 {
@@ -166,10 +170,16 @@ fn no_reading_exceeds_a_bound() {
     for (name, config) in [
         ("3 couplings, Student-t base", TrainConfig { base: BaseKind::Student, ..quick() }),
         ("3 couplings, mixture of 8", TrainConfig { base, components: 8, ..quick() }),
-        ("whitened, 2 couplings, mixture of 8", TrainConfig { whiten: true, layers: 2, base, components: 8, ..quick() }),
+        (
+            "whitened, 2 couplings, mixture of 8",
+            TrainConfig { whiten: true, layers: 2, base, components: 8, ..quick() },
+        ),
         ("NICE, 3 couplings", TrainConfig { flow: FlowKind::Nice, ..quick() }),
         ("Glow, 3 couplings", TrainConfig { flow, ..quick() }),
-        ("marginal maps, Glow, mixture", TrainConfig { flow, marginal: MarginalFront::Linear, base, ..quick() }),
+        (
+            "marginal maps, Glow, mixture",
+            TrainConfig { flow, marginal: MarginalFront::Linear, base, ..quick() },
+        ),
         ("3 couplings, SiLU", TrainConfig { activation: Activation::Silu, ..quick() }),
         ("3 couplings, tanh", TrainConfig { activation: Activation::Tanh, ..quick() }),
         ("3 couplings, leaky ReLU", TrainConfig { activation: Activation::LeakyRelu, ..quick() }),

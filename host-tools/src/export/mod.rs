@@ -14,7 +14,6 @@ mod ensemble;
 mod file;
 mod observe;
 mod quantizer;
-mod rounded;
 mod rounding;
 
 pub use bound::{Certificate, Effort};
@@ -23,7 +22,6 @@ pub use calibrate::{CalibrationError, Sketch};
 pub use decode::{import, import_ensemble};
 pub use ensemble::Ensemble;
 pub use file::{ImageFile, ImageFileError};
-pub use rounded::Rounding;
 pub use flowlet::image::descriptor::{Combine, Numeric, Statistic};
 
 use flowlet::{Model, Scorer};

@@ -1,6 +1,8 @@
 //! Base distributions: the log-density of the exact base variable, and what the fixed-point one makes of its own.
 
-use super::budgets::{EXP_RELATIVE, HALF_UNIT, LN_ABSOLUTE, LN_RATIO, MASS_ROUNDING, NEGLIGIBLE, TRUNK_LIMIT};
+use super::budgets::{
+    EXP_RELATIVE, HALF_UNIT, LN_ABSOLUTE, LN_RATIO, MASS_ROUNDING, NEGLIGIBLE, TRUNK_LIMIT,
+};
 use super::form::{Form, Symbols};
 use super::pair::{Curve, Pair, UNBOUNDED};
 use super::plan::{fixed, Reason};

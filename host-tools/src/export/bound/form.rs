@@ -81,13 +81,8 @@ impl Form {
     /// `constant + sum of factor * form`.
     pub(super) fn sum<'f>(parts: impl Iterator<Item = (f64, &'f Form)> + Clone, constant: f64) -> Self {
         let length = parts.clone().map(|(_, f)| f.terms.len()).max().unwrap_or(0);
-        let mut sum = Form {
-            center: constant,
-            terms: vec![0.0; length],
-            rest: 0.0,
-            low: constant,
-            high: constant,
-        };
+        let mut sum =
+            Form { center: constant, terms: vec![0.0; length], rest: 0.0, low: constant, high: constant };
         let mut magnitude = constant.abs();
         for (factor, form) in parts {
             if factor == 0.0 {

@@ -56,7 +56,10 @@ impl Certificate {
     /// Why something could not be bounded.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
-        [&self.over_box, &self.near_rows, &self.at_rows].into_iter().find_map(|b| b.as_ref().err()).map(String::as_str)
+        [&self.over_box, &self.near_rows, &self.at_rows]
+            .into_iter()
+            .find_map(|b| b.as_ref().err())
+            .map(String::as_str)
     }
 }
 
@@ -186,9 +189,8 @@ fn cut(plan: &Plan, whole: Part, parts: usize) -> Result<f64, String> {
             part.halves(plan).map(move |half| (before, half))
         });
         let halves: Vec<(f64, Part)> = halves.collect();
-        let judged = halves.into_par_iter().map(|(before, part)| {
-            (judge(&part).map(|bound| bound.min(before)), part)
-        });
+        let judged =
+            halves.into_par_iter().map(|(before, part)| (judge(&part).map(|bound| bound.min(before)), part));
         open.extend(judged.collect::<Vec<_>>());
     }
     open.into_iter().try_fold(0.0, |largest, (bound, _)| Ok(f64::max(largest, bound?)))

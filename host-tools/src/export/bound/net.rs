@@ -76,7 +76,11 @@ impl Layer {
                 let bounds = span(spans, self.exact_bias[row] + self.change_bias[row], local);
                 let pair = Pair::new(value, error.widened(local, symbols), bounds);
                 // Back in Q15.16, or within an i32, which the image's row bound ensures.
-                if rounds { pair.cut(TRUNK_LIMIT, symbols) } else { pair }
+                if rounds {
+                    pair.cut(TRUNK_LIMIT, symbols)
+                } else {
+                    pair
+                }
             })
             .collect()
     }

@@ -11,7 +11,10 @@ use crate::flow::{Conditioner, Coupling, CouplingMap, Flow, Linear, Marginal, Sc
 pub(super) type Reason = String;
 
 pub(super) enum Step {
-    SoftTail { knee: f64, fixed_knee: f64 },
+    SoftTail {
+        knee: f64,
+        fixed_knee: f64,
+    },
     Order(Vec<usize>),
     Keep(usize),
     /// Scale and shift of each feature, as trained and as stored.

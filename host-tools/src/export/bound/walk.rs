@@ -74,8 +74,7 @@ impl Walk {
                     let moved = [(stored.gain, &pair.error), (stored.gain - exact.gain, &pair.value)];
                     let error = Form::sum(moved.into_iter(), stored.shift - exact.shift);
                     let value = pair.value.scaled(exact.gain, exact.shift);
-                    let bounds =
-                        span(std::iter::once((stored.gain, pair.fixed())), stored.shift, HALF_UNIT);
+                    let bounds = span(std::iter::once((stored.gain, pair.fixed())), stored.shift, HALF_UNIT);
                     let error = error.widened(HALF_UNIT, &mut self.symbols);
                     let next = Pair::new(value, error, bounds);
                     let (low, high) = pair.fixed();
@@ -321,7 +320,10 @@ fn affine(x: &Pair, shift: &Pair, log: &Pair, symbols: &mut Symbols) -> Pair {
     let (least, most) = (log.fixed().0.exp(), log.fixed().1.exp());
     let (least, most) = (least * (1.0 - EXP_RELATIVE), most * (1.0 + EXP_RELATIVE));
     let (low, high) = x.fixed();
-    let scaled = (if low < 0.0 { low * most } else { low * least }, if high < 0.0 { high * least } else { high * most });
+    let scaled = (
+        if low < 0.0 { low * most } else { low * least },
+        if high < 0.0 { high * least } else { high * most },
+    );
     let bounds = span([(1.0, scaled), (1.0, shift.fixed())].into_iter(), 0.0, HALF_UNIT);
     let pair = Pair::new(product.plus(&shift.value), error.widened(HALF_UNIT, symbols), bounds);
     if scaled.0 > -TRUNK_LIMIT && scaled.1 < TRUNK_LIMIT {

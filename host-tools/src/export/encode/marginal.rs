@@ -22,11 +22,7 @@ pub(super) fn encode(t: &Marginal, numeric: Numeric, words: &mut Vec<u32>) -> Re
     }
     // Equal bits: a difference of rounding would be lost.
     let shared = t.features.iter().all(|m| m.y == first.y);
-    let (x_shift, y_shift) = if is_fixed(numeric) {
-        shifts(t)?
-    } else {
-        (0, 0)
-    };
+    let (x_shift, y_shift) = if is_fixed(numeric) { shifts(t)? } else { (0, 0) };
     let form = if t.form == MarginalKind::Linear { 0 } else { RATIONAL_QUADRATIC };
     let flags = form | if shared { SHARED_Y } else { 0 };
     words.push(u32::from_le_bytes([flags, knots as u8, x_shift, y_shift]));
