@@ -4,7 +4,9 @@ use super::output::Output;
 use super::progress::Training;
 use super::scoring::{self, Delta};
 use super::usage;
-use crate::export::{self, Calibration, Combine, Ensemble, ImageFile, Metadata, Numeric, Statistic};
+use crate::export::{
+    self, Calibration, Certificate, Combine, Effort, Ensemble, ImageFile, Metadata, Numeric, Statistic,
+};
 use crate::flow::Flow;
 use crate::selection::{self, Selection};
 use crate::table::Table;
@@ -226,6 +228,14 @@ impl Fit {
                 Ok(Chosen { numeric: Numeric::F32, image, delta, reason })
             }
         }
+    }
+
+    /// What can be proved of the image in these numbers in a second or so; `flowlet quantize` takes longer.
+    pub(super) fn certificate(&self, numeric: Numeric) -> anyhow::Result<Option<Certificate>> {
+        let effort = Effort::of(&self.trained.flow);
+        let effort = Effort { parts: effort.parts / 8, rows: effort.rows / 4, ..effort };
+        let (calibration, observed) = (&self.calibration, &self.observed);
+        Ok(export::certify(&self.trained.flow, numeric, calibration, observed, effort)?)
     }
 
     fn measured(&self, delta: Delta) -> String {

@@ -1,5 +1,6 @@
 //! `flowlet train`
 
+use super::certified;
 use super::files;
 use super::fit::{self, Fit};
 use super::output::{grouped, Output};
@@ -330,9 +331,13 @@ impl TrainArgs {
         let mut fit = Fit::new(&table, &experts, name, self.false_alarm_rate, output)?;
         let anomalies = table.anomalous_values();
         let selection = fit.select(self.statistic.into(), anomalies.as_deref())?;
-        let chosen = fit.choose(self.numeric.map(Numeric::from))?;
-        let image = export::arrange(&chosen.image, self.core)?;
-        files::write_whole(&self.output, image.bytes())?;
+        let mut chosen = fit.choose(self.numeric.map(Numeric::from))?;
+        let certificate = fit.certificate(chosen.numeric)?;
+        if let Some(certificate) = &certificate {
+            chosen.image = chosen.image.certified(certificate);
+        }
+        chosen.image = export::arrange(&chosen.image, self.core)?;
+        files::write_whole(&self.output, chosen.image.bytes())?;
 
         let (quoted, trained) = (fit.quoted(), fit.trained());
         let config = &quoted.candidates[quoted.chosen].config;
@@ -340,7 +345,7 @@ impl TrainArgs {
         let numeric = scoring::name(chosen.numeric);
         let workspace_bytes = chosen.image.model()?.workspace_bytes();
         let constant: Vec<&String> = trained.constant_columns.iter().map(|&c| &table.columns[c]).collect();
-        let json = json!({
+        let mut json = json!({
             "output": self.output,
             "flow": config.flow.name(),
             "recipe": config.summary(),
@@ -376,12 +381,16 @@ impl TrainArgs {
             "workspace_bytes": workspace_bytes,
             "notes": table.notes,
         });
+        certified::add_json(&mut json, certificate.as_ref().map(|c| (c.record(), c.reason())));
+        let proved = certificate.as_ref().map_or_else(String::new, |c| {
+            format!("\n           {}", certified::line(&c.record(), c.reason()))
+        });
         let text = format!(
             "{}: {} over {} features{}, {} parameters{}\n\
              trained    {} epochs (kept {}) in {:.2} s, {} samples/s\n\
              held out   NLL {:.4} nats in the data's units, {:.4} standardized ({} rows)\n\
              statistic  {}: {}\n\
-             numbers    {numeric}: {}\n\
+             numbers    {numeric}: {}{proved}\n\
              image      {} bytes; {workspace_bytes} bytes of workspace on the device",
             self.output.display(),
             config.summary(),

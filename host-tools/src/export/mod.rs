@@ -15,7 +15,6 @@ mod ensemble;
 mod file;
 mod observe;
 mod quantizer;
-mod rounded;
 mod rounding;
 
 pub use arrange::{arrange, arrange_by, Core};
