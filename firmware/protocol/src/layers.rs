@@ -171,6 +171,8 @@ fn write<'m>(
     // `|bias| + 32767 sum |w| < 2^31`, exhausted by an extreme row of i16 weights.
     let most = 65_535 / inputs as i32;
     let is_i8 = encoding.bits() == 8;
+    // Padding is zeros, which packed weights have a byte of their own for.
+    weights.fill(u32::from(encoding.stored(0) as u8) * 0x0101_0101);
     let limit = if is_i8 { 127 } else { most.min(32_767) };
     for (row, bias) in bias.iter_mut().enumerate().take(outputs) {
         let sign = if random.next() & 1 == 0 { 1 } else { -1 };

@@ -31,7 +31,8 @@
 //! I16Rows    per row:      c0 c1 ...                                         Cortex-M55
 //! ```
 //!
-//! Every core evaluates every order, with the same bits: the exporter chooses the one that is fastest on the core it is told of.
+//! Every core evaluates every order, with the same bits: the exporter chooses the one that is fastest on the core
+//! that it is told of.
 
 #[cfg(flowlet_integer_kernels = "armv6m")]
 mod armv6m;

@@ -141,26 +141,42 @@ fn packed_block(block: &[u32], bias: &[u32; 4], input: &[u32]) -> [i32; 4] {
     [row(s0, s1, b0), row(s1, s2, b1), row(s2, s3, b2), row(s3, 0, b3)]
 }
 
-/// Four rows that lie one behind the other, along the inputs: plain loops that a compiler for cores with
-/// vectors takes up.
+/// `w . x` of eight inputs: on a core with vectors one instruction, two loads aside.
+#[inline(always)]
+fn eight<W: Copy + Into<i32>>(w: &[W; 8], x: &[i16; 8]) -> i32 {
+    let mut sum = 0i32;
+    for (&w, &x) in w.iter().zip(x) {
+        sum = sum.wrapping_add(w.into().wrapping_mul(i32::from(x)));
+    }
+    sum
+}
+
+/// Four rows that lie one behind the other, along the inputs, eight of them a step: for cores with vectors. One
+/// chain of inputs without steps comes out slower there: what predicates its end costs more than the work.
 #[inline(always)]
 fn rows_block<W: bytemuck::Pod + Into<i32>>(block: &[u32], bias: &[u32; 4], input: &[u32]) -> [i32; 4] {
-    let input: &[i16] = bytemuck::cast_slice(input);
+    let [mut s0, mut s1, mut s2, mut s3] = bias.map(|b| b as i32);
     let rows: &[W] = bytemuck::cast_slice(block);
-    let mut sums = bias.map(|b| b as i32);
-    let (Some((r0, rest)), inputs) = (rows.split_at_checked(input.len()), input.len()) else { return sums };
-    let (Some((r1, rest)), true) = (rest.split_at_checked(inputs), inputs > 0) else { return sums };
-    let Some((r2, r3)) = rest.split_at_checked(inputs) else { return sums };
-    let [mut s0, mut s1, mut s2, mut s3] = sums;
-    for ((((&x, &w0), &w1), &w2), &w3) in input.iter().zip(r0).zip(r1).zip(r2).zip(r3) {
+    let (xs, x_rest) = bytemuck::cast_slice::<u32, i16>(input).as_chunks::<8>();
+    let (r0, rows) = rows.split_at_checked(2 * input.len()).unwrap_or_default();
+    let (r1, rows) = rows.split_at_checked(2 * input.len()).unwrap_or_default();
+    let (r2, r3) = rows.split_at_checked(2 * input.len()).unwrap_or_default();
+    let ((r0, rest0), (r1, rest1)) = (r0.as_chunks::<8>(), r1.as_chunks::<8>());
+    let ((r2, rest2), (r3, rest3)) = (r2.as_chunks::<8>(), r3.as_chunks::<8>());
+    for ((((w0, w1), w2), w3), x) in r0.iter().zip(r1).zip(r2).zip(r3).zip(xs) {
+        s0 = s0.wrapping_add(eight(w0, x));
+        s1 = s1.wrapping_add(eight(w1, x));
+        s2 = s2.wrapping_add(eight(w2, x));
+        s3 = s3.wrapping_add(eight(w3, x));
+    }
+    for ((((&w0, &w1), &w2), &w3), &x) in rest0.iter().zip(rest1).zip(rest2).zip(rest3).zip(x_rest).take(4) {
         let x = i32::from(x);
         s0 = s0.wrapping_add(x.wrapping_mul(w0.into()));
         s1 = s1.wrapping_add(x.wrapping_mul(w1.into()));
         s2 = s2.wrapping_add(x.wrapping_mul(w2.into()));
         s3 = s3.wrapping_add(x.wrapping_mul(w3.into()));
     }
-    sums = [s0, s1, s2, s3];
-    sums
+    [s0, s1, s2, s3]
 }
 
 /// Accumulators of all padded rows, four by four.
