@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn rows_that_are_new_or_gone_are_named() {
         let other = Row { name: "other".into(), ..row(1.0, 1) };
-        let changes = budgets().compare(&[other.clone()]);
+        let changes = budgets().compare(std::slice::from_ref(&other));
         assert_eq!(changes.len(), 2);
         assert!(changes[0].to_string().contains("without a budget"));
         assert_eq!(budgets().gone("microbit", &[other]).len(), 1);

@@ -190,7 +190,7 @@ fn permutation(random: &mut Random, features: usize) -> Transform {
 
 fn matrix(random: &mut Random, features: usize) -> Transform {
     let mut near_identity = || {
-        let entry = |i: usize| if i % (features + 1) == 0 { 1.0 } else { 0.05 * random.normal() };
+        let entry = |i: usize| if i.is_multiple_of(features + 1) { 1.0 } else { 0.05 * random.normal() };
         (0..features * features).map(entry).collect()
     };
     let (lower, upper) = (near_identity(), near_identity());

@@ -193,10 +193,12 @@ fn normal_equations(rows: &[Vec<f64>]) -> Vec<f64> {
     for i in 0..n {
         let pivot = (i..n).max_by(|&p, &q| a[p][i].abs().total_cmp(&a[q][i].abs())).unwrap_or(i);
         a.swap(i, pivot);
-        for below in i + 1..n {
-            let factor = a[below][i] / a[i][i];
-            for column in i..=n {
-                a[below][column] -= factor * a[i][column];
+        let (done, below) = a.split_at_mut(i + 1);
+        let pivot = &done[i];
+        for row in below {
+            let factor = row[i] / pivot[i];
+            for (entry, above) in row.iter_mut().zip(pivot).skip(i) {
+                *entry -= factor * above;
             }
         }
     }
@@ -291,7 +293,12 @@ fn flows(shapes: &[Shape]) -> Result<Vec<Reference>, BenchError> {
             ..TrainConfig::default()
         };
         let config = change(base);
-        let name = format!("{} of {features} features", config.summary());
+        let name = format!(
+            "{} with {} and {:?} of {features} features",
+            config.summary(),
+            config.conditioner.name(),
+            config.activation
+        );
         let failed = |error: TrainError| BenchError::Train(name.clone(), error);
         let values = reference::noise(&name, ROWS * features, config.integers);
         let rows = values.get(..64 * features).unwrap_or_default().to_vec();

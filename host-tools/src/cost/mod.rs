@@ -73,7 +73,8 @@ impl Counts {
         let hidden = match activation {
             Activation::Relu => "hidden_units",
             Activation::LeakyRelu => "leaky_units",
-            Activation::Tanh | Activation::Silu => "smooth_units",
+            Activation::Tanh => "tanh_units",
+            Activation::Silu => "silu_units",
         };
         let layers = c.conditioner.dense_layers();
         self.add("dense_layers", layers.len());
@@ -94,7 +95,7 @@ impl Counts {
             }
             Conditioner::Conv1d(net) => {
                 // Each time step is a call of the dense kernels.
-                self.add("dense_layers", net.length * net.layers.len());
+                self.add("convolution_steps", net.length * net.layers.len());
                 let units: usize = net.layers.iter().rev().skip(1).map(|layer| layer.outputs).sum();
                 self.add(hidden, net.length * units);
                 for layer in &net.layers {
