@@ -51,6 +51,8 @@ extern "C" {
     fn flowlet_end_relu();
     /// Product with a multiplier, a shift of 33 or more.
     fn flowlet_end_scaled();
+    /// The same with a shift of 32.
+    fn flowlet_end_scaled32();
     /// The sums themselves.
     fn flowlet_end_sums();
     /// Where a chain goes on with whole ones.
@@ -153,7 +155,7 @@ fn run_usual(kernel: Usual, layer: &Dense<'_>, input: &[i16], output: &mut [i16]
 enum End<'m> {
     /// Right shift, up to 31; 2 words of output.
     Relu(u32),
-    /// Right shift from 33 to 63, and a multiplier per row; 4 words of output.
+    /// Right shift from 32 to 63, and a multiplier per row; 4 words of output.
     Scaled(u32, &'m [u32]),
     /// 4 words of output.
     Sums,
@@ -176,6 +178,7 @@ fn run(
     };
     let (ending, words, shift, rounding, multipliers): (Ending, _, _, _, &[u32]) = match end {
         End::Relu(shift) => (flowlet_end_relu, bias.len() / 2, shift, 0, bias),
+        End::Scaled(32, multipliers) => (flowlet_end_scaled32, bias.len(), 0, 0, multipliers),
         End::Scaled(shift, multipliers) => {
             (flowlet_end_scaled, bias.len(), shift - 32, 1 << (shift - 33), multipliers)
         }
@@ -233,7 +236,7 @@ pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32])
         return portable::fixed_scaled_any(layer, input, output);
     }
     let shift = u32::from(layer.shift) & 63;
-    if shift > 32 {
+    if shift >= 32 {
         let output = bytemuck::cast_slice_mut(output);
         return run(layer, (layer.weights, layer.bias), input, output, End::Scaled(shift, layer.multipliers));
     }
@@ -410,6 +413,16 @@ global_asm!(
     flowlet_pack
     b .Lflowlet_again
 
+    flowlet_function flowlet_end_scaled32
+    ldr r3, [sp, #flowlet_multipliers]
+    ldm r3!, {{r9-r12}}
+    str r3, [sp, #flowlet_multipliers]
+    smmulr r4, r4, r9
+    smmulr r5, r5, r10
+    smmulr r6, r6, r11
+    smmulr r7, r7, r12
+    b .Lflowlet_sums
+
     flowlet_function flowlet_end_scaled
     ldrd r3, lr, [sp, #flowlet_multipliers]
     ldr r8, [sp, #flowlet_shift]
@@ -426,6 +439,7 @@ global_asm!(
     asr r7, r7, r8
 
     flowlet_function flowlet_end_sums
+.Lflowlet_sums:
     stm r2!, {{r4-r7}}
 .Lflowlet_again:
     ldr r8, [sp, #flowlet_bias]
