@@ -232,10 +232,10 @@ impl Fit {
 
     /// What can be proved of the image in these numbers in a second or so; `flowlet quantize` takes longer.
     pub(super) fn certificate(&self, numeric: Numeric) -> anyhow::Result<Option<Certificate>> {
-        let effort = Effort::of(&self.trained.flow);
+        let effort = Effort::of(&self.ensemble());
         let effort = Effort { parts: effort.parts / 8, rows: effort.rows / 4, ..effort };
         let (calibration, observed) = (&self.calibration, &self.observed);
-        Ok(export::certify(&self.trained.flow, numeric, calibration, observed, effort)?)
+        Ok(export::certify(self.ensemble(), numeric, calibration, observed, effort)?)
     }
 
     fn measured(&self, delta: Delta) -> String {

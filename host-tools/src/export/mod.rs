@@ -25,7 +25,6 @@ pub use decode::{import, import_ensemble};
 pub use ensemble::Ensemble;
 pub use file::{ImageFile, ImageFileError};
 pub use flowlet::image::descriptor::{Combine, Numeric, Statistic};
-pub use rounded::Rounding;
 
 use flowlet::{Model, Scorer};
 use thiserror::Error;

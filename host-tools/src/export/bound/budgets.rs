@@ -1,14 +1,10 @@
 //! Error budgets of the runtime's fixed-point functions, which its tests hold: the one place from which the analysis
 //! takes them.
 
+pub(super) use flowlet::arithmetic::fixed::elementary::{EXP_RELATIVE, LN_ABSOLUTE, TANH_ABSOLUTE};
+
 /// Half a unit of Q15.16: a rounding to the trunk's numbers.
 pub(super) const HALF_UNIT: f64 = 0.5 / 65536.0;
-/// `exp` of `flowlet::arithmetic::fixed::elementary`, relative.
-pub(super) const EXP_RELATIVE: f64 = 7e-6;
-/// `tanh` of the same.
-pub(super) const TANH_ABSOLUTE: f64 = 4e-5;
-/// `ln` of the same, of arguments from 1 on.
-pub(super) const LN_ABSOLUTE: f64 = 2e-5;
 /// `tanh` as an i16 activation.
 pub(super) const TANH_ACTIVATION: f64 = 8e-5;
 /// `silu` of `fixed::activation`, per unit of `1 + |x|`.
