@@ -185,17 +185,15 @@ fn homogeneous(
     (encoded, gains.iter().map(|g| g / unit).collect())
 }
 
-/// The shift that kernels prefer, in place of the least one with which weights keep their resolution.
-///
-/// In i8 activations have bits to spare, which a larger shift costs (measured: 0.5 % of the error of log_prob),
-/// and weights have not: a larger least shift stays, and one so small that activations would be left with fewer
-/// than 13 bits. In i16 both have; the weights of first layers, which see
-/// few inputs, give up bits that their activations could not use (up to a fifth of the error).
+/// The shift that kernels prefer, in place of the least one with which weights keep their resolution, where it
+/// is larger by two at most: activations then keep 13 bits. A smaller shift would saturate activations sooner,
+/// which readings far out would feel.
 fn usual_shift(encoding: Encoding, least: u32) -> u32 {
-    match encoding {
-        Encoding::I8Rows4 if least + 2 >= u32::from(USUAL_SHIFT_I8) => least.max(u32::from(USUAL_SHIFT_I8)),
-        Encoding::I8Rows4 => least,
-        _ => u32::from(USUAL_SHIFT_I16),
+    let usual = u32::from(if encoding == Encoding::I8Rows4 { USUAL_SHIFT_I8 } else { USUAL_SHIFT_I16 });
+    if (usual.saturating_sub(2)..=usual).contains(&least) {
+        usual
+    } else {
+        least
     }
 }
 
