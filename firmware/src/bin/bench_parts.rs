@@ -11,7 +11,7 @@ use core::hint::black_box;
 
 use flowlet::arithmetic::activation::Activation;
 use flowlet::arithmetic::fixed::{activation, elementary};
-use flowlet::arithmetic::{Arithmetic, Elementary, Fixed, Float, Libm};
+use flowlet::arithmetic::{Arithmetic, Elementary, Fixed, Float, Tables};
 use flowlet::conditioner::{Net, Scratch};
 use flowlet::image::descriptor::Numeric;
 use flowlet::transform::{Step, Transform};
@@ -215,12 +215,12 @@ impl Bench<'_> {
     fn float_functions(&mut self) {
         // From -4 to 3.75; for the logarithm from 1 to 16.5.
         let even = |index: usize| 0.25 * index as f32 - 4.0;
-        self.function(Function::Exp, even, Libm::exp);
-        self.function(Function::Tanh, even, Libm::tanh);
-        self.function(Function::Ln, |index| 0.5 * index as f32 + 1.0, Libm::ln);
+        self.function(Function::Exp, even, Tables::exp);
+        self.function(Function::Tanh, even, Tables::tanh);
+        self.function(Function::Ln, |index| 0.5 * index as f32 + 1.0, Tables::ln);
         let silu = |x: f32| {
             let mut y = [0.0];
-            Float::<Libm>::activate(Activation::Silu, 0, &[x], &mut y);
+            Float::<Tables>::activate(Activation::Silu, 0, &[x], &mut y);
             let [y] = y;
             y
         };
