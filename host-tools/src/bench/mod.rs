@@ -10,7 +10,9 @@ pub mod table;
 pub mod thumb;
 mod trace;
 
-use crate::device::{static_bytes, Binary, Board, DeviceError, Install, Qemu, Refusal, Simulator, Source};
+use crate::device::{
+    static_bytes, Binary, Board, DeviceError, Install, Minimal, Qemu, Refusal, Simulator, Source,
+};
 use crate::export::ExportError;
 use rayon::prelude::*;
 use reference::{numeric_name, Reference, NUMERICS};
@@ -159,13 +161,20 @@ pub fn measure(
     progress: impl Fn() + Sync,
 ) -> Result<Vec<Row>, BenchError> {
     let qemu = Qemu::find(install)?;
-    let binaries = [&Binary::ScoreRows, &Binary::BenchParts, &Binary::BenchRuntime, &Binary::BenchEmpty];
-    let [score_rows, bench_parts, runtime, empty] = Source::find()?.build_all(board, binaries, install)?;
-    let mut rows = vec![Row {
-        code_bytes: Some(runtime.code_bytes.saturating_sub(empty.code_bytes)),
-        static_bytes: Some(static_bytes(&runtime.elf)?.saturating_sub(static_bytes(&empty.elf)?)),
-        ..Row::new(board, Kind::Code, "runtime", "all")
-    }];
+    let minimal = |minimal| Binary::Minimal(minimal);
+    let (empty, supports) = (minimal(Minimal::Empty), Minimal::ALL.map(minimal));
+    let [s0, s1, s2, s3, s4] = &supports;
+    let binaries = [&Binary::ScoreRows, &Binary::BenchParts, &empty, s0, s1, s2, s3, s4];
+    let [score_rows, bench_parts, empty, built @ ..] = Source::find()?.build_all(board, binaries, install)?;
+    let static_of_empty = static_bytes(&empty.elf)?;
+    let mut rows = Vec::new();
+    for (minimal, firmware) in Minimal::ALL.into_iter().zip(&built) {
+        rows.push(Row {
+            code_bytes: Some(firmware.code_bytes.saturating_sub(empty.code_bytes)),
+            static_bytes: Some(static_bytes(&firmware.elf)?.saturating_sub(static_of_empty)),
+            ..Row::new(board, Kind::Code, minimal.support(), "all")
+        });
+    }
 
     let simulator = Simulator::with_firmware(board, qemu.clone(), score_rows);
     let jobs = |flows: Vec<Reference>| -> Vec<_> {
@@ -199,7 +208,7 @@ pub(crate) fn score_of(
     flow: &Reference,
     numeric: crate::export::Numeric,
 ) -> Result<Option<Row>, BenchError> {
-    let image = flow.image(numeric).map_err(|error| BenchError::Export(flow.name.clone(), error))?;
+    let image = flow.image(board, numeric).map_err(|error| BenchError::Export(flow.name.clone(), error))?;
     let features = flow.flow.features;
     let rows = flow.rows.get(..ROWS * features).unwrap_or(&flow.rows);
     let simulation = match simulator.run(image.bytes(), rows, features, |_| {}) {

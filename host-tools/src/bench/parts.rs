@@ -27,7 +27,7 @@ pub(super) fn measure(
     flow: &Reference,
     numeric: Numeric,
 ) -> Result<Vec<Row>, BenchError> {
-    let image = flow.image(numeric).map_err(|error| BenchError::Export(flow.name.clone(), error))?;
+    let image = flow.image(board, numeric).map_err(|error| BenchError::Export(flow.name.clone(), error))?;
     let features = flow.flow.features;
     let row = flow.rows.get(..features).unwrap_or_default();
     let job = |repeats| timed_job(image.bytes(), row, features, repeats);

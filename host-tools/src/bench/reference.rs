@@ -1,6 +1,7 @@
 //! Flows to measure, with random weights of the size that training gives: the same on every machine.
 
-use crate::export::{build, Calibration, ExportError, ImageFile, Metadata, Numeric};
+use crate::device::Board;
+use crate::export::{arrange, build, Calibration, Core, ExportError, ImageFile, Metadata, Numeric};
 use crate::flow::{
     Conditioner, Coupling, CouplingMap, Dense, ElementwiseAffine, Flow, Linear, Mask, Mlp, Permutation,
     ScaleMap, SoftTail, Spline, SplineParameters, Standardize, Transform,
@@ -46,11 +47,11 @@ impl Reference {
         Self { name, flow, rows }
     }
 
-    /// The flow's image.
+    /// The flow's image, its weights in the order of the board's core.
     ///
     /// # Errors
     /// See [`ExportError`].
-    pub fn image(&self, numeric: Numeric) -> Result<ImageFile, ExportError> {
+    pub fn image(&self, board: Board, numeric: Numeric) -> Result<ImageFile, ExportError> {
         let name = |index| (format!("f{index}"), String::new());
         let metadata = Metadata {
             name: self.name.clone(),
@@ -58,7 +59,10 @@ impl Reference {
             features: (0..self.flow.features).map(name).collect(),
             ..Metadata::default()
         };
-        build(&self.flow, numeric, &metadata, Calibration { readings: &self.rows, false_alarm_rate: 0.05 })
+        let calibration = Calibration { readings: &self.rows, false_alarm_rate: 0.05 };
+        let image = build(&self.flow, numeric, &metadata, calibration)?;
+        let core = Core::ALL.into_iter().find(|core| core.name() == board.core()).unwrap_or_default();
+        arrange(&image, core).map_err(|error| ExportError::Flow(error.to_string()))
     }
 }
 
@@ -277,8 +281,12 @@ mod tests {
     fn every_part_has_an_image_in_every_arithmetic() {
         for reference in parts() {
             for numeric in NUMERICS {
-                let image = reference.image(numeric).unwrap();
-                assert_eq!(image.bytes(), reference.image(numeric).unwrap().bytes(), "deterministic");
+                let image = reference.image(Board::Mps2An386, numeric).unwrap();
+                assert_eq!(
+                    image.bytes(),
+                    reference.image(Board::Mps2An386, numeric).unwrap().bytes(),
+                    "deterministic"
+                );
             }
         }
     }

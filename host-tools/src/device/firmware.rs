@@ -27,10 +27,6 @@ pub enum Binary {
     LayerDigests,
     /// Takes an image at run time, and says what each part of the flow costs.
     BenchParts,
-    /// The runtime and nothing else.
-    BenchRuntime,
-    /// Nothing: what the size of [`Self::BenchRuntime`] is compared with.
-    BenchEmpty,
     /// Has this image compiled in.
     CompiledIn {
         /// The image's file.
@@ -111,8 +107,6 @@ impl Binary {
             Self::ExplainRows => "explain_rows",
             Self::LayerDigests => "layer_digests",
             Self::BenchParts => "bench_parts",
-            Self::BenchRuntime => "bench_runtime",
-            Self::BenchEmpty => "bench_empty",
             Self::CompiledIn { .. } => "compiled_in",
             Self::Minimal(minimal) => minimal.name(),
         }
@@ -221,8 +215,12 @@ impl Source {
         install: Install,
     ) -> Result<[Firmware; N], DeviceError> {
         let toolchain = Toolchain::for_target(board.target(), install)?;
-        let mut command =
-            self.cargo(toolchain, "build", board, binaries.first().unwrap_or(&&Binary::BenchEmpty));
+        let mut command = self.cargo(
+            toolchain,
+            "build",
+            board,
+            binaries.first().unwrap_or(&&Binary::Minimal(Minimal::Empty)),
+        );
         for binary in binaries.iter().skip(1) {
             command.args(["--bin", binary.name()]);
         }

@@ -40,8 +40,6 @@ pub(crate) fn firmware_steps(report: &mut Report) {
         ("layer_digests", Ok(Binary::LayerDigests)),
         ("minimal_everything", Ok(Binary::Minimal(Minimal::Everything))),
         ("bench_parts", Ok(Binary::BenchParts)),
-        ("bench_runtime", Ok(Binary::BenchRuntime)),
-        ("bench_empty", Ok(Binary::BenchEmpty)),
         ("compiled_in", compiled_in()),
     ];
     let others = others.map(|(name, binary)| (Board::Mps2An386, name, binary));
