@@ -64,7 +64,7 @@ impl Core {
             (8, _) => Encoding::I8Rows4,
             (16, Core::CortexM55) => Encoding::I16Rows,
             (16, _) => Encoding::I16Rows4,
-            _ => Encoding::F32Rows4,
+            _ => Encoding::F32Rows8,
         }
     }
 }
@@ -127,10 +127,8 @@ fn rearrange(layer: &Dense<'_>, encoding: Encoding, from: &[u8], to: &mut [u8]) 
     for row in 0..layer.padded_outputs() {
         for column in 0..shape.1 {
             let weight = layer.weight(row, column).expect("within the layer");
-            let stored = match encoding {
-                Encoding::F32Rows4 => weight.to_bits() as i32,
-                _ => encoding.stored(weight as i32),
-            };
+            let stored =
+                if encoding.is_float() { weight.to_bits() as i32 } else { encoding.stored(weight as i32) };
             let place = at + size * encoding.position(shape, row, column);
             to[place..][..size].copy_from_slice(&stored.to_le_bytes()[..size]);
         }
