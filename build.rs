@@ -6,6 +6,7 @@
 //! | | `armv7m` | thumbv7m, and thumbv8m.main without a DSP extension that is known of |
 //! | | `armv7em` | thumbv7em, and thumbv8m.main with `-C target-cpu=cortex-m33` or `cortex-m35p` |
 //! | `flowlet_float_kernels` | `vfp` | every `eabihf` of these |
+//! | `flowlet_armv8m` | | thumbv8m: its assembler is to be told of the DSP extension |
 //!
 //! Elsewhere neither is set, and the portable kernels run: on hosts, and on cores with vector instructions
 //! (`-C target-cpu=cortex-m55`), for which the compiler vectorizes them. `FLOWLET_KERNELS=portable` in the
@@ -20,6 +21,7 @@ fn main() {
         "cargo::rustc-check-cfg=cfg(flowlet_integer_kernels, values(\"armv6m\", \"armv7m\", \"armv7em\"))"
     );
     println!("cargo::rustc-check-cfg=cfg(flowlet_float_kernels, values(\"vfp\"))");
+    println!("cargo::rustc-check-cfg=cfg(flowlet_armv8m)");
     if env::var_os("FLOWLET_KERNELS").is_some_and(|kernels| kernels == "portable") {
         return;
     }
@@ -28,6 +30,9 @@ fn main() {
     let (integer, has_fpu) = kernels(&target, cpu.as_deref().unwrap_or_default());
     if let Some(integer) = integer {
         println!("cargo::rustc-cfg=flowlet_integer_kernels=\"{integer}\"");
+    }
+    if target.starts_with("thumbv8m") {
+        println!("cargo::rustc-cfg=flowlet_armv8m");
     }
     if has_fpu {
         println!("cargo::rustc-cfg=flowlet_float_kernels=\"vfp\"");

@@ -255,6 +255,9 @@ impl TrainArgs {
         if let (Some(_), Some(flow)) = (self.bins, flow.filter(|&flow| flow != FlowKind::Nsf)) {
             return Err(usage(format!("--bins belongs to --flow nsf, not to {}", flow.name())));
         }
+        if self.layers == Some(0) {
+            return Err(usage("--layers is 0: use 1 to 64 couplings"));
+        }
         let settings = self.settings()?;
         let mut experts = match flow {
             Some(flow) => vec![vec![TrainConfig { flow, ..settings }]],

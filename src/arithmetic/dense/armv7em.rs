@@ -285,7 +285,21 @@ fn block_sums(layer: &Dense<'_>, (index, bias): (usize, &[u32; 4]), input: &[i16
 // A block's first instructions compare the biases left with the argument behind them, the end or null. No
 // instruction of the chain changes these flags: they tell at its end whether this was the last block of a
 // usual layer ("same"), and that the layer is not a usual one ("higher").
+#[cfg(flowlet_armv8m)]
+macro_rules! extension {
+    () => {
+        ".arch_extension dsp"
+    };
+}
+#[cfg(not(flowlet_armv8m))]
+macro_rules! extension {
+    () => {
+        ""
+    };
+}
+
 global_asm!(
+    extension!(),
     r#"
     .syntax unified
     .pushsection .text.flowlet_integer_layers,"ax",%progbits
