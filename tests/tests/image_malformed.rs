@@ -297,7 +297,7 @@ fn conditioners_are_checked() {
             Case("an output too many", |p| layer(p, 0, |w| w + (1 << 16)), wrong),
             Case("65535 outputs", |p| layer(p, 0, |w| w | 0xffff << 16), wrong),
             Case("encoding 0", |p| layer(p, 1, |w| w & !0xff), wrong),
-            Case("encoding 4", |p| layer(p, 1, |w| w & !0xff | 4), wrong),
+            Case("encoding 8", |p| layer(p, 1, |w| w & !0xff | 8), wrong),
             Case("activation 5", |p| layer(p, 1, |w| w & !0xff00 | 0x500), wrong),
             Case("activation 255", |p| layer(p, 1, |w| w | 0xff00), wrong),
             Case("an output layer first", |p| layer(p, 1, |w| w & !0xff00), wrong),

@@ -90,9 +90,9 @@ fn what_cannot_be_trained_is_said() {
     let short = Matrix { rows: 100, columns: 3, values: vec![0.0; 299] };
     assert_eq!(fail(&short, &quick()), TrainError::Shape { rows: 100, columns: 3, values: 299 });
     for (config, name) in [
-        (TrainConfig { layers: 0, ..quick() }, "layers"),
+        (TrainConfig { layers: 65, ..quick() }, "layers"),
         (TrainConfig { hidden: vec![8, 0], ..quick() }, "hidden"),
-        (TrainConfig { epochs: Some(0), ..quick() }, "epochs"),
+        (TrainConfig { epochs: Some(1_000_001), ..quick() }, "epochs"),
         (TrainConfig { patience: Some(0), ..quick() }, "patience"),
         (TrainConfig { batch: 0, ..quick() }, "batch"),
         (TrainConfig { lr: f32::NAN, ..quick() }, "lr"),
