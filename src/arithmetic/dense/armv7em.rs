@@ -288,7 +288,7 @@ fn block_sums(layer: &Dense<'_>, (index, bias): (usize, &[u32; 4]), input: &[i16
 #[cfg(flowlet_armv8m)]
 macro_rules! extension {
     () => {
-        ".arch_extension dsp"
+        ".cpu cortex-m33"
     };
 }
 #[cfg(not(flowlet_armv8m))]
