@@ -32,7 +32,8 @@ const CONDITIONS: &str = "\
   Conditioners have two hidden layers with ReLU; splines have 8 bins.
 * **Layers** are whole: bias, sums, and activation (hidden) or scaling (output) included; inputs x outputs.
 * **Code** is that of a firmware that opens an image and scores, built for one set of supported parts (`flowlet::support`),
-  less that of an empty one: `.text` and `.rodata`. `opt-level = \"s\"` and fat LTO, as everything here.
+  less that of an empty one: `.text` and `.rodata`. `opt-level = \"s\"` (3 for the
+  Cortex-M55, or the compiler leaves its vectors unused) and fat LTO, as everything here.
 * **Stack** is the high-water mark of loading an image and scoring; **workspace** is what the image asks for.
 * The Cortex-M0 and M3 have no FPU: their f32 is computed in software. `-` stands where the 16 KB of RAM or the flash
   of the micro:bit are too small.
