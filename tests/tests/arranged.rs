@@ -15,7 +15,7 @@ fn image_of(flow: &flowlet_tools::flow::Flow, numeric: Numeric, rows: &[f32]) ->
 
 #[test]
 fn the_order_changes_no_score_no_size_and_comes_back() {
-    let shape = Shape { length: 5, channels: 3, contexts: 2 };
+    let shape = Shape { length: 6, channels: 3, contexts: 2 };
     for numeric in [Numeric::F32, Numeric::I16, Numeric::I8] {
         for kind in KINDS {
             for activation in ACTIVATIONS {

@@ -258,6 +258,9 @@ impl TrainArgs {
         if self.layers == Some(0) {
             return Err(usage("--layers is 0: use 1 to 64 couplings"));
         }
+        if self.recipe.epochs == Some(0) {
+            return Err(usage("--epochs is 0: use at least 1"));
+        }
         let settings = self.settings()?;
         let mut experts = match flow {
             Some(flow) => vec![vec![TrainConfig { flow, ..settings }]],
