@@ -245,7 +245,7 @@ fn a_certificate_goes_into_the_image_and_out_again() {
         .iter()
         .map(|flow| certify(flow, Numeric::I8, &rows, &rows, EFFORT).unwrap().unwrap())
         .collect();
-    let together = certify(&Ensemble::new(experts), Numeric::I8, &rows, &rows, EFFORT).unwrap().unwrap();
+    let together = certify(Ensemble::new(experts), Numeric::I8, &rows, &rows, EFFORT).unwrap().unwrap();
     let largest = alone.iter().map(|c| *c.at_rows.as_ref().unwrap()).fold(0.0, f64::max);
     let ratio = together.at_rows.unwrap() / largest;
     assert!((0.99..1.01).contains(&ratio), "{ratio}");

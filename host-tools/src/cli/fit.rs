@@ -232,7 +232,7 @@ impl Fit {
 
     /// What can be proved of the image in these numbers in a second or so; `flowlet quantize` takes longer.
     pub(super) fn certificate(&self, numeric: Numeric) -> anyhow::Result<Option<Certificate>> {
-        let effort = Effort::of(&self.ensemble());
+        let effort = Effort::of(self.ensemble());
         let effort = Effort { parts: effort.parts / 8, rows: effort.rows / 4, ..effort };
         let (calibration, observed) = (&self.calibration, &self.observed);
         Ok(export::certify(self.ensemble(), numeric, calibration, observed, effort)?)
