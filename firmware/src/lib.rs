@@ -1,10 +1,11 @@
-//! What the firmware binaries share: the board, a stack gauge and a stopwatch.
+//! What the firmware binaries share: the board, the conversation with the host, a stack gauge and a stopwatch.
 //!
 //! A board is one file in `board/`, one `memory.x` in `boards/`, and one cargo feature. All
 //! `unsafe` code of the firmware is in `board/` and in [`stack`].
 #![no_std]
 
 pub mod board;
+pub mod conversation;
 pub mod minimal;
 pub mod stack;
 pub mod stopwatch;

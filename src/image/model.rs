@@ -123,27 +123,8 @@ impl<'a, S: Support> Model<'a, S> {
     /// Reads it anew: not for every reading.
     #[must_use]
     pub fn head(&self) -> Head<'a> {
-        let Core { numeric, features, contexts, experts, quoted, combine, statistic, .. } = self.core;
-        let Core { entropy, standardizer, calibration, self_test, .. } = self.core;
-        let (name, provenance, front_end) = postcard::take_from_bytes::<Head<'a>>(self.contents.descriptor)
-            .map(|(head, _)| (head.name, head.provenance, head.front_end))
-            .unwrap_or_default();
-        Head {
-            name,
-            provenance,
-            front_end,
-            numeric,
-            features,
-            contexts,
-            experts,
-            quoted,
-            combine,
-            statistic,
-            entropy,
-            standardizer,
-            calibration,
-            self_test,
-        }
+        let head = postcard::take_from_bytes::<Head<'a>>(self.contents.descriptor);
+        self.core.head(head.map(|(head, _)| (head.name, head.provenance, head.front_end)).unwrap_or_default())
     }
 
     /// Number of features of a reading.

@@ -3,8 +3,8 @@
 //! notes, which no score needs, are left to postcard itself.
 
 use super::descriptor::{
-    CalibrationRecord, CertificateRecord, Combine, ExpertRecord, Numeric, OtherStatistics, SelfTestRecord,
-    Statistic,
+    CalibrationRecord, CertificateRecord, Combine, ExpertRecord, Head, Numeric, OtherStatistics,
+    SelfTestRecord, Statistic,
 };
 use crate::base::BaseRecord;
 
@@ -116,7 +116,7 @@ fn is_utf8(mut bytes: &[u8]) -> bool {
     true
 }
 
-/// The numbers of a [`Head`](super::descriptor::Head).
+/// The numbers of a [`Head`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Core {
     pub(crate) numeric: Numeric,
@@ -132,7 +132,31 @@ pub(crate) struct Core {
     pub(crate) self_test: SelfTestRecord,
 }
 
-/// A [`Head`](super::descriptor::Head), its strings still bytes.
+impl Core {
+    /// The whole head, with its texts.
+    pub(crate) fn head<'a>(self, (name, provenance, front_end): (&'a str, &'a str, &'a [u8])) -> Head<'a> {
+        let Core { numeric, features, contexts, experts, quoted, combine, statistic, .. } = self;
+        let Core { entropy, standardizer, calibration, self_test, .. } = self;
+        Head {
+            name,
+            provenance,
+            front_end,
+            numeric,
+            features,
+            contexts,
+            experts,
+            quoted,
+            combine,
+            statistic,
+            entropy,
+            standardizer,
+            calibration,
+            self_test,
+        }
+    }
+}
+
+/// A [`Head`], its strings still bytes.
 #[cfg_attr(not(test), allow(dead_code, reason = "read by the test against postcard alone"))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawHead<'a> {
@@ -251,7 +275,7 @@ impl<'a> Record<'a> for CertificateRecord {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use super::super::descriptor::{Feature, Head, Notes};
+    use super::super::descriptor::{Feature, Notes};
     use super::*;
     use serde::{Deserialize, Serialize};
     use std::vec::Vec;
@@ -259,13 +283,6 @@ mod tests {
     impl<'a> Text<'a> {
         fn as_str(self) -> &'a str {
             core::str::from_utf8(self.0).unwrap_or_default()
-        }
-    }
-
-    impl<'a> RawHead<'a> {
-        /// Name, provenance and front-end.
-        pub(crate) fn texts(self) -> (&'a str, &'a str, &'a [u8]) {
-            (self.name.as_str(), self.provenance.as_str(), self.front_end)
         }
     }
 
@@ -283,25 +300,7 @@ mod tests {
 
     impl<'a> From<RawHead<'a>> for Head<'a> {
         fn from(head: RawHead<'a>) -> Self {
-            let (name, provenance, front_end) = head.texts();
-            let Core { numeric, features, contexts, experts, quoted, combine, statistic, .. } = head.core;
-            let Core { entropy, standardizer, calibration, self_test, .. } = head.core;
-            Head {
-                name,
-                provenance,
-                front_end,
-                numeric,
-                features,
-                contexts,
-                experts,
-                quoted,
-                combine,
-                statistic,
-                entropy,
-                standardizer,
-                calibration,
-                self_test,
-            }
+            head.core.head((head.name.as_str(), head.provenance.as_str(), head.front_end))
         }
     }
 

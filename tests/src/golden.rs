@@ -3,6 +3,7 @@
 use crate::Random;
 use flowlet_tools::export::{build, Calibration, ImageFile, Metadata, Numeric};
 use flowlet_tools::flow::{Coupling, Dense, Flow, Mask, Mlp, Permutation, SoftTail, Standardize, Transform};
+use serde_json::Value;
 use std::path::PathBuf;
 
 /// Transforms of the golden chain, in order; the standardizer stands before it.
@@ -40,9 +41,33 @@ pub fn file_name(numeric: Numeric) -> &'static str {
 /// If the file is not there.
 #[must_use]
 pub fn image(numeric: Numeric) -> ImageFile {
-    let path = path(file_name(numeric));
+    committed(file_name(numeric))
+}
+
+/// An image of `tests/golden`, unchecked.
+///
+/// # Panics
+/// If the file is not there.
+#[must_use]
+pub fn committed(name: &str) -> ImageFile {
+    let path = path(name);
     let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     ImageFile::from_bytes(&bytes)
+}
+
+/// A file of golden scores, and the readings in it.
+///
+/// # Panics
+/// If the file is not there, or something else.
+#[must_use]
+pub fn expected_scores(name: &str) -> (Value, Vec<f32>) {
+    let text = std::fs::read_to_string(path(name)).expect("committed");
+    let expected: Value = serde_json::from_str(&text).expect("JSON");
+    let rows = expected["readings"].as_array().expect("rows").iter();
+    let bits = |x: &Value| u32::from_str_radix(x.as_str().expect("hex"), 16).expect("hex");
+    let readings = rows.flat_map(|row| row.as_array().expect("a row")).map(|x| f32::from_bits(bits(x)));
+    let readings = readings.collect();
+    (expected, readings)
 }
 
 /// The flow behind the golden images: 3 features, soft tail, coupling, permutation, coupling.

@@ -1,7 +1,7 @@
 //! Golden images of format version 2: two experts, a context, every kind of block, net and base that the version
 //! brought.
 
-use crate::golden::path;
+use crate::golden::committed;
 use crate::Random;
 use flowlet_tools::export::{build, Calibration, Combine, Ensemble, ImageFile, Metadata, Numeric};
 use flowlet_tools::flow::{
@@ -33,9 +33,7 @@ pub fn file_name(numeric: Numeric) -> &'static str {
 /// If the file is not there.
 #[must_use]
 pub fn image(numeric: Numeric) -> ImageFile {
-    let path = path(file_name(numeric));
-    let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    ImageFile::from_bytes(&bytes)
+    committed(file_name(numeric))
 }
 
 fn dense(random: &mut Random, inputs: usize, outputs: usize) -> Dense {

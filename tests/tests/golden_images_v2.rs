@@ -4,7 +4,7 @@
 //! not done again once the version is released; `FLOWLET_WRITE_GOLDEN=scores` writes the scores alone.
 
 use flowlet::Scorer;
-use flowlet_tests::golden::path;
+use flowlet_tests::golden::{expected_scores, path};
 use flowlet_tests::golden_v2::{build_image, file_name, image, readings, INPUTS};
 use flowlet_tests::NUMERICS;
 use flowlet_tools::export::{import_ensemble, ImageFile};
@@ -54,15 +54,7 @@ fn write_if_asked() {
 #[test]
 fn golden_images_load_and_score_to_the_bit() {
     write_if_asked();
-    let text = std::fs::read_to_string(path(SCORES)).expect("committed");
-    let expected: Value = serde_json::from_str(&text).expect("JSON");
-    let readings: Vec<f32> = expected["readings"]
-        .as_array()
-        .expect("rows")
-        .iter()
-        .flat_map(|row| row.as_array().expect("a row"))
-        .map(|x| f32::from_bits(u32::from_str_radix(x.as_str().expect("hex"), 16).expect("hex")))
-        .collect();
+    let (expected, readings) = expected_scores(SCORES);
     assert!(readings.len() >= INPUTS * 50);
     for numeric in NUMERICS {
         let image = image(numeric);

@@ -17,27 +17,20 @@ use flowlet::image::descriptor::Numeric;
 use flowlet::transform::{Step, Transform};
 use flowlet::Model;
 use flowlet_firmware::board::{self, Board, Uart, WORKSPACE_WORDS};
-use flowlet_firmware::exit_code;
+use flowlet_firmware::conversation::{image_error, send, serve};
 use flowlet_firmware::stopwatch::Stopwatch;
 use flowlet_protocol::job::Job;
-use flowlet_protocol::{
-    error_code, frame, Function, Measurements, Message, Part, Refusal, FUNCTION_ELEMENTS,
-};
+use flowlet_protocol::{Function, Measurements, Message, Part, Refusal, FUNCTION_ELEMENTS};
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    let Some(mut board) = Board::take() else { board::exit(exit_code::FAILED) };
-    if let Err(refusal) = answer(&mut board) {
-        send(&mut board.uart, &Message::Refused(refusal));
-    }
-    board::exit(exit_code::DONE)
+    serve(answer)
 }
 
 fn answer(board: &mut Board) -> Result<(), Refusal> {
     let job = Job::parse(board.job).map_err(Refusal::Job)?;
     let words =
         cortex_m::singleton!(: [u32; WORKSPACE_WORDS] = [0; WORKSPACE_WORDS]).ok_or(Refusal::Board)?;
-    let image_error = |error| Refusal::Image(error_code(error));
     let model = Model::from_bytes(job.image).map_err(image_error)?;
     let workspace_bytes = model.workspace_bytes() as u32;
     let (features, rows) = (job.features as u32, job.rows().len() as u32);
@@ -237,11 +230,5 @@ impl Bench<'_> {
         self.function(Function::Tanh, even, elementary::tanh);
         self.function(Function::Ln, |index| 0x1_0000 + index as i32 * 0x8765, |x| elementary::ln(x as u32));
         self.function(Function::Silu, even, activation::silu);
-    }
-}
-
-fn send(uart: &mut Uart, message: &Message) {
-    if let Ok(frame) = frame::encode(message) {
-        uart.send(&frame);
     }
 }

@@ -8,18 +8,15 @@ use core::hint::black_box;
 
 use flowlet::{Explainer, Model};
 use flowlet_firmware::board::{self, Board, Uart, WORKSPACE_WORDS};
-use flowlet_firmware::{exit_code, stack};
+use flowlet_firmware::conversation::{image_error, send, serve};
+use flowlet_firmware::stack;
 use flowlet_protocol::inquiry::{inquire, workspace_words};
 use flowlet_protocol::job::Job;
-use flowlet_protocol::{error_code, frame, Measurements, Message, Outcome, Refusal, WORDS_PER_MESSAGE};
+use flowlet_protocol::{error_code, Measurements, Message, Outcome, Refusal, WORDS_PER_MESSAGE};
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    let Some(mut board) = Board::take() else { board::exit(exit_code::FAILED) };
-    if let Err(refusal) = answer(&mut board) {
-        send(&mut board.uart, &Message::Refused(refusal));
-    }
-    board::exit(exit_code::DONE)
+    serve(answer)
 }
 
 fn answer(board: &mut Board) -> Result<(), Refusal> {
@@ -90,15 +87,5 @@ impl Packer {
         send(uart, &Message::Words { row, at, is_last, count, words });
         self.at += u32::from(count);
         self.count = 0;
-    }
-}
-
-fn image_error(error: flowlet::Error) -> Refusal {
-    Refusal::Image(error_code(error))
-}
-
-fn send(uart: &mut Uart, message: &Message) {
-    if let Ok(frame) = frame::encode(message) {
-        uart.send(&frame);
     }
 }

@@ -6,21 +6,17 @@
 #![no_main]
 
 use flowlet_firmware::board::{self, Board, Uart};
-use flowlet_firmware::exit_code;
+use flowlet_firmware::conversation::{send, serve};
 use flowlet_protocol::job::Job;
 use flowlet_protocol::layers::{digest, Kind, INTEGER_MEMORY_WORDS, MEMORY_WORDS, WIDEST};
-use flowlet_protocol::{frame, Measurements, Message, Outcome, Refusal, WORDS_PER_MESSAGE};
+use flowlet_protocol::{Measurements, Message, Outcome, Refusal, WORDS_PER_MESSAGE};
 
 /// Where RAM is short there is room for integer layers only.
 const WORDS: usize = if board::WORKSPACE_WORDS < MEMORY_WORDS { INTEGER_MEMORY_WORDS } else { MEMORY_WORDS };
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    let Some(mut board) = Board::take() else { board::exit(exit_code::FAILED) };
-    if let Err(refusal) = answer(&mut board) {
-        send(&mut board.uart, &Message::Refused(refusal));
-    }
-    board::exit(exit_code::DONE)
+    serve(answer)
 }
 
 fn answer(board: &mut Board) -> Result<(), Refusal> {
@@ -59,10 +55,4 @@ fn row_digests(index: u32, row: &[f32], memory: &mut [u32], uart: &mut Uart) -> 
         send(uart, &Message::Words { row: index, at, is_last, count, words });
     }
     Some(())
-}
-
-fn send(uart: &mut Uart, message: &Message) {
-    if let Ok(frame) = frame::encode(message) {
-        uart.send(&frame);
-    }
 }

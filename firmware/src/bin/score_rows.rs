@@ -8,22 +8,19 @@
 use core::hint::black_box;
 
 use flowlet::{Model, Scorer};
-use flowlet_firmware::board::{self, Board, Uart, WORKSPACE_WORDS};
+use flowlet_firmware::board::{self, Board, WORKSPACE_WORDS};
+use flowlet_firmware::conversation::{image_error, send, serve};
+use flowlet_firmware::stack;
 use flowlet_firmware::stopwatch::Stopwatch;
-use flowlet_firmware::{exit_code, stack};
 use flowlet_protocol::job::Job;
-use flowlet_protocol::{error_code, frame, Measurements, Message, Outcome, Refusal, ScoreBits};
+use flowlet_protocol::{error_code, Measurements, Message, Outcome, Refusal, ScoreBits};
 
 /// How many rows the timed loop can remember.
 const TIMED_ROWS: usize = 256;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    let Some(mut board) = Board::take() else { board::exit(exit_code::FAILED) };
-    if let Err(refusal) = answer(&mut board) {
-        send(&mut board.uart, &Message::Refused(refusal));
-    }
-    board::exit(exit_code::DONE)
+    serve(answer)
 }
 
 fn answer(board: &mut Board) -> Result<(), Refusal> {
@@ -109,14 +106,4 @@ fn laps(clock: &mut Stopwatch, job: &Job<'_>, rows: &[u32], mut work: impl FnMut
         ticks += u64::from(clock.lap());
     }
     ticks
-}
-
-fn image_error(error: flowlet::Error) -> Refusal {
-    Refusal::Image(error_code(error))
-}
-
-fn send(uart: &mut Uart, message: &Message) {
-    if let Ok(frame) = frame::encode(message) {
-        uart.send(&frame);
-    }
 }

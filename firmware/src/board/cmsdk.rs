@@ -1,4 +1,5 @@
 //! What ARM's MPS boards share: the CMSDK UART and the LEDs of the FPGA, at addresses of the board's.
+#![allow(unsafe_code, reason = "addresses of registers")]
 
 use core::convert::Infallible;
 
@@ -7,12 +8,30 @@ use embedded_hal::digital::{ErrorType, OutputPin, StatefulOutputPin};
 use super::chosen::{FPGA_LEDS, UART0};
 use super::register::Register;
 
-/// Registers of UART 0.
+/// Registers of a CMSDK UART.
 pub(super) struct UartRegisters {
-    pub(super) data: Register,
-    pub(super) state: Register,
-    pub(super) control: Register,
-    pub(super) baud_divider: Register,
+    data: Register,
+    state: Register,
+    control: Register,
+    baud_divider: Register,
+}
+
+impl UartRegisters {
+    /// The registers from an address on.
+    ///
+    /// # Safety
+    /// A CMSDK UART must be there for as long as the program runs.
+    pub(super) const unsafe fn at(base: usize) -> Self {
+        // SAFETY: the caller's word; sending moves no memory.
+        unsafe {
+            Self {
+                data: Register::at(base),
+                state: Register::at(base + 0x4),
+                control: Register::at(base + 0x8),
+                baud_divider: Register::at(base + 0x10),
+            }
+        }
+    }
 }
 
 /// CMSDK UART 0, transmitting only.

@@ -21,15 +21,8 @@ pub const WORKSPACE_WORDS: usize = 1 << 17;
 pub(super) const JOB_START: usize = 0x2100_0000;
 pub(super) const JOB_BYTES: usize = 16 << 20;
 
-// SAFETY: registers of the CMSDK UART, always mapped; sending moves no memory.
-pub(super) const UART0: UartRegisters = unsafe {
-    UartRegisters {
-        data: Register::at(0x4000_4000),
-        state: Register::at(0x4000_4000 + 0x4),
-        control: Register::at(0x4000_4000 + 0x8),
-        baud_divider: Register::at(0x4000_4000 + 0x10),
-    }
-};
+// SAFETY: the board's first CMSDK UART, always mapped.
+pub(super) const UART0: UartRegisters = unsafe { UartRegisters::at(0x4000_4000) };
 
 // SAFETY: the LEDs of the FPGA, always mapped.
 pub(super) const FPGA_LEDS: Register = unsafe { Register::at(0x4002_8000) };

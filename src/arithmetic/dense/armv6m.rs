@@ -2,11 +2,13 @@
 //! the compiler's reach.
 //!
 //! [`Encoding::I8Packed4`] is what they are for; the other encodings take the portable way.
-#![allow(unsafe_code, reason = "kernels in assembly: half the instructions of what the compiler makes")]
+#![allow(
+    unsafe_code,
+    reason = "kernels in assembly: 32x32 in 4.0 instructions per multiply-accumulate, compiled for speed 7.6"
+)]
 
 use super::job::{self, Job, Kernel};
 use super::{portable, Dense, Encoding};
-use crate::arithmetic::fixed::product_shift;
 use core::arch::global_asm;
 
 global_asm!(include_str!("armv6m.s"), options(raw));
@@ -29,14 +31,10 @@ pub(super) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -
 
 /// See [`portable::fixed_scaled`].
 pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
-    if layer.encoding != Encoding::I8Packed4 {
-        return portable::fixed_scaled(layer, input, output);
+    match layer.encoding {
+        Encoding::I8Packed4 => job::fixed_scaled(PACKED, layer, input, output),
+        _ => portable::fixed_scaled(layer, input, output),
     }
-    job::sums(PACKED, layer, input, output)?;
-    for (y, &m) in output.iter_mut().zip(layer.multipliers) {
-        *y = product_shift(*y, m as i32, u32::from(layer.shift));
-    }
-    Some(())
 }
 
 /// See [`portable::accumulate`].

@@ -3,11 +3,13 @@
 //!
 //! [`Encoding::I8Rows4`] and [`Encoding::I16Rows4`] are what they are for; other orders go weight by weight.
 //! The packed order of the M0 was tried here too: its shifts cost what the loads of single bytes do.
-#![allow(unsafe_code, reason = "kernels in assembly: two thirds of what the compiler makes")]
+#![allow(
+    unsafe_code,
+    reason = "kernels in assembly: 32x32 in 2.7 instructions per multiply-accumulate, compiled for speed 3.8"
+)]
 
 use super::job::{self, Job, Kernel};
 use super::{portable, Dense, Encoding};
-use crate::arithmetic::fixed::product_shift;
 use core::arch::global_asm;
 
 global_asm!(include_str!("armv7m.s"), options(raw));
@@ -39,14 +41,10 @@ pub(super) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -
 
 /// See [`portable::fixed_scaled`].
 pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
-    let Some(kernel) = kernel(layer.encoding) else {
-        return portable::fixed_scaled_any(layer, input, output);
-    };
-    job::sums(kernel, layer, input, output)?;
-    for (y, &m) in output.iter_mut().zip(layer.multipliers) {
-        *y = product_shift(*y, m as i32, u32::from(layer.shift));
+    match kernel(layer.encoding) {
+        Some(kernel) => job::fixed_scaled(kernel, layer, input, output),
+        None => portable::fixed_scaled_any(layer, input, output),
     }
-    Some(())
 }
 
 /// See [`portable::accumulate`].

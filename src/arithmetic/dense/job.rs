@@ -1,8 +1,9 @@
 //! What the assembly kernels for whole integer layers are told, and the checks that make it safe.
 
-#![allow(unsafe_code, reason = "calls of assembly")]
+#![allow(unsafe_code, reason = "calls of assembly; what it gains stands in armv6m.rs and armv7m.rs")]
 
 use super::{Dense, Encoding, MAX_WIDTH};
+use crate::arithmetic::fixed::product_shift;
 use core::marker::PhantomData;
 
 /// Blocks of four rows whose sums [`accumulate`] keeps on the stack at a time.
@@ -81,10 +82,19 @@ pub(super) fn fixed_relu(kernel: Kernel, layer: &Dense<'_>, input: &[i16], outpu
     run(kernel, layer, input, 0, i32::from(layer.shift & 31), output)
 }
 
-/// Accumulators of all padded rows.
-pub(super) fn sums(kernel: Kernel, layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
-    let output = bytemuck::cast_slice_mut(output.get_mut(..layer.padded_outputs())?);
-    run(kernel, layer, input, 0, SUMS, output)
+/// As [`portable::fixed_scaled`](super::portable::fixed_scaled).
+pub(super) fn fixed_scaled(
+    kernel: Kernel,
+    layer: &Dense<'_>,
+    input: &[i16],
+    output: &mut [i32],
+) -> Option<()> {
+    let output = output.get_mut(..layer.padded_outputs())?;
+    run(kernel, layer, input, 0, SUMS, bytemuck::cast_slice_mut(output))?;
+    for (y, &m) in output.iter_mut().zip(layer.multipliers) {
+        *y = product_shift(*y, m as i32, u32::from(layer.shift));
+    }
+    Some(())
 }
 
 /// As [`portable::accumulate`](super::portable::accumulate).

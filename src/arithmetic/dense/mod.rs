@@ -34,6 +34,18 @@
 //! Every core evaluates every order, with the same bits: the exporter chooses the one that is fastest on the core
 //! that it is told of.
 
+/// Functions of one signature in assembly, and its type.
+#[cfg(any(flowlet_integer_kernels = "armv7em", flowlet_float_kernels = "vfp"))]
+macro_rules! kernels {
+    ($(#[$doc:meta])* $type:ident $signature:tt $($name:ident)*) => {
+        $(#[$doc])*
+        type $type = unsafe extern "C" fn $signature;
+        extern "C" {
+            $(fn $name $signature;)*
+        }
+    };
+}
+
 #[cfg(flowlet_integer_kernels = "armv6m")]
 mod armv6m;
 #[cfg(flowlet_integer_kernels = "armv7em")]

@@ -374,15 +374,18 @@ pub(crate) fn split_mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The kernels of the widest lanes that this processor has.
+/// The kernels of the widest lanes that this processor has; `FLOWLET_LANES=portable` or `avx2` in the environment asks
+/// for narrower ones, to measure what the others are worth.
 pub(crate) fn best() -> Box<dyn Kernels> {
     #[cfg(target_arch = "x86_64")]
     {
-        use super::lanes::{Avx2, Avx512};
-        if let Some(l) = Avx512::detect() {
+        use super::lanes::{Avx2, Avx512, Lanes};
+        let asked = std::env::var("FLOWLET_LANES").unwrap_or_default();
+        let is_wanted = |name| asked.is_empty() || asked == name;
+        if let Some(l) = Avx512::detect().filter(|_| is_wanted(Avx512::NAME)) {
             return Box::new(l);
         }
-        if let Some(l) = Avx2::detect() {
+        if let Some(l) = Avx2::detect().filter(|_| is_wanted(Avx2::NAME)) {
             return Box::new(l);
         }
     }

@@ -1,5 +1,6 @@
 //! Sixteen f32: Intel servers since Skylake-X, AMD since Zen 4.
-#![allow(unsafe_code)] // intrinsics; sound because an `Avx512` value exists only where they do
+// Intrinsics; sound because an `Avx512` value exists only where they do. What AVX2 is worth: `docs/training.md`.
+#![allow(unsafe_code)]
 
 use super::{Avx2, Lanes, Line, LINE};
 use std::arch::x86_64::*;
