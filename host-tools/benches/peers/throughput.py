@@ -1,13 +1,14 @@
 """Training throughput of flow libraries beside flowlet's, in one run on one core.
 
-The same work for all: RealNVP with 6 affine couplings, conditioners of two hidden layers of 32 with ReLU, half of
-the features conditioning, standard normal base; batches of 256 taken from shuffled rows; forward, backward
+The same work for all: RealNVP with 6 affine couplings, or a spline flow (NSF) with 6 rational-quadratic ones of 8 bins
+within +-5; conditioners of two hidden layers of 32 with ReLU, half of the features conditioning, standard normal base;
+batches of 256 taken from shuffled rows; forward, backward
 and Adam in f32 on one thread. Each figure is the best epoch of 8 batches (the machine may be shared, and a short
 epoch has a chance to run undisturbed); the rounds of all programs alternate, so that a slow minute meets all.
 The Python libraries are timed in processor time, so that what others take never counts against them; flowlet in
 wall-clock time.
 
-  nflows, normflows, zuko   PyTorch, eager
+  nflows, normflows, zuko   PyTorch, eager; the splines of zuko's couplings are its MonotonicRQSTransform
   flowjax step              JAX, one jitted step per batch
   flowjax epoch             JAX, a whole epoch inside one `lax.scan`
   flowlet                   `cargo bench -p flowlet-tools --bench training`
@@ -34,45 +35,81 @@ import jax.random as jr
 import numpy as np
 import optax
 import torch
+from flowjax.bijections import RationalQuadraticSpline
 from flowjax.distributions import Normal
 from flowjax.flows import coupling_flow
 
 LAYERS, HIDDEN, BATCH, BATCHES = 6, [32, 32], 256, 8
+BINS, BOUND = 8, 5.0
 torch.set_num_threads(1)
 
 
-def nflows_model(d):
-    from nflows.distributions.normal import StandardNormal
-    from nflows.flows.base import Flow
-    from nflows.nn.nets import MLP
-    from nflows.transforms import AffineCouplingTransform, CompositeTransform
-
+def half_mask(d, layer):
+    """+1 where a coupling changes a feature, -1 where it reads one."""
     mask = torch.ones(d)
     mask[d // 2 :] = -1
+    return mask * (-1) ** layer
+
+
+def nflows_net(inputs, outputs):
+    from nflows.nn.nets import MLP
 
     class Net(MLP):
         def forward(self, inputs, context=None):  # couplings pass a context that this net does not take
             return super().forward(inputs)
 
-    net = lambda inputs, outputs: Net([inputs], [outputs], HIDDEN)
-    layers = [AffineCouplingTransform(mask * (-1) ** i, net) for i in range(LAYERS)]
-    return Flow(CompositeTransform(layers), StandardNormal([d]))
+    return Net([inputs], [outputs], HIDDEN)
 
 
-def normflows_model(d):
+def nflows_model(d, spline):
+    from nflows.distributions.normal import StandardNormal
+    from nflows.flows.base import Flow
+    from nflows.transforms import (
+        AffineCouplingTransform,
+        CompositeTransform,
+        PiecewiseRationalQuadraticCouplingTransform,
+    )
+
+    def layer(i):
+        if not spline:
+            return AffineCouplingTransform(half_mask(d, i), nflows_net)
+        return PiecewiseRationalQuadraticCouplingTransform(
+            half_mask(d, i), nflows_net, num_bins=BINS, tails="linear", tail_bound=BOUND
+        )
+
+    return Flow(CompositeTransform([layer(i) for i in range(LAYERS)]), StandardNormal([d]))
+
+
+def normflows_model(d, spline):
     import normflows as nf
+    from normflows.flows.neural_spline.coupling import PiecewiseRationalQuadraticCoupling
+
+    class SplineCoupling(nf.flows.Flow):
+        def __init__(self, i):
+            super().__init__()
+            self.map = PiecewiseRationalQuadraticCoupling(
+                half_mask(d, i), nflows_net, num_bins=BINS, tails="linear", tail_bound=BOUND
+            )
+
+        def inverse(self, z):
+            z, log_det = self.map(z)
+            return z, log_det.view(-1)
 
     layers = []
-    for _ in range(LAYERS):
-        net = nf.nets.MLP([d // 2, *HIDDEN, 2 * (d - d // 2)], init_zeros=True)
-        layers += [nf.flows.AffineCouplingBlock(net), nf.flows.Permute(d, mode="swap")]
+    for i in range(LAYERS):
+        if spline:
+            layers.append(SplineCoupling(i))
+        else:
+            net = nf.nets.MLP([d // 2, *HIDDEN, 2 * (d - d // 2)], init_zeros=True)
+            layers += [nf.flows.AffineCouplingBlock(net), nf.flows.Permute(d, mode="swap")]
     return nf.NormalizingFlow(nf.distributions.base.DiagGaussian(d, trainable=False), layers)
 
 
-def zuko_model(d):
+def zuko_model(d, spline):
     import zuko
 
-    flow = zuko.flows.RealNVP(d, transforms=LAYERS, hidden_features=HIDDEN)
+    splines = {"univariate": zuko.transforms.MonotonicRQSTransform, "shapes": [(BINS,), (BINS,), (BINS - 1,)]}
+    flow = zuko.flows.RealNVP(d, transforms=LAYERS, hidden_features=HIDDEN, **(splines if spline else {}))
 
     class Model(torch.nn.Module):
         def __init__(self):
@@ -85,9 +122,9 @@ def zuko_model(d):
     return Model()
 
 
-def torch_round(model, d):
+def torch_round(model, d, spline):
     """A function that trains one epoch and returns its samples per second."""
-    model = model(d)
+    model = model(d, spline)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     data = torch.randn(BATCH * BATCHES, d)
 
@@ -103,10 +140,15 @@ def torch_round(model, d):
     return run
 
 
-def flowjax_round(d, scanned):
+def flowjax_round(d, spline, scanned):
     """Likewise for flowjax: batch by batch, or the epoch as one compiled loop."""
     flow = coupling_flow(
-        jr.key(0), base_dist=Normal(jnp.zeros(d)), flow_layers=LAYERS, nn_width=HIDDEN[0], nn_depth=len(HIDDEN)
+        jr.key(0),
+        base_dist=Normal(jnp.zeros(d)),
+        transformer=RationalQuadraticSpline(knots=BINS, interval=BOUND) if spline else None,
+        flow_layers=LAYERS,
+        nn_width=HIDDEN[0],
+        nn_depth=len(HIDDEN),
     )
     parameters, static = eqx.partition(flow, eqx.is_inexact_array)
     optimizer = optax.adam(1e-3)
@@ -162,27 +204,29 @@ def main():
 
     programs = {}
     for d in features:
-        programs["nflows", d] = torch_round(nflows_model, d)
-        programs["normflows", d] = torch_round(normflows_model, d)
-        programs["zuko", d] = torch_round(zuko_model, d)
-        programs["flowjax step", d] = flowjax_round(d, scanned=False)
-        programs["flowjax epoch", d] = flowjax_round(d, scanned=True)
+        for spline, kind in ((False, ""), (True, ", NSF")):
+            programs["nflows" + kind, d] = torch_round(nflows_model, d, spline)
+            programs["normflows" + kind, d] = torch_round(normflows_model, d, spline)
+            programs["zuko" + kind, d] = torch_round(zuko_model, d, spline)
+            programs["flowjax step" + kind, d] = flowjax_round(d, spline, scanned=False)
+            programs["flowjax epoch" + kind, d] = flowjax_round(d, spline, scanned=True)
     best = {}
     for run in programs.values():
         run()  # compile and warm up
     for number in range(arguments.rounds):
         print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
         for key, run in programs.items():
-            best[key] = max(best.get(key, 0), *(run() for _ in range(20)))
+            best[key] = max(best.get(key, 0), *(run() for _ in range(8 if "NSF" in key[0] else 20)))
         figures, lanes = flowlet_round(arguments.program)
         for key, value in figures.items():
             best[key] = max(best.get(key, 0), value)
 
-    names = list(dict.fromkeys(name for name, _ in best))
+    names = sorted(dict.fromkeys(name for name, _ in best), key=lambda name: "NSF" in name)
+    flowlet = lambda name, d: best["flowlet, NSF" if "NSF" in name else "flowlet", d]
     print(f"samples per second, one thread; flowlet uses {lanes}; in brackets: flowlet divided by it")
     print("".join([f"{'':28}"] + [f"{f'd = {d}':>22}" for d in features]))
     for name in names:
-        cells = [f"{best[name, d]:,.0f} ({best['flowlet', d] / best[name, d]:.2f})" for d in features]
+        cells = [f"{best[name, d]:,.0f} ({flowlet(name, d) / best[name, d]:.2f})" for d in features]
         print("".join([f"{name:28}"] + [f"{cell:>22}" for cell in cells]))
     if arguments.json:
         with open(arguments.json, "w") as file:

@@ -3,7 +3,6 @@
 mod fronts;
 mod spline;
 
-use super::lanes::{Lanes, Portable};
 use super::*;
 use crate::flow::{Activation, Flow, Mask, Reference, ScaleMap, Transform};
 
@@ -75,20 +74,16 @@ pub(super) fn data(rows: usize, features: usize, random: &mut Random) -> Vec<f32
 const SHAPES: [(usize, &[usize], usize); 6] =
     [(2, &[5], 3), (3, &[4, 7], 17), (5, &[], 64), (7, &[18, 3], 70), (19, &[33], 130), (34, &[9, 9], 41)];
 
-/// Every lane type of this processor; says which ones are skipped.
+/// Every lane type of this processor; says which of its architecture's are skipped.
 pub(super) fn all_kernels() -> Vec<Box<dyn Kernels>> {
-    let mut all: Vec<Box<dyn Kernels>> = vec![Box::new(Portable)];
-    #[cfg(target_arch = "x86_64")]
-    {
-        use super::lanes::{Avx2, Avx512};
-        match Avx2::detect() {
-            Some(l) => all.push(Box::new(l)),
-            None => println!("skipped {}: not on this processor", Avx2::NAME),
-        }
-        match Avx512::detect() {
-            Some(l) => all.push(Box::new(l)),
-            None => println!("skipped {}: not on this processor", Avx512::NAME),
-        }
+    let all = super::kernels::all();
+    let architecture: &[&str] = match std::env::consts::ARCH {
+        "x86_64" => &["avx512", "avx2"],
+        "aarch64" => &["neon"],
+        _ => &[],
+    };
+    for name in architecture.iter().filter(|name| all.iter().all(|k| k.name() != **name)) {
+        println!("skipped {name}: not on this processor");
     }
     all
 }

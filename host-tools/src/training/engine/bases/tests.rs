@@ -3,24 +3,7 @@
 use super::super::*;
 use super::*;
 use crate::flow::{Base, Flow, Mask, Mixture, Reference, StudentT};
-use crate::training::engine::lanes::{Lanes, Portable};
-
-fn all_kernels() -> Vec<Box<dyn Kernels>> {
-    let mut all: Vec<Box<dyn Kernels>> = vec![Box::new(Portable)];
-    #[cfg(target_arch = "x86_64")]
-    {
-        use crate::training::engine::lanes::{Avx2, Avx512};
-        match Avx2::detect() {
-            Some(l) => all.push(Box::new(l)),
-            None => println!("skipped {}: not on this processor", Avx2::NAME),
-        }
-        match Avx512::detect() {
-            Some(l) => all.push(Box::new(l)),
-            None => println!("skipped {}: not on this processor", Avx512::NAME),
-        }
-    }
-    all
-}
+use crate::training::engine::tests::all_kernels;
 
 fn engine(features: usize, base: Box<dyn TileBase>, kernels: Box<dyn Kernels>) -> Engine {
     let mask = Mask::half(features, true);

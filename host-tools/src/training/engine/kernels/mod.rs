@@ -374,20 +374,26 @@ pub(crate) fn split_mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The kernels of the widest lanes that this processor has; `FLOWLET_LANES=portable` or `avx2` in the environment asks
-/// for narrower ones, to measure what the others are worth.
-pub(crate) fn best() -> Box<dyn Kernels> {
+/// The kernels of each kind of lanes that this processor has, the widest first.
+pub(crate) fn all() -> Vec<Box<dyn Kernels>> {
+    let mut all: Vec<Box<dyn Kernels>> = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
-        use super::lanes::{Avx2, Avx512, Lanes};
-        let asked = std::env::var("FLOWLET_LANES").unwrap_or_default();
-        let is_wanted = |name| asked.is_empty() || asked == name;
-        if let Some(l) = Avx512::detect().filter(|_| is_wanted(Avx512::NAME)) {
-            return Box::new(l);
-        }
-        if let Some(l) = Avx2::detect().filter(|_| is_wanted(Avx2::NAME)) {
-            return Box::new(l);
-        }
+        use super::lanes::{Avx2, Avx512};
+        all.extend(Avx512::detect().map(|l| Box::new(l) as Box<dyn Kernels>));
+        all.extend(Avx2::detect().map(|l| Box::new(l) as Box<dyn Kernels>));
     }
-    Box::new(super::lanes::Portable)
+    #[cfg(target_arch = "aarch64")]
+    all.extend(super::lanes::Neon::detect().map(|l| Box::new(l) as Box<dyn Kernels>));
+    all.push(Box::new(super::lanes::Portable));
+    all
+}
+
+/// Those of the widest lanes; `FLOWLET_LANES` in the environment asks for others by name (`avx2`, `portable`), to
+/// measure what the difference is worth.
+pub(crate) fn best() -> Box<dyn Kernels> {
+    let asked = std::env::var("FLOWLET_LANES").unwrap_or_default();
+    let mut all = all();
+    let at = all.iter().position(|k| asked.is_empty() || k.name() == asked).unwrap_or(all.len() - 1);
+    all.swap_remove(at)
 }

@@ -1,8 +1,8 @@
 //! Vector registers behind one trait, chosen at run time.
 //!
-//! [`Lanes`] names the few operations that the tile engine needs; [`avx512`], [`avx2`] and [`portable`]
+//! [`Lanes`] names the few operations that the tile engine needs; `avx512`, `avx2`, `neon` and [`portable`]
 //! provide them. Kernels are written once over `L: Lanes` (see `kernels`). A lane type is also the proof that
-//! the processor has its instructions: [`Avx2`] and [`Avx512`] can only be had from `detect`.
+//! the processor has its instructions: all but [`Portable`] can only be had from `detect`.
 //!
 //! All `unsafe` of the training engine is in this folder.
 
@@ -11,6 +11,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod line;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
@@ -18,6 +20,8 @@ pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
 pub(crate) use line::{floats, Line, LINE};
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::Neon;
 pub(crate) use portable::Portable;
 
 /// Arithmetic on vectors of `WIDTH` f32, and the shape of the matrix kernels that suits them.
@@ -204,5 +208,7 @@ mod tests {
                 None => println!("skipped: this processor has no AVX-512F"),
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        accuracy(Neon::detect().expect("every 64-bit Arm has it"));
     }
 }
