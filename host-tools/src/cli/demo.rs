@@ -89,7 +89,7 @@ impl DemoArgs {
             outcomes.push(Outcome {
                 numeric,
                 delta,
-                quality: eval::quality(&image, &test, &scores)?,
+                quality: eval::quality(&image, test.labels.as_deref().unwrap_or_default(), &scores)?,
                 workspace_bytes: image.model()?.workspace_bytes(),
                 image,
                 simulated,
