@@ -8,6 +8,7 @@ pub mod device;
 pub mod export;
 pub mod flow;
 pub mod metrics;
+pub mod report;
 pub mod segments;
 pub mod selection;
 pub mod table;

@@ -5,7 +5,8 @@ use crate::table::Table;
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::ValueEnum;
-use flowlet::{Score, Scorer};
+use flowlet::arithmetic::{Arithmetic, FastMath, Fixed, Float, FloatWith};
+use flowlet::{Everything, Model, Score, Scorer};
 use rayon::prelude::*;
 use std::fmt::Write;
 use std::path::Path;
@@ -82,6 +83,19 @@ pub(super) fn score_rows(
         .collect::<Result<Vec<Vec<Score>>, flowlet::Error>>()
         .context("scoring")?;
     Ok(blocks.concat())
+}
+
+/// The score above which an image alarms.
+pub(super) fn threshold(model: &Model<'_>) -> Option<f32> {
+    let calibration = model.calibration()?;
+    Some(match model.numeric() {
+        Numeric::F32 => <Float>::log_to_f32(calibration.threshold::<Float>()?),
+        Numeric::I16 | Numeric::I8 => <Fixed>::log_to_f32(calibration.threshold::<Fixed>()?),
+        Numeric::F32FastMath => {
+            type Fast = FloatWith<FastMath, Everything>;
+            Fast::log_to_f32(calibration.threshold::<Fast>()?)
+        }
+    })
 }
 
 /// Reads and checks an image.
