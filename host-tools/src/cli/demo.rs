@@ -153,6 +153,7 @@ fn page(
         history: Ok(History::new(&chosen.image, &train, &fit.experts)),
         reference: Some(&float.image),
         bootstrap: BootstrapArgs::default(),
+        credit: "Data: Statlog (Shuttle), NASA, from the UCI Machine Learning Repository, CC BY 4.0.",
     };
     page.html(output)
 }

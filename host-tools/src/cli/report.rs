@@ -77,6 +77,7 @@ impl ReportArgs {
             history,
             reference: reference.as_ref(),
             bootstrap: self.bootstrap,
+            credit: "",
         };
         let html = page.html(output)?;
         files::write_whole(&self.output, html.as_bytes())?;
@@ -112,6 +113,8 @@ pub(super) struct Page<'a> {
     /// The image before it was quantized.
     pub(super) reference: Option<&'a ImageFile>,
     pub(super) bootstrap: BootstrapArgs,
+    /// Whose data these are.
+    pub(super) credit: &'a str,
 }
 
 impl Page<'_> {
@@ -164,6 +167,7 @@ impl Page<'_> {
             intervals,
             history: self.history.clone(),
             reference,
+            credit: self.credit.to_owned(),
         };
         Ok(report::html(&subject)?)
     }

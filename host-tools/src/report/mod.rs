@@ -73,6 +73,8 @@ pub struct Subject<'a> {
     pub history: Result<History, String>,
     /// Cost of quantization, where the float image was named.
     pub reference: Option<Measured>,
+    /// Whose data these are; may be empty.
+    pub credit: String,
 }
 
 /// A row and why it scores as it does. Per feature, in the image's order.
@@ -173,8 +175,9 @@ pub fn html(subject: &Subject<'_>) -> Result<String, flowlet::Error> {
     let _ = write!(
         page,
         "</main>\n<footer><p>Made by flowlet {}. Scores and explanations are those of the device's own code, bit for \
-         bit.</p></footer></body></html>\n",
-        env!("CARGO_PKG_VERSION")
+         bit. {}</p></footer></body></html>\n",
+        env!("CARGO_PKG_VERSION"),
+        escape(&subject.credit)
     );
     Ok(page)
 }
@@ -184,19 +187,32 @@ fn lead(subject: &Subject<'_>) -> String {
     let quality = &subject.quality;
     let rows = crate::cli::grouped(subject.scores.len());
     let alarms = subject.scores.iter().filter(|s| s.alarm).count();
+    let asked = subject.image.model().map_or(0.0, |m| f64::from(m.head().calibration.false_alarm_rate));
     match (quality.auroc, quality.detection_rate, quality.false_alarm_rate) {
-        (Some(auroc), Some(found), Some(wrong)) => format!(
-            "Of {rows} labelled rows, it ranks an anomalous one above a normal one {} of the time. At its threshold it \
-             detects {} of the anomalous rows, and {} of the normal rows raise a false alarm.",
-            percent(auroc),
-            percent(found),
-            percent(wrong)
-        ),
+        (Some(auroc), Some(found), Some(wrong)) => {
+            let mut text = format!(
+                "Of {rows} labelled rows, it ranks an anomalous one above a normal one {} of the time. At its threshold \
+                 it detects {} of the anomalous rows, and {} of the normal rows raise a false alarm.",
+                percent(auroc),
+                percent(found),
+                percent(wrong)
+            );
+            let low = subject.intervals.and_then(|i| i.false_alarm_rate).map_or(wrong, |i| i.low);
+            if low > 3.0 * asked {
+                let _ = write!(
+                    text,
+                    " It was calibrated for {}: these normal rows are not like those it was trained on, or follow them \
+                     after a drift.",
+                    percent(asked)
+                );
+            }
+            text
+        }
         _ => format!(
             "{} of {rows} rows raise the alarm, {}; it was calibrated for {} of normal rows.",
             crate::cli::grouped(alarms),
             percent(alarms as f64 / subject.scores.len().max(1) as f64),
-            percent(subject.image.model().map_or(0.0, |m| f64::from(m.head().calibration.false_alarm_rate)))
+            percent(asked)
         ),
     }
 }

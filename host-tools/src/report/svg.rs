@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         let found = [0.0, 0.25, 1234.5, -3.14159, 2e-7, 1e9, 99.996, 0.000_123_4].map(number);
-        assert_eq!(found, ["0", "0.25", "1,234", "\u{2212}3.142", "2e\u{2212}7", "1e9", "100", "0.0001234"]);
+        assert_eq!(found, ["0", "0.25", "1,235", "\u{2212}3.142", "2e\u{2212}7", "1e9", "100", "0.0001234"]);
         let shares = [0.0, 0.012_34, 0.5, 0.000_057, 0.9998, 1.0].map(percent);
         let wanted = ["0", "1.2", "50", "0.0057", "99.98", "100"].map(|text| format!("{text}\u{a0}%"));
         assert_eq!(shares, wanted);
