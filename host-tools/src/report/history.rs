@@ -70,6 +70,10 @@ pub struct Design {
     /// Whether it is the one that was written.
     #[serde(default)]
     pub chosen: bool,
+    /// Whether no other is better at no more cost; what the search knows and a page cannot: designs that were given up
+    /// early were judged by less training.
+    #[serde(default)]
+    pub pareto: bool,
 }
 
 /// Where the history of an image lies: `pump.flow.json` for `pump.flow`.

@@ -64,7 +64,7 @@ fn curve(name: &str, expert: &Curve) -> String {
         |(epoch, nll)| format!("epoch {epoch} was kept, at {} nats held out", number(*nll)),
     );
     let caption = format!(
-        "{}. NLL is in nats per row of standardized readings, of the held-out rows without the least likely 2 %; {kept}.",
+        "{}. NLL is in nats per row of standardized readings, of the held-out rows without the least likely 2\u{a0}%; {kept}.",
         expert.recipe
     );
     let x = Axis::new(Scale::Linear, 1.0, last as f64, "epoch");
@@ -84,7 +84,9 @@ pub(super) fn front(subject: &Subject<'_>) -> Option<String> {
     if designs.len() < 2 {
         return None;
     }
-    let by_auroc = designs.iter().all(|d| d.auroc.is_some());
+    let known = |of: fn(&Design) -> Option<f64>| designs.iter().filter(|d| of(d).is_some()).count();
+    let by_auroc = known(|d| d.auroc) > 0 && known(|d| d.auroc) >= known(|d| d.nll);
+    let flagged = designs.iter().any(|d| d.pareto);
     let merit = |d: &Design| if by_auroc { d.auroc } else { d.nll };
     let judged: Vec<&Design> = designs.iter().filter(|d| merit(d).is_some_and(f64::is_finite)).collect();
     if judged.len() < 2 {
@@ -102,7 +104,7 @@ pub(super) fn front(subject: &Subject<'_>) -> Option<String> {
         order.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
         let mut best = f64::NAN;
         let mut front: Vec<(f64, f64)> = Vec::new();
-        for design in &order {
+        for design in order.iter().filter(|d| d.pareto || !flagged) {
             if best.is_nan() || better(value(design), best) {
                 // A step: the next better design costs so much more.
                 front.extend(front.last().map(|&(_, y)| (cost(design), y)));

@@ -50,7 +50,7 @@ fn row(subject: &Subject<'_>, e: &Explained, open: bool) -> String {
     };
     let most = order.first().filter(|_| e.excess > 0.0).map(|&f| {
         let share = 100.0 * f64::from(e.attribution[f]) / f64::from(e.excess);
-        format!("<b>{}</b> bears {} % of it", escape(&subject.table.columns[f]), number(share.round()))
+        format!("<b>{}</b> bears {}\u{a0}% of it", escape(&subject.table.columns[f]), number(share.round()))
     });
     let facts: Vec<String> = [
         Some(format!("score {}", number(f64::from(score.score)))),
