@@ -62,7 +62,8 @@ impl DemoArgs {
         let labelled = ReadOptions { label: Some("label".to_owned()), ..ReadOptions::default() };
         let test = Table::read(&test_path, &labelled)?;
 
-        let fit = Fit::new(&train, &[vec![TrainConfig::default()]], "shuttle".to_owned(), 0.01, output)?;
+        let fit =
+            Fit::new(&train, &[vec![TrainConfig::default()]], "shuttle".to_owned(), 0.01, output, None)?;
         let simulator = match Simulator::new(BOARD, Install::Forbidden) {
             Ok(simulator) => Ok(simulator),
             Err(error @ (DeviceError::Missing(_) | DeviceError::NoSource(_))) => {

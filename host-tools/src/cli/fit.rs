@@ -10,7 +10,7 @@ use crate::export::{
 use crate::flow::Flow;
 use crate::selection::{self, Selection};
 use crate::table::Table;
-use crate::training::{train_experts, Experts, Matrix, Search, TrainConfig, TrainError, Trained};
+use crate::training::{train_experts, Experts, Keeper, Matrix, Search, TrainConfig, TrainError, Trained};
 use anyhow::bail;
 use flowlet::image::descriptor::MAX_FEATURES;
 use std::borrow::Cow;
@@ -54,13 +54,15 @@ pub(super) fn check(config: &TrainConfig) -> anyhow::Result<()> {
 }
 
 impl Fit {
-    /// Trains each of the experts on the normal rows of a table: of its candidates the best.
-    pub(super) fn new(
+    /// Trains each of the experts on the normal rows of a table: of its candidates the best. States of training go to
+    /// the keeper, and training goes on from those that it has.
+    pub(super) fn new<'a>(
         table: &Table,
         experts: &[Vec<TrainConfig>],
         name: String,
         false_alarm_rate: f32,
-        output: &Output,
+        output: &'a Output,
+        keeper: Option<&'a mut dyn Keeper>,
     ) -> anyhow::Result<Self> {
         let columns = table.columns.len();
         if columns > MAX_FEATURES {
@@ -68,7 +70,7 @@ impl Fit {
         }
         let values = table.normal_values();
         let matrix = Matrix::new(values.len() / columns, columns, values)?;
-        let experts = train_experts(&matrix, experts, &mut Training::new(output))
+        let experts = train_experts(&matrix, experts, &mut Training::new(output, keeper))
             .map_err(|error| name_column(error, table))?;
         let flows: Vec<Flow> = experts.members.iter().map(|m| m.trained.flow.clone()).collect();
         let trained = &experts.members[experts.quoted].trained;

@@ -5,6 +5,7 @@
 
 mod bench;
 mod certified;
+mod checkpoint;
 mod confidence;
 mod demo;
 mod eval;

@@ -1,7 +1,7 @@
 //! Progress of long work: a bar on a terminal, now and then a plain line elsewhere, nothing with `--quiet`.
 
 use super::output::Output;
-use crate::training;
+use crate::training::{self, Keeper};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -114,14 +114,16 @@ impl Lines {
 /// Shows training as it runs, with the likelihood after every step.
 pub(super) struct Training<'a> {
     output: &'a Output,
+    keeper: Option<&'a mut dyn Keeper>,
     progress: Option<Progress>,
     batches: usize,
     held_out: f64,
 }
 
 impl<'a> Training<'a> {
-    pub(super) fn new(output: &'a Output) -> Self {
-        Self { output, progress: None, batches: 1, held_out: f64::NAN }
+    /// `keeper`: who keeps states to go on from, if anyone.
+    pub(super) fn new(output: &'a Output, keeper: Option<&'a mut dyn Keeper>) -> Self {
+        Self { output, keeper, progress: None, batches: 1, held_out: f64::NAN }
     }
 }
 
@@ -162,6 +164,13 @@ impl training::Progress for Training<'_> {
         match &self.progress {
             Some(progress) => progress.note(self.output, message),
             None => self.output.note(message),
+        }
+    }
+
+    fn keeper(&mut self) -> Option<&mut dyn Keeper> {
+        match &mut self.keeper {
+            Some(keeper) => Some(&mut **keeper),
+            None => None,
         }
     }
 }

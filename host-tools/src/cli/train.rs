@@ -1,6 +1,7 @@
 //! `flowlet train`
 
 use super::certified;
+use super::checkpoint::{Checkpoint, CheckpointArgs};
 use super::files;
 use super::fit::{self, Fit};
 use super::output::{grouped, Output};
@@ -12,8 +13,8 @@ use crate::flow::{Activation, ImageShape, Padding};
 use crate::report::history::{beside, History};
 use crate::selection;
 use crate::training::{
-    auto_experts, kinds, BaseKind, Candidate, ConditionerKind, FlowKind, MarginalFront, MaskKind, Search,
-    TrainConfig,
+    auto_experts, kinds, BaseKind, Candidate, ConditionerKind, FlowKind, Keeper, MarginalFront, MaskKind,
+    Search, TrainConfig,
 };
 use anyhow::bail;
 use clap::{Args, ValueEnum};
@@ -85,6 +86,8 @@ pub(super) struct TrainArgs {
     name: Option<String>,
     #[command(flatten)]
     recipe: Recipe,
+    #[command(flatten)]
+    checkpoint: CheckpointArgs,
 }
 
 /// What the flow is made of, besides its couplings.
@@ -342,7 +345,9 @@ impl TrainArgs {
         // Not the output's name: the same training gives the same image wherever it is written.
         let stem = table.path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
         let name = self.name.clone().unwrap_or(stem);
-        let mut fit = Fit::new(&table, &experts, name, self.false_alarm_rate, output)?;
+        let mut checkpoint = Checkpoint::open(&self.output, &self.checkpoint, output);
+        let keeper = Some(&mut checkpoint as &mut dyn Keeper);
+        let mut fit = Fit::new(&table, &experts, name, self.false_alarm_rate, output, keeper)?;
         let anomalies = table.anomalous_values();
         let selection = fit.select(self.statistic.into(), anomalies.as_deref())?;
         let mut chosen = fit.choose(self.numeric.map(Numeric::from))?;
@@ -352,6 +357,7 @@ impl TrainArgs {
         }
         chosen.image = export::arrange(&chosen.image, self.core)?;
         files::write_whole(&self.output, chosen.image.bytes())?;
+        checkpoint.remove();
 
         let (quoted, trained) = (fit.quoted(), fit.trained());
         let config = &quoted.candidates[quoted.chosen].config;

@@ -12,6 +12,7 @@
 
 mod audit;
 mod board;
+mod debian;
 mod error;
 mod firmware;
 mod inquiry;

@@ -6,6 +6,7 @@
 //! that carries no targets, Debian's own compiler builds the core library from source; see
 //! [`Toolchain::Debian`]. `FLOWLET_TOOLCHAIN=current` or `=debian` forces the choice.
 
+use super::debian::{self, apt, apt_command};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -38,7 +39,7 @@ pub struct Missing {
 }
 
 impl Missing {
-    fn new(what: impl Into<String>, command: impl Into<String>) -> Self {
+    pub(super) fn new(what: impl Into<String>, command: impl Into<String>) -> Self {
         Self { what: what.into(), command: command.into() }
     }
 }
@@ -139,11 +140,18 @@ pub(super) fn qemu(install: Install) -> Result<PathBuf, Missing> {
     if works() {
         return Ok(PathBuf::from(QEMU));
     }
+    if let Some(unpacked) = debian::unpacked(QEMU) {
+        return Ok(unpacked);
+    }
     let what = "the emulator qemu-system-arm";
-    if Path::new("/etc/debian_version").exists() {
-        apt(what, &[QEMU], install)?;
-        if works() {
+    // Installed if that costs the user nothing; else, as where another release's qemu-utils is in the way or
+    // the rights are missing, unpacked beside what is installed.
+    if debian::is_debian() && install == Install::Allowed {
+        if apt(what, &[QEMU], install).is_ok() && works() {
             return Ok(PathBuf::from(QEMU));
+        }
+        if let Some(unpacked) = debian::unpack(QEMU) {
+            return Ok(unpacked);
         }
     }
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
@@ -200,7 +208,7 @@ fn current(target: &str, install: Install) -> Result<Toolchain, Missing> {
     if there() || (install == Install::Allowed && quiet(Command::new("rustup").args(add)) && there()) {
         return Ok(Toolchain::Current);
     }
-    let command = if quiet(Command::new("rustup").arg("--version")) || !is_debian() {
+    let command = if quiet(Command::new("rustup").arg("--version")) || !debian::is_debian() {
         format!("rustup {}", add.join(" "))
     } else {
         apt_command(&DEBIAN_PACKAGES)
@@ -266,49 +274,19 @@ fn use_debian(command: &mut Command) -> &mut Command {
         .env("RUSTC_BOOTSTRAP", "1")
 }
 
-fn is_debian() -> bool {
-    Path::new("/etc/debian_version").exists() && quiet(Command::new("apt-get").arg("--version"))
-}
-
-fn apt(what: &str, packages: &[&str], install: Install) -> Result<(), Missing> {
-    let missing = || Missing::new(what, apt_command(packages));
-    if !is_debian() {
-        return Err(Missing::new(what, format!("# on Debian: {}", apt_command(packages))));
-    }
-    let root = output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0");
-    if install == Install::Forbidden || !root {
-        return Err(missing());
-    }
-    let mut get = Command::new("apt-get");
-    // Never at the price of a package that the user has.
-    get.args(["install", "-y", "--no-install-recommends", "--no-remove"]).args(packages);
-    get.env("DEBIAN_FRONTEND", "noninteractive");
-    // A stale list of packages may still do, if the update fails.
-    quiet(Command::new("apt-get").arg("update"));
-    if quiet(&mut get) {
-        Ok(())
-    } else {
-        Err(missing())
-    }
-}
-
-fn apt_command(packages: &[&str]) -> String {
-    format!("sudo apt-get update && sudo apt-get install -y --no-install-recommends {}", packages.join(" "))
-}
-
 /// What an outer cargo says its tool is, or the one in the path.
 fn tool(variable: &str, name: &str) -> OsString {
     env::var_os(variable).unwrap_or_else(|| name.into())
 }
 
 /// Whether the command runs and succeeds; what it prints is dropped.
-fn quiet(command: &mut Command) -> bool {
+pub(super) fn quiet(command: &mut Command) -> bool {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
 /// What the command prints, if it succeeds.
-fn output(command: &mut Command) -> Option<String> {
+pub(super) fn output(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -4,6 +4,7 @@
 //! [`Flow`](crate::flow::Flow).
 
 mod config;
+mod course;
 mod engine;
 mod error;
 mod experts;
@@ -27,7 +28,7 @@ pub use config::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, T
 pub use error::TrainError;
 pub use experts::{auto_experts, train_experts, Experts};
 pub use matrix::Matrix;
-pub use progress::{Epoch, Plan, Progress};
+pub use progress::{Epoch, Keeper, Plan, Progress};
 pub(crate) use random::Random;
 pub use search::{kinds, search, Candidate, Outcome, Search};
 pub use trainer::{train, Trained};

@@ -1,13 +1,14 @@
 //! AdamW with clipping of the gradient's norm, a one-cycle schedule, and an average of the weights.
 
 use super::engine::{AdamStep, Kernels, Line};
+use serde::{Deserialize, Serialize};
 
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
 
 /// Moments and the average.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Optimizer {
     first: Vec<Line>,
     second: Vec<Line>,

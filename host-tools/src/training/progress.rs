@@ -1,5 +1,6 @@
-//! Who wants to watch.
+//! Who wants to watch, and who keeps what an interrupted training goes on from.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What training is about to do.
@@ -24,7 +25,7 @@ pub struct Plan {
 }
 
 /// One pass over the training rows. Likelihoods in nats of the standardized data.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Number, from 1.
     pub number: usize,
@@ -51,6 +52,21 @@ pub trait Progress {
     fn epoch(&mut self, _epoch: &Epoch, _best: bool) {}
     /// Something worth knowing, such as a restart at a lower learning rate.
     fn note(&mut self, _message: &str) {}
+    /// Who keeps states of training, so that it can go on after an interruption; nobody by default.
+    fn keeper(&mut self) -> Option<&mut dyn Keeper> {
+        None
+    }
+}
+
+/// Keeps states of training. A run is known by a number that depends on the data, on all settings but the threads,
+/// on the vector instructions and on the version of this crate: a state serves only the run that gave it.
+pub trait Keeper {
+    /// The last state kept for this run.
+    fn find(&mut self, run: u64) -> Option<Vec<u8>>;
+    /// Whether a state should be kept after this epoch. The state of a run that ended is kept in any case.
+    fn is_due(&self) -> bool;
+    /// Keeps a state of this run instead of an earlier one.
+    fn keep(&mut self, run: u64, state: Vec<u8>);
 }
 
 impl Progress for () {}

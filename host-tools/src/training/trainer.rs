@@ -1,5 +1,6 @@
 //! The training loop.
 
+use super::course::{run_number, Course};
 use super::engine::{split_mix, Batch, Engine, Line, Rows, TILE};
 use super::optimizer::{cosine, one_cycle, Optimizer};
 use super::preprocess::{preprocess, Preprocessed};
@@ -8,7 +9,7 @@ use super::structure::Structure;
 use super::{Epoch, Matrix, Plan, Progress, TrainConfig, TrainError};
 use crate::flow::Flow;
 use rayon::prelude::*;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A trained flow and how it came about.
 #[derive(Clone, Debug)]
@@ -61,7 +62,8 @@ mod purpose {
 /// Fits a flow to normal readings by maximum likelihood.
 ///
 /// Deterministic: the same data, settings and kind of processor give the same parameters bit for bit at any
-/// number of threads.
+/// number of threads, and whether or not it was interrupted and went on from a state that the watcher's
+/// [`Keeper`](super::Keeper) has.
 ///
 /// # Errors
 /// [`TrainError`]: settings out of range, fewer than 2 features, too few rows, values that are not finite,
@@ -95,16 +97,18 @@ pub fn train(
     };
     // More threads than tiles in a batch would only wait.
     let threads = threads.min(config.batch.min(data.rows).div_ceil(TILE)).max(1);
-    if threads == 1 {
-        return Trainer::new(data, config, threads)?.run(progress);
-    }
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| TrainError::Threads { threads, reason: e.to_string() })?;
     let mut trainer = Trainer::new(data, config, threads)?;
-    trainer.pool = Some(pool);
-    trainer.run(progress)
+    if progress.keeper().is_some() {
+        trainer.run = Some(run_number(data, config, trainer.engine.kernels().name()));
+    }
+    if threads > 1 {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|e| TrainError::Threads { threads, reason: e.to_string() })?;
+        trainer.pool = Some(pool);
+    }
+    trainer.train(progress)
 }
 
 /// All that the loop holds.
@@ -116,13 +120,8 @@ struct Trainer<'a> {
     front: Preprocessed,
     fit: Vec<usize>,
     held_out: Vec<usize>,
-}
-
-/// The weights that would be kept, and their merit.
-struct Best {
-    epoch: usize,
-    score: f64,
-    parameters: Vec<Line>,
+    /// Number of this run, if states of it are kept.
+    run: Option<u64>,
 }
 
 impl<'a> Trainer<'a> {
@@ -142,10 +141,10 @@ impl<'a> Trainer<'a> {
         chain.extend(structure.chain(&mut Random::new(config.seed, purpose::STRUCTURE))?);
         let inputs = (features, config.contexts);
         let engine = Engine::new(inputs, chain, structure.base()?).noise_behind(fixed);
-        Ok(Self { config, threads, pool: None, engine, front, fit, held_out })
+        Ok(Self { config, threads, pool: None, engine, front, fit, held_out, run: None })
     }
 
-    fn run(mut self, progress: &mut dyn Progress) -> Result<Trained, TrainError> {
+    fn train(mut self, progress: &mut dyn Progress) -> Result<Trained, TrainError> {
         let started = Instant::now();
         let config = self.config;
         let epochs = config.epochs_for(self.fit.len());
@@ -153,7 +152,6 @@ impl<'a> Trainer<'a> {
         let mut parameters = self.engine.initialize(&mut random);
         self.engine.fit(&mut parameters, &self.front.values, &self.fit, &mut random);
         let flow = self.flow(&parameters);
-        let batches = self.fit.len().div_ceil(config.batch);
         let lanes = self.engine.kernels().name();
         progress.start(&Plan {
             rows: self.fit.len(),
@@ -161,104 +159,45 @@ impl<'a> Trainer<'a> {
             features: flow.features,
             parameters: flow.parameters(),
             epochs,
-            batches,
+            batches: self.fit.len().div_ceil(config.batch),
             threads: self.threads,
             lanes,
         });
         let mut memory = self.engine.batch(config.batch.min(self.fit.len()), self.threads);
         let mut gradient = vec![Line::ZERO; parameters.len()];
-        let mut optimizer = Optimizer::new(&parameters, config.average);
         let mut order = Random::new(config.seed, purpose::ORDER);
-        let mut best = Best { epoch: 0, score: f64::INFINITY, parameters: parameters.clone() };
+        let mut course = match Course::find(self.run, parameters.len(), progress) {
+            Some(found) => {
+                progress.note(&format!("going on behind epoch {} of {epochs}", found.done));
+                // The order of the rows is that of all shuffles so far.
+                (0..found.done).for_each(|_| order.shuffle(&mut self.fit));
+                found
+            }
+            None => Course::new(parameters, config),
+        };
         if epochs == 0 {
-            best.score = self.evaluate(&parameters).1;
+            course.best.score = self.evaluate(&course.parameters).1;
         }
-        let mut history: Vec<Epoch> = Vec::new();
-        let (mut restarts, mut factor) = (0, 1.0_f32);
-        let mut stepping = Duration::ZERO;
-        let mut stepped = 0;
-        for number in 1..=epochs {
-            let epoch_started = Instant::now();
-            let mut rows = std::mem::take(&mut self.fit);
-            order.shuffle(&mut rows);
-            let mut loss = 0.0;
-            let mut lr = 0.0;
-            let mut healthy = true;
-            for (i, batch) in rows.chunks(config.batch).enumerate() {
-                let step = (number - 1) * batches + i;
-                let done = step as f64 / (epochs * batches) as f64;
-                lr = config.lr * factor * one_cycle(done) as f32;
-                let floor = f64::from(config.noise_floor);
-                let noise = config.noise * (floor + (1.0 - floor) * cosine(done)) as f32;
-                let seed = split_mix(config.seed ^ split_mix(purpose::NOISE ^ ((step as u64) << 8)));
-                let step = self.front.bounded.as_ref().map_or(0.0, |b| b.step);
-                let rows = Rows { data: &self.front.values, rows: batch, noise, step, seed };
-                let nll = self.gradient(&parameters, &mut memory, rows, &mut gradient);
-                let tail = mean(batch.iter().map(|&r| self.front.log_det[r]));
-                let bounds = (config.weight_decay, config.grad_norm);
-                let norm = optimizer.step(self.engine.kernels(), lr, bounds, &gradient, &mut parameters);
-                self.engine.project(&mut parameters);
-                healthy = nll.is_finite() && norm.is_finite();
-                if !healthy {
-                    break;
-                }
-                loss += (nll - tail) * batch.len() as f64;
-                progress.batch(number, i + 1, nll - tail);
-            }
-            let count = rows.len();
-            self.fit = rows;
-            stepping += epoch_started.elapsed();
-            stepped += count;
-            let smooth = optimizer.smooth(&parameters);
-            let (val_nll, val_nll_trimmed) = self.evaluate(smooth);
-            let epoch = Epoch {
-                number,
-                train_nll: loss / count as f64,
-                val_nll,
-                val_nll_trimmed,
-                lr,
-                duration: epoch_started.elapsed(),
-            };
-            let usable = healthy && smooth.iter().flat_map(|l| &l.0).all(|v| v.is_finite());
-            let bound = 1e3 + best.score.min(1e6);
-            let wild = !self.held_out.is_empty() && (val_nll_trimmed.is_nan() || val_nll_trimmed > bound);
-            if !usable || wild {
-                restarts += 1;
-                if restarts > MAX_RESTARTS {
-                    return Err(TrainError::Diverged { restarts: MAX_RESTARTS, lr: config.lr * factor });
-                }
-                factor *= 0.5;
-                parameters.clone_from(&best.parameters);
-                optimizer = Optimizer::new(&parameters, config.average);
-                let lr = config.lr * factor;
-                progress.note(&format!("epoch {number} diverged: back to the best, learning rate {lr:e}"));
-                continue;
-            }
-            let better = self.held_out.is_empty() || val_nll_trimmed < best.score;
-            if better {
-                best.epoch = number;
-                best.score = val_nll_trimmed;
-                best.parameters.copy_from_slice(smooth);
-                self.engine.project(&mut best.parameters);
-            }
-            progress.epoch(&epoch, better);
-            history.push(epoch);
-            if config.patience.is_some_and(|p| number - best.epoch >= p) {
-                break;
-            }
+        while course.done < epochs && !course.ended {
+            order.shuffle(&mut self.fit);
+            self.epoch(&mut course, epochs, (&mut memory, &mut gradient), progress)?;
+            course.ended |= course.done == epochs;
+            course.keep(self.run, started.elapsed(), progress);
         }
+        let best = course.best;
         let judged = if self.held_out.is_empty() { &self.fit } else { &self.held_out };
         let val_nll_standardized = mean(self.losses(&best.parameters, judged).into_iter());
+        let restarts = course.restarts;
         if (best.epoch == 0 && epochs > 0) || !val_nll_standardized.is_finite() {
-            return Err(TrainError::Diverged { restarts, lr: config.lr * factor });
+            return Err(TrainError::Diverged { restarts, lr: config.lr * course.factor });
         }
         Ok(Trained {
             flow: self.flow(&best.parameters),
             best_epoch: best.epoch,
-            epochs: history.last().map_or(0, |e| e.number),
-            history,
-            seconds: started.elapsed().as_secs_f64(),
-            samples_per_second: stepped as f64 / stepping.as_secs_f64().max(1e-9),
+            epochs: course.history.last().map_or(0, |e| e.number),
+            history: course.history,
+            seconds: (course.earlier + started.elapsed()).as_secs_f64(),
+            samples_per_second: course.stepped as f64 / course.stepping.as_secs_f64().max(1e-9),
             val_nll: val_nll_standardized + self.front.sum_log_std,
             val_nll_standardized,
             val_nll_trimmed: best.score,
@@ -267,6 +206,84 @@ impl<'a> Trainer<'a> {
             restarts,
             lanes,
         })
+    }
+
+    /// One pass over the training rows in their present order, and the verdict of the held-out ones.
+    fn epoch(
+        &self,
+        course: &mut Course,
+        epochs: usize,
+        (memory, gradient): (&mut Batch, &mut [Line]),
+        progress: &mut dyn Progress,
+    ) -> Result<(), TrainError> {
+        let started = Instant::now();
+        let config = self.config;
+        let batches = self.fit.len().div_ceil(config.batch);
+        let number = course.done + 1;
+        let mut loss = 0.0;
+        let mut lr = 0.0;
+        let mut healthy = true;
+        for (i, batch) in self.fit.chunks(config.batch).enumerate() {
+            let step = course.done * batches + i;
+            let done = step as f64 / (epochs * batches) as f64;
+            lr = config.lr * course.factor * one_cycle(done) as f32;
+            let floor = f64::from(config.noise_floor);
+            let noise = config.noise * (floor + (1.0 - floor) * cosine(done)) as f32;
+            let seed = split_mix(config.seed ^ split_mix(purpose::NOISE ^ ((step as u64) << 8)));
+            let step = self.front.bounded.as_ref().map_or(0.0, |b| b.step);
+            let rows = Rows { data: &self.front.values, rows: batch, noise, step, seed };
+            let nll = self.gradient(&course.parameters, memory, rows, gradient);
+            let tail = mean(batch.iter().map(|&r| self.front.log_det[r]));
+            let bounds = (config.weight_decay, config.grad_norm);
+            let kernels = self.engine.kernels();
+            let norm = course.optimizer.step(kernels, lr, bounds, gradient, &mut course.parameters);
+            self.engine.project(&mut course.parameters);
+            healthy = nll.is_finite() && norm.is_finite();
+            if !healthy {
+                break;
+            }
+            loss += (nll - tail) * batch.len() as f64;
+            progress.batch(number, i + 1, nll - tail);
+        }
+        course.done = number;
+        course.stepping += started.elapsed();
+        course.stepped += self.fit.len();
+        let smooth = course.optimizer.smooth(&course.parameters);
+        let (val_nll, val_nll_trimmed) = self.evaluate(smooth);
+        let epoch = Epoch {
+            number,
+            train_nll: loss / self.fit.len() as f64,
+            val_nll,
+            val_nll_trimmed,
+            lr,
+            duration: started.elapsed(),
+        };
+        let usable = healthy && smooth.iter().flat_map(|l| &l.0).all(|v| v.is_finite());
+        let bound = 1e3 + course.best.score.min(1e6);
+        let wild = !self.held_out.is_empty() && (val_nll_trimmed.is_nan() || val_nll_trimmed > bound);
+        if !usable || wild {
+            course.restarts += 1;
+            if course.restarts > MAX_RESTARTS {
+                return Err(TrainError::Diverged { restarts: MAX_RESTARTS, lr: config.lr * course.factor });
+            }
+            course.factor *= 0.5;
+            course.parameters.clone_from(&course.best.parameters);
+            course.optimizer = Optimizer::new(&course.parameters, config.average);
+            let lr = config.lr * course.factor;
+            progress.note(&format!("epoch {number} diverged: back to the best, learning rate {lr:e}"));
+            return Ok(());
+        }
+        let better = self.held_out.is_empty() || val_nll_trimmed < course.best.score;
+        if better {
+            course.best.epoch = number;
+            course.best.score = val_nll_trimmed;
+            course.best.parameters.copy_from_slice(smooth);
+            self.engine.project(&mut course.best.parameters);
+        }
+        progress.epoch(&epoch, better);
+        course.history.push(epoch);
+        course.ended = config.patience.is_some_and(|p| number - course.best.epoch >= p);
+        Ok(())
     }
 
     fn gradient(

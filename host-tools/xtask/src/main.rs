@@ -15,8 +15,9 @@ use clap::{Parser, Subcommand};
 /// Set-up, demo, tests and lints of flowlet.
 ///
 /// Each command installs what it lacks (compiler targets, the emulator) if it may: with rustup, or
-/// as root on Debian with apt-get. Otherwise it prints the command to run, goes on with what it
-/// can, and counts what it skipped. Where the variable CI is set, a skip is a failure.
+/// as root on Debian with apt-get; an emulator that cannot be installed there is unpacked into
+/// ~/.cache/flowlet. Otherwise it prints the command to run, goes on with what it can, and counts
+/// what it skipped. Where the variable CI is set, a skip is a failure.
 ///
 /// FLOWLET_TOOLCHAIN=current|debian forces the compiler for chips, FLOWLET_QEMU names an emulator,
 /// FLOWLET_BROWSER a Chromium, which tests look at reports with.

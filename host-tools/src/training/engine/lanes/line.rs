@@ -1,10 +1,12 @@
 //! The unit of storage: one cache line of f32.
 
+use serde::{Deserialize, Serialize};
+
 /// Values in a [`Line`].
 pub(crate) const LINE: usize = 16;
 
 /// Sixteen f32 in one cache line: one feature of sixteen samples, or sixteen parameters.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[repr(C, align(64))]
 pub(crate) struct Line(pub(crate) [f32; LINE]);
 
