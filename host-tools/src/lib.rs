@@ -1,12 +1,15 @@
 //! Host side of flowlet: training, export, quantization, scoring and simulation of normalizing flows.
 
 pub mod bench;
+pub mod bootstrap;
 pub mod cli;
 pub mod cost;
 pub mod device;
 pub mod export;
 pub mod flow;
 pub mod metrics;
+pub mod report;
+pub mod segments;
 pub mod selection;
 pub mod table;
 pub mod training;

@@ -1,5 +1,6 @@
 //! Shared helpers of the integration tests in `tests/tests`.
 
+pub mod browser;
 pub mod command;
 pub mod development;
 pub mod device_compare;

@@ -72,6 +72,9 @@ fn the_demo_goes_the_whole_way() {
     let report = folder.path().join(json["report"].as_str().expect("a path"));
     let report = std::fs::read_to_string(report).expect("a report");
     assert!(report.contains("AUROC") && report.contains("CC BY 4.0"), "{report}");
+    assert!(report.contains("<!DOCTYPE html>") && report.contains("id=\"training\""), "{report}");
+    let summary = String::from_utf8(folder.read("out/summary.md")).expect("text");
+    assert!(summary.contains("report.html") && summary.contains("AUROC"), "{summary}");
     if !skipped {
         let rows = String::from_utf8(folder.read("out/simulated-rows.csv")).expect("text");
         for wanted in

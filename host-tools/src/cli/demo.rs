@@ -1,15 +1,18 @@
 //! `flowlet demo`
 
+use super::confidence::BootstrapArgs;
 use super::eval::{self, Quality};
 use super::files;
 use super::fit::{Fit, I8_BUDGET};
 use super::output::{grouped, Output};
 use super::progress::Progress;
+use super::report::Page;
 use super::scoring::{self, Delta};
 use super::simulate;
 use crate::device::toolchain::Install;
 use crate::device::{Board, DeviceError, Simulation, Simulator};
 use crate::export::{ImageFile, Numeric};
+use crate::report::history::History;
 use crate::table::{ReadOptions, Table};
 use crate::training::TrainConfig;
 use anyhow::Context;
@@ -90,7 +93,7 @@ impl DemoArgs {
             outcomes.push(Outcome {
                 numeric,
                 delta,
-                quality: eval::quality(&image, &test, &scores)?,
+                quality: eval::quality(&image, test.labels.as_deref().unwrap_or_default(), &scores)?,
                 workspace_bytes: image.model()?.workspace_bytes(),
                 image,
                 simulated,
@@ -102,22 +105,58 @@ impl DemoArgs {
         // What `train` would have chosen stands for the whole.
         let i8_fits = outcomes.iter().any(|o| o.numeric == Numeric::I8 && o.delta.mean <= I8_BUDGET);
         let default = if i8_fits { Numeric::I8 } else { Numeric::I16 };
-        let report = out.join("summary.md");
+        let summary_path = out.join("summary.md");
         let table = summary_table(&outcomes);
         let skipped = simulator.err();
         let text = summary(&fit, &test, &table, skipped.as_deref());
-        files::write_whole(&report, text.as_bytes())?;
+        files::write_whole(&summary_path, text.as_bytes())?;
+        let report = out.join("report.html");
+        files::write_whole(&report, page(&fit, &outcomes, default, &test, out, output)?.as_bytes())?;
 
-        let json = summary_json(&fit, &outcomes, default, skipped.as_deref(), out, &report);
-        output.finish(
-            &format!("{table}\noutputs in {}; start with {}", out.display(), report.display()),
-            &json,
-        )?;
+        let mut json = summary_json(&fit, &outcomes, default, skipped.as_deref(), out, &report);
+        json["summary"] = json!(summary_path);
+        output.finish(&format!("{table}\noutputs in {}; open {}", out.display(), report.display()), &json)?;
         let mismatched: usize =
             outcomes.iter().filter_map(|o| o.simulated.as_ref()).map(|(_, rows)| rows.len()).sum();
         anyhow::ensure!(mismatched == 0, "{mismatched} rows differ between host and device");
         Ok(())
     }
+}
+
+/// The report on the image that `train` would have chosen.
+fn page(
+    fit: &Fit,
+    outcomes: &[Outcome],
+    default: Numeric,
+    test: &Table,
+    out: &Path,
+    output: &Output,
+) -> anyhow::Result<String> {
+    let of =
+        |numeric: Numeric| outcomes.iter().find(|o| o.numeric == numeric).context("an image of each kind");
+    let (chosen, float) = (of(default)?, of(Numeric::F32)?);
+    let trained = fit.trained();
+    let train = json!({
+        "recipe": fit.quoted().candidates[fit.quoted().chosen].config.summary(),
+        "rows": fit.rows(),
+        "held_out_rows": trained.holdout_rows.len(),
+        "seconds": fit.seconds(),
+        "samples_per_second": trained.samples_per_second,
+        "val_nll_standardized": trained.val_nll_standardized,
+        "mean_abs_delta_log_prob": chosen.delta.mean,
+        "max_abs_delta_log_prob": chosen.delta.max,
+    });
+    let page = Page {
+        image: &chosen.image,
+        image_path: &out.join(format!("shuttle-{}.flow", scoring::name(default))),
+        table: test,
+        scores: &scoring::score_rows(&chosen.image, &test.values, |_| {})?,
+        history: Ok(History::new(&chosen.image, &train, &fit.experts)),
+        reference: Some(&float.image),
+        bootstrap: BootstrapArgs::default(),
+        credit: "Data: Statlog (Shuttle), NASA, from the UCI Machine Learning Repository, CC BY 4.0.",
+    };
+    page.html(output)
 }
 
 fn run_simulation(
@@ -247,7 +286,7 @@ fn summary(fit: &Fit, test: &Table, table: &str, skipped: Option<&str>) -> Strin
          {:.3} nats standardized. Judged on {} test rows.\n\n\
          ```text\n{table}\n```\n\n\
          {simulated}\n\n\
-         Files: `shuttle-*.flow` images, `scores-*.csv` scores of `test.csv`, `train.csv` and `test.csv` the data\n\
+         Files: `report.html` the report, `shuttle-*.flow` images, `scores-*.csv` scores of `test.csv`, `train.csv` and `test.csv` the data\n\
          (UCI Machine Learning Repository, NASA, CC BY 4.0).\n\n\
          To go on:\n\n\
          ```sh\nflowlet inspect shuttle-i8.flow\n\

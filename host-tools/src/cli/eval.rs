@@ -1,32 +1,70 @@
 //! `flowlet eval`
 
-use super::output::Output;
+use super::confidence::{self, BootstrapArgs};
+use super::output::{grouped, Output};
+use super::progress::Progress;
 use super::scoring;
 use super::tables::TableArgs;
+use super::usage;
+use crate::bootstrap::{self, Blocks, Intervals, Judged};
 use crate::export::{self, ImageFile};
 use crate::flow::Transform;
 use crate::metrics;
-use crate::table::Table;
-use anyhow::Context;
+use crate::segments::{segments, Delays, Segment};
+use crate::table::{Table, TableError};
+use anyhow::{bail, Context};
 use clap::Args;
 use flowlet::Score;
 use serde_json::{json, Value};
-use std::path::PathBuf;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
-/// Judge an image on labelled rows
+/// Judge an image, or several side by side, on labelled rows
 ///
 /// AUROC and average precision judge the score; the rates of false alarms and of detection judge the image's own
-/// threshold; the mean negative log-likelihood of normal rows judges the density.
+/// threshold; the mean negative log-likelihood of normal rows judges the density. Intervals are bootstrapped: where they
+/// overlap widely, the rows do not say which image is better, though the comparison on the same rows may.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  flowlet eval pump.flow labelled.csv --label fault")]
+#[command(after_help = "\
+Examples:
+  flowlet eval pump.flow labelled.csv --label fault
+  flowlet eval pump.flow day1.csv day2.csv --label fault --segments     how soon is each fault noticed?
+  flowlet eval pump.flow pump-i8.flow labelled.csv --label fault        side by side, and is the difference real?")]
 pub(super) struct EvalArgs {
     /// The image
     #[arg(value_name = "M.flow")]
     model: PathBuf,
-    /// The table: .csv, .npy or .parquet
-    data: PathBuf,
+    /// Tables (.csv, .npy or .parquet), each a series of its own; and further images (.flow) to compare
+    #[arg(required = true, value_name = "DATA")]
+    files: Vec<PathBuf>,
+    /// Rows are in time order, and contiguous rows of label 1 are one event: how soon is each noticed? Implies
+    /// --time-ordered
+    #[arg(long)]
+    segments: bool,
+    #[command(flatten)]
+    bootstrap: BootstrapArgs,
     #[command(flatten)]
     table: TableArgs,
+}
+
+/// An image and its scores of all tables' rows.
+struct Examined {
+    path: PathBuf,
+    image: ImageFile,
+    scores: Vec<Score>,
+    quality: Quality,
+}
+
+/// The rows that images are judged on, and which they are.
+#[derive(Default)]
+struct Rows {
+    labels: Vec<bool>,
+    /// Data row in its file.
+    numbers: Vec<usize>,
+    /// First row of each file.
+    starts: Vec<usize>,
+    skipped: usize,
+    notes: Vec<String>,
 }
 
 /// How well an image does on labelled rows; `None` where there are no rows to say so.
@@ -44,9 +82,8 @@ pub(super) struct Quality {
     pub(super) detection_rate: Option<f64>,
 }
 
-/// Judges scores by a table's labels.
-pub(super) fn quality(image: &ImageFile, table: &Table, scores: &[Score]) -> anyhow::Result<Quality> {
-    let labels = table.labels.as_ref().context("the table has no label column")?;
+/// Judges scores by labels, one for each.
+pub(super) fn quality(image: &ImageFile, labels: &[bool], scores: &[Score]) -> anyhow::Result<Quality> {
     let statistics: Vec<f64> = scores.iter().map(|s| f64::from(s.score)).collect();
     let (mut nll, mut alarms) = (Vec::new(), [0_usize; 2]);
     for (score, &anomalous) in scores.iter().zip(labels) {
@@ -103,43 +140,239 @@ impl Quality {
 impl EvalArgs {
     pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
         if self.table.label.is_none() {
-            return Err(super::usage(
-                "eval needs --label COL, the column that says which rows are anomalous",
-            ));
+            return Err(usage("eval needs --label COL, the column that says which rows are anomalous"));
         }
-        let image = scoring::read_image(&self.model)?;
-        let table = self.table.read_for(&self.data, scoring::input_names(&image)?, output)?;
-        let scores = scoring::score_rows(&image, &table.values, |_| {})?;
-        let quality = quality(&image, &table, &scores)?;
+        self.bootstrap.check()?;
+        let (more, data): (Vec<PathBuf>, Vec<PathBuf>) =
+            self.files.iter().cloned().partition(|path| path.extension().is_some_and(|e| e == "flow"));
+        if data.is_empty() {
+            return Err(usage("eval needs a table behind the images: flowlet eval M.flow DATA --label COL"));
+        }
+        let (first, rows) = self.examine(&self.model, &data, output)?;
+        let mut all = vec![first];
+        for path in &more {
+            let (examined, theirs) = self.examine(path, &data, &Output::new(output.is_json(), true))?;
+            if theirs.numbers != rows.numbers {
+                bail!(
+                    "{} and {} leave out different rows for bad cells, so they cannot be compared: mend the tables",
+                    self.model.display(),
+                    path.display()
+                );
+            }
+            all.push(examined);
+        }
+        let quality = &all[0].quality;
         for (rows, kind) in [(quality.normal_rows, "normal"), (quality.anomalous_rows, "anomalous")] {
             if rows == 0 {
-                output.warn(&format!("{}: no {kind} rows, so not all can be judged", self.data.display()));
+                output.warn(&format!("{}: no {kind} rows, so not all can be judged", data[0].display()));
             }
         }
 
+        let bootstrap = if self.segments { self.bootstrap.in_time_order() } else { self.bootstrap };
+        let plan = bootstrap.plan(rows.labels.len());
+        let mut found: Vec<Findings> = Vec::new();
+        for examined in &all {
+            let (scores, alarms) = (examined.statistics(), examined.alarms());
+            let judged = Judged { labels: &rows.labels, scores: &scores, alarms: &alarms };
+            let segments = self.segments.then(|| segments(&rows.labels, &alarms, &rows.starts));
+            let intervals = plan.as_ref().map(|plan| confidence::intervals(&judged, plan, output));
+            found.push(Findings { intervals, segments });
+        }
+        let mut comparisons = Vec::new();
+        if let Some(plan) = &plan {
+            let of_first = all[0].statistics();
+            // The same blocks for both: those of the first image's scores.
+            let plan = match (plan.blocks, found[0].intervals) {
+                (Blocks::Automatic, Some(i)) => {
+                    bootstrap::Plan { blocks: Blocks::Of(i.block_rows[0].max(i.block_rows[1])), ..*plan }
+                }
+                _ => *plan,
+            };
+            for other in &all[1..] {
+                comparisons.push(bootstrap::compare(&rows.labels, &of_first, &other.statistics(), &plan));
+            }
+        }
+
+        let mut json = self.json(&all[0], &found[0], &rows)?;
+        json["skipped_rows"] = rows.skipped.into();
+        json["notes"] = json!(rows.notes);
+        if all.len() > 1 {
+            let name = |examined: &Examined| examined.path.display().to_string();
+            let each: anyhow::Result<Vec<Value>> =
+                all.iter().zip(&found).map(|(image, found)| self.json(image, found, &rows)).collect();
+            json["images"] = json!(each?);
+            let pairs = comparisons.iter().zip(&all[1..]).filter_map(|(difference, other)| {
+                Some(confidence::comparison(&name(&all[0]), &name(other), difference.as_ref()?))
+            });
+            json["comparisons"] = json!(pairs.collect::<Vec<_>>());
+        }
+        let mut text = String::new();
+        for (examined, found) in all.iter().zip(&found) {
+            if all.len() > 1 {
+                let _ =
+                    writeln!(text, "{}{}", if text.is_empty() { "" } else { "\n" }, examined.described()?);
+            }
+            text.push_str(&examined.text(found));
+        }
+        for (difference, other) in comparisons.iter().zip(&all[1..]) {
+            if let Some(d) = difference {
+                let _ = write!(
+                    text,
+                    "\n{} less {}: AUROC {:+.4} [{:+.4}, {:+.4}], p = {:.3} (both on the same bootstrap rows)",
+                    all[0].path.display(),
+                    other.path.display(),
+                    d.auroc,
+                    d.interval.low,
+                    d.interval.high,
+                    d.p_value
+                );
+            }
+        }
+        output.finish(&text, &json)
+    }
+
+    /// Scores all tables with one image.
+    fn examine(&self, path: &Path, data: &[PathBuf], output: &Output) -> anyhow::Result<(Examined, Rows)> {
+        let image = scoring::read_image(path)?;
+        let names = scoring::input_names(&image)?;
+        let tables: Result<Vec<Table>, TableError> =
+            data.iter().map(|path| self.table.read_for(path, names.clone(), output)).collect();
+        let tables = tables?;
+        let total: usize = tables.iter().map(|t| t.rows).sum();
+        let progress = Progress::start(output, "scoring", "rows", total as u64);
+        let (mut rows, mut scores) = (Rows::default(), Vec::with_capacity(total));
+        for table in tables {
+            scores.extend(scoring::score_rows(&image, &table.values, |done| progress.advance(done as u64))?);
+            rows.starts.push(rows.labels.len());
+            rows.numbers.extend((0..table.rows).map(|row| table.row_number(row)));
+            rows.labels.extend(table.labels.context("the table has no label column")?);
+            rows.skipped += table.skipped_rows;
+            rows.notes.extend(table.notes);
+        }
+        progress.finish();
+        let quality = quality(&image, &rows.labels, &scores)?;
+        Ok((Examined { path: path.to_path_buf(), image, scores, quality }, rows))
+    }
+
+    fn json(&self, examined: &Examined, found: &Findings, rows: &Rows) -> anyhow::Result<Value> {
+        let mut json = examined.quality.json();
+        let model = examined.image.model()?;
+        json["image"] = json!(examined.path);
+        json["numeric"] = scoring::name(model.numeric()).into();
+        json["image_bytes"] = examined.image.bytes().len().into();
+        json["workspace_bytes"] = model.workspace_bytes().into();
+        if let Some(intervals) = &found.intervals {
+            json["confidence"] = confidence::json(intervals);
+        }
+        if let Some(segments) = &found.segments {
+            json["segments"] = segments_json(segments, rows, &self.tables());
+        }
+        Ok(json)
+    }
+
+    /// The tables among the files, in order.
+    fn tables(&self) -> Vec<&PathBuf> {
+        self.files.iter().filter(|path| path.extension().is_none_or(|e| e != "flow")).collect()
+    }
+}
+
+/// What is known beyond the figures themselves.
+struct Findings {
+    intervals: Option<Intervals>,
+    segments: Option<Vec<Segment>>,
+}
+
+impl Examined {
+    fn statistics(&self) -> Vec<f64> {
+        self.scores.iter().map(|s| f64::from(s.score)).collect()
+    }
+
+    fn alarms(&self) -> Vec<bool> {
+        self.scores.iter().map(|s| s.alarm).collect()
+    }
+
+    fn described(&self) -> anyhow::Result<String> {
+        let model = self.image.model()?;
+        Ok(format!(
+            "{} ({}, {} bytes, {} bytes of workspace)",
+            self.path.display(),
+            scoring::name(model.numeric()),
+            grouped(self.image.bytes().len()),
+            grouped(model.workspace_bytes())
+        ))
+    }
+
+    fn text(&self, found: &Findings) -> String {
+        let quality = &self.quality;
         let shown = |value: Option<f64>| value.map_or_else(|| "undefined".to_owned(), |v| format!("{v:.4}"));
-        let text = format!(
-            "AUROC              {}\n\
-             average precision  {}\n\
+        let within = |pick: fn(&Intervals) -> Option<bootstrap::Interval>| {
+            confidence::bracketed(found.intervals.as_ref().and_then(pick))
+        };
+        let mut text = format!(
+            "AUROC              {}{}\n\
+             average precision  {}{}\n\
              NLL of normal      {} nats in the data's units, {} standardized\n\
              without top 1 %    {} nats in the data's units, {} standardized\n\
-             false alarms       {} of {} normal rows\n\
-             detected           {} of {} anomalous rows",
+             false alarms       {}{} of {} normal rows\n\
+             detected           {}{} of {} anomalous rows\n",
             shown(quality.auroc),
+            within(|i| i.auroc),
             shown(quality.average_precision),
+            within(|i| i.average_precision),
             shown(quality.nll_normal),
             shown(quality.standardized(quality.nll_normal)),
             shown(quality.nll_normal_trimmed),
             shown(quality.standardized(quality.nll_normal_trimmed)),
             shown(quality.false_alarm_rate),
+            within(|i| i.false_alarm_rate),
             quality.normal_rows,
             shown(quality.detection_rate),
+            within(|i| i.detection_rate),
             quality.anomalous_rows,
         );
-        let mut json = quality.json();
-        json["numeric"] = scoring::name(image.model()?.numeric()).into();
-        json["skipped_rows"] = table.skipped_rows.into();
-        json["notes"] = json!(table.notes);
-        output.finish(&text, &json)
+        if let Some(segments) = &found.segments {
+            let delays = Delays::of(segments);
+            let _ = writeln!(
+                text,
+                "segments           {} of {} noticed, {} missed{}",
+                delays.detected,
+                segments.len(),
+                delays.missed,
+                match (delays.median, delays.worst) {
+                    (Some(median), Some(worst)) =>
+                        format!("; first alarm after {median} rows (median), {worst} (worst)"),
+                    _ => String::new(),
+                }
+            );
+        }
+        if let Some(intervals) = &found.intervals {
+            let _ = writeln!(text, "{}", confidence::legend(intervals));
+        }
+        text
     }
+}
+
+fn segments_json(segments: &[Segment], rows: &Rows, files: &[&PathBuf]) -> Value {
+    let delays = Delays::of(segments);
+    let each: Vec<Value> = segments
+        .iter()
+        .map(|segment| {
+            let file = rows.starts.partition_point(|&start| start <= segment.rows.start) - 1;
+            json!({
+                "file": files.get(file),
+                "first_row": rows.numbers[segment.rows.start],
+                "last_row": rows.numbers[segment.rows.end - 1],
+                "rows": segment.rows.len(),
+                "delay": segment.delay,
+            })
+        })
+        .collect();
+    json!({
+        "count": segments.len(),
+        "detected": delays.detected,
+        "missed": delays.missed,
+        "median_delay": delays.median,
+        "worst_delay": delays.worst,
+        "list": each,
+    })
 }

@@ -21,19 +21,55 @@ pub(super) fn check_target(path: &Path) -> anyhow::Result<()> {
 /// Writes a file: first beside its place, then, when all of it is on the disk, into its place. Whoever looks
 /// at the path sees the old content or the new, also after a power cut or Ctrl-C.
 pub(super) fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    check_target(path)?;
-    let failed = || format!("cannot write {}", path.display());
-    // A device or a pipe is written to, not replaced; a link is followed, not replaced.
-    let target =
-        if path.exists() { fs::canonicalize(path).with_context(failed)? } else { path.to_path_buf() };
-    if target.exists() && !target.is_file() {
-        return fs::write(&target, content).with_context(failed);
+    let mut file = Whole::create(path)?;
+    file.write(content)?;
+    file.commit()
+}
+
+/// A file that is written piece by piece, and appears as a whole or not at all; see [`write_whole`].
+pub(super) struct Whole {
+    path: PathBuf,
+    /// `path` with links followed.
+    target: PathBuf,
+    file: Either,
+}
+
+enum Either {
+    Beside(tempfile::NamedTempFile),
+    /// A device or a pipe is written to, not replaced.
+    Straight(fs::File),
+}
+
+impl Whole {
+    pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
+        check_target(path)?;
+        let failed = || format!("cannot write {}", path.display());
+        let target =
+            if path.exists() { fs::canonicalize(path).with_context(failed)? } else { path.to_path_buf() };
+        let file = if target.exists() && !target.is_file() {
+            Either::Straight(fs::OpenOptions::new().write(true).open(&target).with_context(failed)?)
+        } else {
+            Either::Beside(temporary_in(&folder_of(&target)).with_context(failed)?)
+        };
+        Ok(Self { path: path.to_path_buf(), target, file })
     }
-    let mut file = temporary_in(&folder_of(&target)).with_context(failed)?;
-    file.write_all(content).with_context(failed)?;
-    file.as_file().sync_all().with_context(failed)?;
-    file.persist(&target).map_err(|e| e.error).with_context(failed)?;
-    Ok(())
+
+    pub(super) fn write(&mut self, content: &[u8]) -> anyhow::Result<()> {
+        let written = match &mut self.file {
+            Either::Beside(file) => file.write_all(content),
+            Either::Straight(file) => file.write_all(content),
+        };
+        written.with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    /// Puts the file into its place.
+    pub(super) fn commit(self) -> anyhow::Result<()> {
+        let Either::Beside(file) = self.file else { return Ok(()) };
+        let failed = || format!("cannot write {}", self.path.display());
+        file.as_file().sync_all().with_context(failed)?;
+        file.persist(&self.target).map_err(|e| e.error).with_context(failed)?;
+        Ok(())
+    }
 }
 
 fn temporary_in(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {

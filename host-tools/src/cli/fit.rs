@@ -178,6 +178,11 @@ impl Fit {
         Calibration { readings: &self.calibration, false_alarm_rate: self.false_alarm_rate }
     }
 
+    /// Normal rows, those held out included.
+    pub(super) fn rows(&self) -> usize {
+        self.observed.len() / (self.metadata.features.len() + self.metadata.contexts.len()).max(1)
+    }
+
     /// Rows that images are calibrated on.
     pub(super) fn calibration_rows(&self) -> usize {
         self.reference_scores.len()

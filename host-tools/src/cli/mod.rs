@@ -6,6 +6,7 @@
 mod bench;
 mod certified;
 mod checkpoint;
+mod confidence;
 mod demo;
 mod eval;
 mod explain;
@@ -16,6 +17,7 @@ mod output;
 pub(crate) use output::grouped;
 mod progress;
 mod quantize;
+mod report;
 mod sample;
 mod score;
 mod scoring;
@@ -67,6 +69,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Simulate(simulate::SimulateArgs),
     Explain(explain::ExplainArgs),
+    Report(report::ReportArgs),
     Sample(sample::SampleArgs),
     Bench(bench::BenchArgs),
     Demo(demo::DemoArgs),
@@ -115,6 +118,7 @@ impl Command {
             Self::Verify(args) => args.run(output),
             Self::Simulate(args) => args.run(output),
             Self::Explain(args) => args.run(output),
+            Self::Report(args) => args.run(output),
             Self::Sample(args) => args.run(output),
             Self::Bench(args) => args.run(output),
             Self::Demo(args) => args.run(output),

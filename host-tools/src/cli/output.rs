@@ -50,14 +50,6 @@ impl Output {
         Ok(())
     }
 
-    /// Raw result rows on standard output, for commands that were given no file.
-    pub(super) fn rows(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(bytes)?;
-        out.flush()?;
-        Ok(())
-    }
-
     /// Whether results are wanted as JSON.
     pub(super) fn is_json(&self) -> bool {
         self.json

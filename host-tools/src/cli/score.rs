@@ -1,19 +1,22 @@
 //! `flowlet score`
 
-use super::files;
+use super::files::Whole;
 use super::output::{grouped, Output};
 use super::progress::Progress;
 use super::scoring;
 use super::tables::TableArgs;
+use anyhow::Context;
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Score every row of a table with the device's own code
 ///
-/// What is printed is what the device computes, bit for bit. Columns are matched by the names stored in the image.
-/// Without -o, the scores go to standard output (with --json, only their summary does).
+/// What is printed is what the device computes, bit for bit. Columns are matched by the names stored in the image. The
+/// table is read in parts, on all cores: its length does not matter to memory. Without -o, the scores go to standard output (with --json, only their summary does).
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -35,45 +38,97 @@ pub(super) struct ScoreArgs {
     table: TableArgs,
 }
 
+/// Chunks that each thread takes between two looks at the file.
+const CHUNKS_PER_THREAD: usize = 2;
+
 impl ScoreArgs {
     pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
-        if let Some(path) = &self.output {
-            files::check_target(path)?;
-        }
+        let mut sink = match &self.output {
+            Some(path) => Sink::File(Box::new(Whole::create(path)?)),
+            None if output.is_json() => Sink::Nowhere,
+            // On standard output too, all rows or none.
+            None => Sink::Spool(tempfile::tempfile().context("cannot create a temporary file")?),
+        };
         let image = scoring::read_image(&self.model)?;
-        let table = self.table.read_for(&self.data, scoring::input_names(&image)?, output)?;
-        let progress = Progress::start(output, "scoring", "rows", table.rows as u64);
+        let model = image.model()?;
         let started = Instant::now();
-        let scores = scoring::score_rows(&image, &table.values, |rows| progress.advance(rows as u64))?;
-        let seconds = started.elapsed().as_secs_f64();
-        progress.finish();
+        let mut chunks = self.table.open_for(&self.data, scoring::input_names(&image)?)?;
+        let told = chunks.notes();
+        told.iter().for_each(|note| output.note(note));
+        let (total, unit) = chunks.total();
+        let progress = Progress::start(output, "scoring", unit, total);
+        sink.write(scoring::scores_header(self.table.label.is_some()).as_bytes())?;
 
-        let alarms = scores.iter().filter(|score| score.alarm).count();
-        let rows_per_second = scores.len() as f64 / seconds.max(1e-9);
-        let csv = scoring::scores_csv(&table, &scores);
-        let summary = format!("{} rows, {} alarms", grouped(scores.len()), grouped(alarms));
-        let text = match &self.output {
-            Some(path) => {
-                files::write_whole(path, csv.as_bytes())?;
-                format!("{}: {summary}, {} rows/s", path.display(), grouped(rows_per_second.round() as usize))
+        let most = CHUNKS_PER_THREAD * rayon::current_num_threads();
+        let (mut rows, mut alarms) = (0, 0);
+        let mut batch = chunks.next_batch(most)?;
+        while !batch.is_empty() {
+            // The next chunks are read while these are scored.
+            let (next, scored) = rayon::join(
+                || chunks.next_batch(most),
+                || scoring::score_chunks(&model, &batch, !matches!(sink, Sink::Nowhere)),
+            );
+            for chunk in scored? {
+                sink.write(chunk.lines.as_bytes())?;
+                rows += chunk.rows;
+                alarms += chunk.alarms;
             }
-            None if output.is_json() => String::new(),
-            None => {
-                output.rows(csv.as_bytes())?;
+            batch = next?;
+            progress.set(chunks.done(), "", false);
+        }
+        progress.finish();
+        let seconds = started.elapsed().as_secs_f64();
+        let notes = chunks.notes();
+        notes.iter().filter(|note| !told.contains(note)).for_each(|note| output.note(note));
+
+        let rows_per_second = rows as f64 / seconds.max(1e-9);
+        let summary = format!(
+            "{} rows, {} alarms, {} rows/s",
+            grouped(rows),
+            grouped(alarms),
+            grouped(rows_per_second.round() as usize)
+        );
+        let text = match sink {
+            Sink::File(file) => {
+                file.commit()?;
+                let path = self.output.as_deref().unwrap_or(Path::new(""));
+                format!("{}: {summary}", path.display())
+            }
+            Sink::Nowhere => String::new(),
+            Sink::Spool(mut file) => {
+                file.rewind()?;
+                std::io::copy(&mut file, &mut std::io::stdout().lock())?;
                 output.note(&summary);
                 String::new()
             }
         };
         let json = json!({
-            "rows": scores.len(),
+            "rows": rows,
             "alarms": alarms,
             "rows_per_second": rows_per_second,
             "seconds": seconds,
-            "skipped_rows": table.skipped_rows,
-            "numeric": scoring::name(image.model()?.numeric()),
+            "skipped_rows": chunks.skipped_rows(),
+            "numeric": scoring::name(model.numeric()),
             "output": self.output,
-            "notes": table.notes,
+            "notes": notes,
         });
         output.finish(&text, &json)
+    }
+}
+
+/// Where lines of scores go.
+enum Sink {
+    File(Box<Whole>),
+    Spool(File),
+    Nowhere,
+}
+
+impl Sink {
+    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        match self {
+            Self::File(file) => file.write(bytes),
+            Self::Spool(file) => file.write_all(bytes).context("cannot write a temporary file"),
+            Self::Nowhere => Ok(()),
+        }
     }
 }

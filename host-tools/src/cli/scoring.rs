@@ -1,11 +1,12 @@
 //! Scores of whole tables, computed by the device's own code on all cores.
 
 use crate::export::{Core, ImageFile, Numeric};
-use crate::table::Table;
+use crate::table::{Chunk, Table};
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::ValueEnum;
-use flowlet::{Score, Scorer};
+use flowlet::arithmetic::{Arithmetic, FastMath, Fixed, Float, FloatWith};
+use flowlet::{Everything, Model, Score, Scorer};
 use rayon::prelude::*;
 use std::fmt::Write;
 use std::path::Path;
@@ -84,6 +85,19 @@ pub(super) fn score_rows(
     Ok(blocks.concat())
 }
 
+/// The score above which an image alarms.
+pub(super) fn threshold(model: &Model<'_>) -> Option<f32> {
+    let calibration = model.calibration()?;
+    Some(match model.numeric() {
+        Numeric::F32 => <Float>::log_to_f32(calibration.threshold::<Float>()?),
+        Numeric::I16 | Numeric::I8 => <Fixed>::log_to_f32(calibration.threshold::<Fixed>()?),
+        Numeric::F32FastMath => {
+            type Fast = FloatWith<FastMath, Everything>;
+            Fast::log_to_f32(calibration.threshold::<Fast>()?)
+        }
+    })
+}
+
 /// Reads and checks an image.
 pub(super) fn read_image(path: &Path) -> anyhow::Result<ImageFile> {
     Ok(ImageFile::read(path)?)
@@ -91,11 +105,25 @@ pub(super) fn read_image(path: &Path) -> anyhow::Result<ImageFile> {
 
 /// `scores.csv`: numbers in the shortest form that reads back as the same f32.
 pub(super) fn scores_csv(table: &Table, scores: &[Score]) -> String {
-    let mut text = String::with_capacity(scores.len() * 48 + 64);
-    text.push_str("row,log_prob,p_value,score,alarm");
-    text.push_str(if table.labels.is_some() { ",label\n" } else { "\n" });
+    let mut text = scores_header(table.labels.is_some()).to_owned();
+    append_scores(&mut text, table, 0, scores);
+    text
+}
+
+/// First line of `scores.csv`.
+pub(super) fn scores_header(labelled: bool) -> &'static str {
+    if labelled {
+        "row,log_prob,p_value,score,alarm,label\n"
+    } else {
+        "row,log_prob,p_value,score,alarm\n"
+    }
+}
+
+/// The lines of a table whose rows count from `first_row`.
+fn append_scores(text: &mut String, table: &Table, first_row: usize, scores: &[Score]) {
+    text.reserve(scores.len() * 48);
     for (index, Score { log_prob, p_value, score, alarm }) in scores.iter().enumerate() {
-        let (row, alarm) = (table.row_number(index), u8::from(*alarm));
+        let (row, alarm) = (first_row + table.row_number(index), u8::from(*alarm));
         // Writing to a String cannot fail.
         let _ = write!(text, "{row},{log_prob:?},{p_value:?},{score:?},{alarm}");
         if let Some(labels) = &table.labels {
@@ -103,7 +131,37 @@ pub(super) fn scores_csv(table: &Table, scores: &[Score]) -> String {
         }
         text.push('\n');
     }
-    text
+}
+
+/// What became of a chunk of a table.
+pub(super) struct Scored {
+    /// Its lines of `scores.csv`, if they are wanted.
+    pub(super) lines: String,
+    pub(super) rows: usize,
+    pub(super) alarms: usize,
+}
+
+/// Scores chunks in parallel, each thread with a scorer and a workspace of its own; gives them in their order.
+pub(super) fn score_chunks(model: &Model<'_>, chunks: &[Chunk], lines: bool) -> anyhow::Result<Vec<Scored>> {
+    let columns = model.inputs();
+    let scored: Result<Vec<Scored>, flowlet::Error> = chunks
+        .par_iter()
+        .map_init(
+            || vec![0; model.workspace_bytes() / 4],
+            |workspace, chunk| {
+                let mut scorer = Scorer::new(model, workspace)?;
+                let rows = chunk.table.values.chunks_exact(columns);
+                let scores = rows.map(|row| scorer.score(row)).collect::<Result<Vec<_>, _>>()?;
+                let mut text = String::new();
+                if lines {
+                    append_scores(&mut text, &chunk.table, chunk.first_row, &scores);
+                }
+                let alarms = scores.iter().filter(|score| score.alarm).count();
+                Ok(Scored { lines: text, rows: scores.len(), alarms })
+            },
+        )
+        .collect();
+    scored.context("scoring")
 }
 
 /// Mean and maximum of the absolute difference of two images' log-densities.

@@ -1,8 +1,9 @@
 //! Arguments about input tables, the same for every command that reads one.
 
 use super::output::Output;
-use crate::table::{ReadOptions, Table, TableError};
+use crate::table::{Chunks, ReadOptions, Table, TableError};
 use clap::Args;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// How tables are read.
@@ -21,6 +22,18 @@ pub(super) struct TableArgs {
     /// Leave out rows with a missing or non-numeric cell, and count them, instead of failing
     #[arg(long)]
     pub(super) skip_bad_rows: bool,
+    /// Only these data rows of each file, from 0, the last one not included: 0..400, ..400 or 400..
+    #[arg(long, value_name = "FROM..TO", value_parser = rows)]
+    rows: Option<Range<usize>>,
+}
+
+/// `400..`, `..400`, `100..400`.
+fn rows(text: &str) -> Result<Range<usize>, String> {
+    let end = |text: &str, open: usize| if text.is_empty() { Some(open) } else { text.parse().ok() };
+    let parts = text.split_once("..").and_then(|(from, to)| Some(end(from, 0)?..end(to, usize::MAX)?));
+    parts.filter(|range| range.start < range.end).ok_or_else(|| {
+        "must be a range of rows such as 0..400, ..400 or 400.., with the first one below the last".to_owned()
+    })
 }
 
 impl TableArgs {
@@ -43,6 +56,11 @@ impl TableArgs {
         Ok(table)
     }
 
+    /// Opens a table of any length for an image with these features.
+    pub(super) fn open_for(&self, path: &Path, features: Vec<String>) -> Result<Chunks, TableError> {
+        Chunks::open(path, &self.options(Some(features)))
+    }
+
     fn options(&self, features: Option<Vec<String>>) -> ReadOptions {
         ReadOptions {
             label: self.label.clone(),
@@ -50,6 +68,22 @@ impl TableArgs {
             ignore: self.ignore.clone(),
             skip_bad_rows: self.skip_bad_rows,
             features,
+            rows: self.rows.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows;
+
+    #[test]
+    fn ranges_of_rows() {
+        assert_eq!(rows("..400"), Ok(0..400));
+        assert_eq!(rows("400.."), Ok(400..usize::MAX));
+        assert_eq!(rows("3..9"), Ok(3..9));
+        for wrong in ["400", "9..3", "5..5", "a..b", "-1..4", "1...4"] {
+            assert!(rows(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -8,8 +8,9 @@ use super::output::{grouped, Output};
 use super::scoring::{self, NumericArg};
 use super::tables::TableArgs;
 use super::usage;
-use crate::export::{self, Core, Numeric, Statistic};
+use crate::export::{self, Core, ImageFile, Numeric, Statistic};
 use crate::flow::{Activation, ImageShape, Padding};
+use crate::report::history::{beside, History};
 use crate::selection;
 use crate::training::{
     auto_experts, kinds, BaseKind, Candidate, ConditionerKind, FlowKind, Keeper, MarginalFront, MaskKind,
@@ -74,6 +75,12 @@ pub(super) struct TrainArgs {
     /// Share of normal readings that may raise the alarm
     #[arg(long, value_name = "P", default_value = "0.01", value_parser = probability, help_heading = "Flow")]
     false_alarm_rate: f32,
+    /// Where to write what `report` draws the training curve from [default: M.flow.json, beside the image]
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+    /// Write the image alone
+    #[arg(long, conflicts_with = "history")]
+    no_history: bool,
     /// Name stored in the image [default: that of the first table]
     #[arg(long, value_name = "NAME", help_heading = "Flow")]
     name: Option<String>,
@@ -321,6 +328,7 @@ impl TrainArgs {
     pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
         let experts = self.experts()?;
         files::check_target(&self.output)?;
+        self.history.as_deref().map_or(Ok(()), files::check_target)?;
         let table = self.table.read_all(&self.data, output)?.with_context(&self.context)?;
         let features = table.columns.len() - self.context.len();
         let normal_rows = table.labels.as_ref().map_or(table.rows, |l| l.iter().filter(|a| !**a).count());
@@ -394,6 +402,7 @@ impl TrainArgs {
             "notes": table.notes,
         });
         certified::add_json(&mut json, certificate.as_ref().map(|c| (c.record(), c.reason())));
+        self.write_history(&chosen.image, &mut json, &fit)?;
         let proved = certificate.as_ref().map_or_else(String::new, |c| {
             format!("\n           {}", certified::line(&c.record(), c.reason()))
         });
@@ -427,6 +436,21 @@ impl TrainArgs {
             grouped(chosen.image.bytes().len()),
         );
         output.finish(&text, &json)
+    }
+}
+
+impl TrainArgs {
+    /// Leaves the training's figures and curve beside the image, and says in the JSON where.
+    fn write_history(&self, image: &ImageFile, json: &mut Value, fit: &Fit) -> anyhow::Result<()> {
+        // Beside a pipe or a device there is no place.
+        let path = match &self.history {
+            Some(path) => path.clone(),
+            None if self.no_history || !self.output.is_file() => return Ok(()),
+            None => beside(&self.output),
+        };
+        json["history"] = json!(path);
+        let history = History::new(image, json, &fit.experts);
+        files::write_whole(&path, &serde_json::to_vec(&history)?)
     }
 }
 

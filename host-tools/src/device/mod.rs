@@ -34,4 +34,4 @@ pub use qemu::{Finished, Qemu};
 pub(crate) use replies::{loaded, unexpected, Messages};
 pub(crate) use simulate::timed_job;
 pub use simulate::{simulate, Row, Simulation, Simulator};
-pub use toolchain::{Install, Missing, Toolchain};
+pub use toolchain::{browser, Install, Missing, Toolchain};

@@ -158,6 +158,30 @@ pub(super) fn qemu(install: Install) -> Result<PathBuf, Missing> {
     Err(Missing::new(what, qemu_command(env::consts::OS, &release)))
 }
 
+/// Finds a Chromium, or what `FLOWLET_BROWSER` names: tests look at reports with it.
+///
+/// # Errors
+/// [`Missing`], if there is none and none could be installed.
+pub fn browser(install: Install) -> Result<PathBuf, Missing> {
+    const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    let works = |name: &OsString| quiet(Command::new(name).arg("--version"));
+    if let Some(named) = env::var_os("FLOWLET_BROWSER") {
+        return if works(&named) {
+            Ok(named.into())
+        } else {
+            let what = format!("the browser that FLOWLET_BROWSER names, {},", Path::new(&named).display());
+            Err(Missing::new(what, "unset FLOWLET_BROWSER    # or name a working Chromium"))
+        };
+    }
+    let found = || NAMES.into_iter().map(OsString::from).find(works).map(PathBuf::from);
+    if let Some(browser) = found() {
+        return Ok(browser);
+    }
+    let what = "a browser to look at reports with (chromium)";
+    apt(what, &["chromium"], install)?;
+    found().ok_or_else(|| Missing::new(what, apt_command(&["chromium"])))
+}
+
 /// The command that installs the emulator on a system of this kind.
 fn qemu_command(os: &str, release: &str) -> &'static str {
     let is = |name: &str| {

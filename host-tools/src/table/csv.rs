@@ -2,45 +2,99 @@
 
 use super::error::{CellProblem, Place, TableError};
 use super::source::{Origin, Source};
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 
 /// How many lines the delimiter is judged by.
 const SNIFFED_LINES: usize = 50;
 
-/// A text table, kept whole so that a bad cell can be quoted and its line counted only when there is one.
+/// Text of a table, kept so that a bad cell can be quoted and its line counted only when there is one.
 #[derive(Debug)]
 pub(super) struct Text {
+    path: PathBuf,
     bytes: Vec<u8>,
     delimiter: u8,
     /// Where each data row starts in `bytes`.
     offsets: Vec<u64>,
+    /// Where `bytes` lie in the file.
+    offset: u64,
+}
+
+/// What the rows of a text table have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub(super) path: PathBuf,
+    pub(super) delimiter: u8,
+    pub(super) names: Vec<String>,
+}
+
+/// Whole records of a text table.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) bytes: Vec<u8>,
+    /// Where its records begin: in the first block behind the header.
+    pub(super) start: usize,
+    /// Where `bytes` lie in the file.
+    pub(super) offset: u64,
 }
 
 /// Reads a text table with every column as numbers; what is no number becomes NaN.
 pub(super) fn read(path: &Path, skip_bad_rows: bool) -> Result<Source, TableError> {
     let owned = || path.to_path_buf();
     let mut bytes = std::fs::read(path).map_err(|source| TableError::Io { path: owned(), source })?;
-    if let Err(error) = std::str::from_utf8(&bytes) {
-        return Err(TableError::NotUtf8 { path: owned(), line: line_at(&bytes, error.valid_up_to()) });
-    }
-    if bytes.starts_with(b"\xef\xbb\xbf") {
-        bytes.drain(..3);
-    }
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(TableError::Empty { path: owned() });
-    }
+    check_text(path, &bytes, 0)?;
+    let marked = drop_mark(&mut bytes);
+    let (layout, start, notes) = layout(path, &bytes)?;
+    let source = parse(&layout, Block { bytes, start, offset: marked }, skip_bad_rows)?;
+    Ok(Source { notes, ..source })
+}
 
-    let delimiter = sniff(&bytes);
-    let mut reader = builder(delimiter).from_reader(&bytes[..]);
+/// Whether the bytes are UTF-8, and more than blanks.
+pub(super) fn check_text(path: &Path, bytes: &[u8], offset: u64) -> Result<(), TableError> {
+    if let Err(error) = std::str::from_utf8(bytes) {
+        let line = lines_before(path, offset) + line_at(bytes, error.valid_up_to());
+        return Err(TableError::NotUtf8 { path: path.to_path_buf(), line });
+    }
+    Ok(())
+}
+
+/// Takes a byte order mark off; gives its length.
+pub(super) fn drop_mark(bytes: &mut Vec<u8>) -> u64 {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    if !bytes.starts_with(MARK) {
+        return 0;
+    }
+    bytes.drain(..MARK.len());
+    MARK.len() as u64
+}
+
+/// Delimiter and names; where the records begin; what a user should know.
+pub(super) fn layout(path: &Path, bytes: &[u8]) -> Result<(Layout, usize, Vec<String>), TableError> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(TableError::Empty { path: path.to_path_buf() });
+    }
+    let delimiter = sniff(bytes);
+    let mut reader = builder(delimiter).from_reader(bytes);
     let mut record = csv::StringRecord::new();
-    let failed = |e: csv::Error| TableError::Csv { path: owned(), message: e.to_string() };
+    let failed = |e: csv::Error| TableError::Csv { path: path.to_path_buf(), message: e.to_string() };
     reader.read_record(&mut record).map_err(failed)?;
     let mut notes = Vec::new();
     let names = header(path, &record, &mut notes)?;
+    let start = reader.position().byte() as usize;
+    Ok((Layout { path: path.to_path_buf(), delimiter, names }, start, notes))
+}
 
+/// The numbers in whole records.
+pub(super) fn parse(layout: &Layout, block: Block, skip_bad_rows: bool) -> Result<Source, TableError> {
+    let Layout { path, delimiter, names } = layout;
+    let Block { bytes, start: first, offset } = block;
+    let failed = |e: csv::Error| TableError::Csv { path: path.clone(), message: e.to_string() };
+    let mut reader = builder(*delimiter).from_reader(&bytes[first..]);
+    let mut record = csv::StringRecord::new();
     let mut columns: Vec<Vec<f32>> = vec![Vec::new(); names.len()];
     let mut offsets = Vec::new();
-    let mut end = reader.position().byte() as usize;
+    let mut end = first;
     while reader.read_record(&mut record).map_err(failed)? {
         let start = skip_line_ends(&bytes, end);
         // The reader passes over blank lines; in a table of one column a blank line is a missing cell.
@@ -50,12 +104,12 @@ pub(super) fn read(path: &Path, skip_bad_rows: bool) -> Result<Source, TableErro
                 offsets.push(blank as u64);
             }
         }
-        end = reader.position().byte() as usize;
+        end = first + reader.position().byte() as usize;
         if record.len() != names.len() {
             if !skip_bad_rows {
                 return Err(TableError::Ragged {
-                    path: owned(),
-                    line: line_at(&bytes, start),
+                    path: path.clone(),
+                    line: lines_before(path, offset) + line_at(&bytes, start),
                     expected: names.len(),
                     found: record.len(),
                 });
@@ -69,21 +123,59 @@ pub(super) fn read(path: &Path, skip_bad_rows: bool) -> Result<Source, TableErro
         offsets.push(start as u64);
     }
     let rows = offsets.len();
+    let text = Text { path: path.clone(), bytes, delimiter: *delimiter, offsets, offset };
     Ok(Source {
-        path: owned(),
-        names,
+        path: path.clone(),
+        names: names.clone(),
         columns,
         rows,
+        first_row: 0,
         positional: false,
-        notes,
-        origin: Origin::Text(Text { bytes, delimiter, offsets }),
+        notes: Vec::new(),
+        origin: Origin::Text(text),
     })
+}
+
+/// How many bytes are whole records; `None` if not even one is.
+pub(super) fn whole_records(bytes: &[u8], start: usize, delimiter: u8) -> Option<usize> {
+    let after = |end: u8| bytes[start..].iter().rposition(|&b| b == end).map(|at| start + at + 1);
+    if !bytes[start..].contains(&b'"') {
+        return after(b'\n').or_else(|| after(b'\r'));
+    }
+    // A line may end inside quotes: the last record is the one that may go on.
+    let mut reader = builder(delimiter).from_reader(&bytes[start..]);
+    let mut record = csv::ByteRecord::new();
+    let (mut begins, mut end) = (start, start);
+    while let Ok(true) = reader.read_byte_record(&mut record) {
+        begins = skip_line_ends(bytes, end);
+        end = start + reader.position().byte() as usize;
+    }
+    (begins > skip_line_ends(bytes, start)).then_some(begins)
+}
+
+/// Line ends in the part of a file before an offset: only counted when an error names a line.
+fn lines_before(path: &Path, offset: u64) -> usize {
+    let Ok(file) = File::open(path) else { return 0 };
+    let mut reader = BufReader::with_capacity(1 << 20, file.take(offset));
+    let (mut ends, mut after_return) = (0, false);
+    while let Ok(bytes) = reader.fill_buf() {
+        let length = bytes.len();
+        if length == 0 {
+            break;
+        }
+        for &byte in bytes {
+            ends += usize::from(byte == b'\r' || (byte == b'\n' && !after_return));
+            after_return = byte == b'\r';
+        }
+        reader.consume(length);
+    }
+    ends
 }
 
 impl Text {
     /// Line of a data row, from 1.
     pub(super) fn place(&self, row: usize) -> Place {
-        Place::Line(line_at(&self.bytes, self.offsets[row] as usize))
+        Place::Line(lines_before(&self.path, self.offset) + line_at(&self.bytes, self.offsets[row] as usize))
     }
 
     /// What a cell says.

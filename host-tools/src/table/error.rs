@@ -41,6 +41,16 @@ pub enum TableError {
         /// How many rows were left out.
         skipped: usize,
     },
+    /// Rows that were asked for lie behind the last one.
+    #[error("{}: no rows from {first} on: rows count from 0, and there are {rows}", path.display())]
+    NoSuchRows {
+        /// The file.
+        path: PathBuf,
+        /// How many data rows it has.
+        rows: usize,
+        /// The first one asked for.
+        first: usize,
+    },
     /// Bytes that are not UTF-8 text.
     #[error("{}, line {line}: not UTF-8 text; save it as UTF-8 (for example: iconv -f LATIN1 -t UTF-8)", path.display())]
     NotUtf8 {

@@ -10,13 +10,16 @@ mod half;
 mod npy;
 mod parquet;
 mod source;
+mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use error::{CellProblem, Place, TableError};
 use source::Source;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+pub use stream::{Chunk, Chunks};
 
 /// Which columns and rows of a file are wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +34,16 @@ pub struct ReadOptions {
     pub skip_bad_rows: bool,
     /// The names stored in an image: exactly these features, in this order.
     pub features: Option<Vec<String>>,
+    /// Only these data rows of each file, from 0; all rows if not given.
+    pub rows: Option<Range<usize>>,
+}
+
+/// Columns of a file that are wanted.
+#[derive(Clone, Debug)]
+struct Columns {
+    names: Vec<String>,
+    chosen: Vec<usize>,
+    label: Option<usize>,
 }
 
 /// Rows of finite numbers, and where they came from.
@@ -50,7 +63,7 @@ pub struct Table {
     pub notes: Vec<String>,
     /// Rows left out for a bad cell.
     pub skipped_rows: usize,
-    /// Data row in the file of every row here, from 0; `None` when none was left out.
+    /// Data row in the file of every row here, from 0; `None` when they are the first ones and none was left out.
     pub row_numbers: Option<Vec<usize>>,
 }
 
@@ -176,35 +189,47 @@ impl Table {
             return Err(TableError::NoRows { path: path() });
         }
 
-        let good = good_rows(&source, &chosen, label, options.skip_bad_rows)?;
-        let rows = good.as_ref().map_or(source.rows, Vec::len);
-        let skipped_rows = source.rows - rows;
-        if rows == 0 {
-            return Err(TableError::NoRowsLeft { path: path(), skipped: skipped_rows });
+        let of = Columns { names: Self::names(&source, &chosen, options), chosen, label };
+        let table = Self::select(&source, &of, options)?;
+        if table.rows == 0 {
+            return Err(nothing_left(&source.path, table.skipped_rows, source.rows, options));
         }
-        if skipped_rows > 0 {
-            notes.push(format!(
-                "{}: {skipped_rows} of {} rows left out for bad cells",
-                source.path.display(),
-                source.rows
-            ));
-        }
+        notes.extend(left_out(&source.path, table.skipped_rows, source.rows));
+        Ok(Self { notes, ..table })
+    }
 
-        let mut values = Vec::with_capacity(rows * chosen.len());
-        let mut labels = label.map(|_| Vec::with_capacity(rows));
+    fn names(source: &Source, chosen: &[usize], options: &ReadOptions) -> Vec<String> {
+        match &options.features {
+            Some(names) => names.clone(),
+            None => chosen.iter().map(|&column| source.names[column].clone()).collect(),
+        }
+    }
+
+    /// The wanted rows and columns of a source, which may be a part of a file; `row_numbers` are those of the source.
+    fn select(source: &Source, of: &Columns, options: &ReadOptions) -> Result<Self, TableError> {
+        let wanted = options.rows.clone().unwrap_or(0..usize::MAX);
+        let within = |row: usize| row.saturating_sub(source.first_row).min(source.rows);
+        let range = within(wanted.start)..within(wanted.end).max(within(wanted.start));
+        let good = good_rows(source, &of.chosen, of.label, options.skip_bad_rows, range.clone())?;
+        let rows = good.as_ref().map_or(range.len(), Vec::len);
+        let skipped_rows = range.len() - rows;
+        let mut values = Vec::with_capacity(rows * of.chosen.len());
+        let mut labels = of.label.map(|_| Vec::with_capacity(rows));
         for index in 0..rows {
-            let row = good.as_ref().map_or(index, |good| good[index]);
-            values.extend(chosen.iter().map(|&column| source.columns[column][row]));
-            if let (Some(labels), Some(label)) = (&mut labels, label) {
+            let row = good.as_ref().map_or(range.start + index, |good| good[index]);
+            values.extend(of.chosen.iter().map(|&column| source.columns[column][row]));
+            if let (Some(labels), Some(label)) = (&mut labels, of.label) {
                 labels.push(source.columns[label][row] == 1.0);
             }
         }
-        let columns = match &options.features {
-            Some(names) => names.clone(),
-            None => chosen.iter().map(|&column| source.names[column].clone()).collect(),
+        let row_numbers = match good {
+            Some(good) if skipped_rows > 0 => Some(good),
+            _ if range.start > 0 => Some(range.collect()),
+            _ => None,
         };
-        let row_numbers = good.filter(|_| skipped_rows > 0);
-        Ok(Self { path: path(), columns, rows, values, labels, notes, skipped_rows, row_numbers })
+        let path = source.path.clone();
+        let columns = of.names.clone();
+        Ok(Self { path, columns, rows, values, labels, notes: Vec::new(), skipped_rows, row_numbers })
     }
 
     fn same_columns(&self, source: &Source, options: &ReadOptions) -> Result<(), TableError> {
@@ -259,11 +284,29 @@ fn open(path: &Path, skip_bad_rows: bool) -> Result<Source, TableError> {
             Ok(_) => return Err(TableError::Extension { path: path.to_path_buf() }),
         },
     };
-    let mut seen = HashSet::new();
-    if let Some(name) = source.names.iter().find(|name| !seen.insert(name.as_str())) {
-        return Err(TableError::DuplicateColumn { path: path.to_path_buf(), name: name.clone() });
-    }
+    check_names(&source)?;
     Ok(source)
+}
+
+fn check_names(source: &Source) -> Result<(), TableError> {
+    let mut seen = HashSet::new();
+    match source.names.iter().find(|name| !seen.insert(name.as_str())) {
+        Some(name) => Err(TableError::DuplicateColumn { path: source.path.clone(), name: name.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Why a file that has rows gave none.
+fn nothing_left(path: &Path, skipped: usize, rows: usize, options: &ReadOptions) -> TableError {
+    let path = path.to_path_buf();
+    match &options.rows {
+        Some(range) if skipped == 0 => TableError::NoSuchRows { path, rows, first: range.start },
+        _ => TableError::NoRowsLeft { path, skipped },
+    }
+}
+
+fn left_out(path: &Path, skipped: usize, rows: usize) -> Option<String> {
+    (skipped > 0).then(|| format!("{}: {skipped} of {rows} rows left out for bad cells", path.display()))
 }
 
 fn find(source: &Source, name: &str, wanted_by: &'static str) -> Result<usize, TableError> {
@@ -373,10 +416,12 @@ fn good_rows(
     chosen: &[usize],
     label: Option<usize>,
     skip_bad_rows: bool,
+    range: Range<usize>,
 ) -> Result<Option<Vec<usize>>, TableError> {
     // The first bad cell in reading order: earliest row, then leftmost feature.
     let first_bad = |column: &usize| {
-        source.columns[*column].iter().position(|v| !v.is_finite()).map(|row| (row, *column))
+        let bad = source.columns[*column][range.clone()].iter().position(|v| !v.is_finite());
+        bad.map(|row| (range.start + row, *column))
     };
     let mut inspected = chosen.to_vec();
     inspected.extend(label);
@@ -392,8 +437,9 @@ fn good_rows(
     }
     // A number that is no label is a wrong column, not a bad row.
     if let Some(column) = label {
-        let other = source.columns[column].iter().position(|v| v.is_finite() && *v != 0.0 && *v != 1.0);
-        if let Some(row) = other {
+        let labels = &source.columns[column][range.clone()];
+        let other = labels.iter().position(|v| v.is_finite() && *v != 0.0 && *v != 1.0);
+        if let Some(row) = other.map(|row| range.start + row) {
             return Err(TableError::BadLabel {
                 path: source.path.clone(),
                 place: source.place(row),
@@ -406,5 +452,5 @@ fn good_rows(
         return Ok(None);
     }
     let is_good = |row: &usize| inspected.iter().all(|&column| source.columns[column][*row].is_finite());
-    Ok(Some((0..source.rows).filter(is_good).collect()))
+    Ok(Some(range.filter(is_good).collect()))
 }

@@ -4,7 +4,9 @@ use super::error::TableError;
 use super::half;
 use super::source::{Origin, Source};
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
-use std::path::Path;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 /// The array as stored.
 #[derive(Debug)]
@@ -33,48 +35,102 @@ enum Kind {
 
 /// Reads an array; its columns are named `c0`, `c1`, ...
 pub(super) fn read(path: &Path) -> Result<Source, TableError> {
-    let failed = |problem: String| TableError::Npy { path: path.to_path_buf(), problem };
-    let file = std::fs::read(path).map_err(|source| TableError::Io { path: path.to_path_buf(), source })?;
-    if file.is_empty() {
-        return Err(TableError::Empty { path: path.to_path_buf() });
-    }
-    let mut rest = &file[..];
-    let header = NpyHeader::from_reader(&mut rest)
-        .map_err(|e| failed(format!("not readable as .npy ({e}); write it with numpy.save")))?;
-    let element = element(&header.dtype()).ok_or_else(|| {
-        failed(format!(
-            "elements of type {} are not real numbers; convert with .astype('float32')",
-            header.dtype().descr()
-        ))
-    })?;
-    let (rows, columns) = match *header.shape() {
-        [rows] => (rows, 1),
-        [rows, columns] => (rows, columns),
-        ref other => {
-            return Err(failed(format!(
+    let mut rows = Rows::open(path)?;
+    let all = rows.shape.0;
+    rows.next(all)
+}
+
+/// An array that is read some rows at a time.
+#[derive(Debug)]
+pub(super) struct Rows {
+    path: PathBuf,
+    file: File,
+    /// Where its elements begin.
+    start: u64,
+    element: Element,
+    /// Rows and columns.
+    pub(super) shape: (usize, usize),
+    fortran: bool,
+    /// The next row.
+    pub(super) row: usize,
+}
+
+impl Rows {
+    pub(super) fn open(path: &Path) -> Result<Self, TableError> {
+        let failed = |problem: String| TableError::Npy { path: path.to_path_buf(), problem };
+        let io = |source| TableError::Io { path: path.to_path_buf(), source };
+        let mut file = File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        if length == 0 {
+            return Err(TableError::Empty { path: path.to_path_buf() });
+        }
+        let header = NpyHeader::from_reader(&mut file)
+            .map_err(|e| failed(format!("not readable as .npy ({e}); write it with numpy.save")))?;
+        let start = file.stream_position().map_err(io)?;
+        let element = element(&header.dtype()).ok_or_else(|| {
+            failed(format!(
+                "elements of type {} are not real numbers; convert with .astype('float32')",
+                header.dtype().descr()
+            ))
+        })?;
+        let (rows, columns) = match *header.shape() {
+            [rows] => (rows, 1),
+            [rows, columns] => (rows, columns),
+            ref other => {
+                return Err(failed(format!(
                 "the array has shape {other:?}; a table is two-dimensional (rows x columns), so reshape it"
             )))
+            }
+        };
+        let needed = rows.checked_mul(columns).and_then(|n| n.checked_mul(element.size as u64));
+        let found = length.saturating_sub(start);
+        if needed != Some(found) {
+            return Err(failed(format!(
+                "the file is cut short or damaged: shape {rows} x {columns} does not fit {found} data bytes"
+            )));
         }
-    };
-    let needed = rows.checked_mul(columns).and_then(|n| n.checked_mul(element.size as u64));
-    if needed != Some(rest.len() as u64) {
-        return Err(failed(format!(
-            "the file is cut short or damaged: shape {rows} x {columns} does not fit {} data bytes",
-            rest.len()
-        )));
+        let fortran = header.order() == Order::Fortran;
+        let shape = (rows as usize, columns as usize);
+        Ok(Self { path: path.to_path_buf(), file, start, element, shape, fortran, row: 0 })
     }
-    let (rows, columns) = (rows as usize, columns as usize);
-    let bytes = rest.to_vec();
-    let array = Array { bytes, element, rows, columns, fortran: header.order() == Order::Fortran };
-    Ok(Source {
-        path: path.to_path_buf(),
-        names: (0..columns).map(|c| format!("c{c}")).collect(),
-        columns: (0..columns).map(|c| (0..rows).map(|r| array.value(r, c) as f32).collect()).collect(),
-        rows,
-        positional: true,
-        notes: Vec::new(),
-        origin: Origin::Npy(array),
-    })
+
+    /// The next rows, as many as there are up to `most`.
+    pub(super) fn next(&mut self, most: usize) -> Result<Source, TableError> {
+        let (all, columns) = self.shape;
+        let (first_row, rows) = (self.row, most.min(all - self.row));
+        let bytes =
+            self.read_rows(rows).map_err(|source| TableError::Io { path: self.path.clone(), source })?;
+        self.row += rows;
+        let array = Array { bytes, element: self.element, rows, columns, fortran: self.fortran };
+        Ok(Source {
+            path: self.path.clone(),
+            names: (0..columns).map(|c| format!("c{c}")).collect(),
+            columns: (0..columns).map(|c| (0..rows).map(|r| array.value(r, c) as f32).collect()).collect(),
+            rows,
+            first_row,
+            positional: true,
+            notes: Vec::new(),
+            origin: Origin::Npy(array),
+        })
+    }
+
+    fn read_rows(&mut self, rows: usize) -> std::io::Result<Vec<u8>> {
+        let (all, columns) = self.shape;
+        let size = self.element.size;
+        let mut bytes = vec![0; rows * columns * size];
+        // Stored row after row they are one piece, column after column one of each.
+        let pieces = if self.fortran { columns } else { 1 };
+        let length = bytes.len() / pieces.max(1);
+        if length == 0 {
+            return Ok(bytes);
+        }
+        for (column, piece) in bytes.chunks_exact_mut(length).enumerate() {
+            let element = if self.fortran { column * all + self.row } else { self.row * columns };
+            self.file.seek(SeekFrom::Start(self.start + (element * size) as u64))?;
+            self.file.read_exact(piece)?;
+        }
+        Ok(bytes)
+    }
 }
 
 impl Array {

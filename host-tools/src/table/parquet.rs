@@ -10,7 +10,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How a column's stored values are numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,46 +29,104 @@ enum Meaning {
 
 /// Reads a Parquet file; a missing cell and a column of anything but numbers become NaN.
 pub(super) fn read(path: &Path) -> Result<Source, TableError> {
-    let file = File::open(path).map_err(|source| TableError::Io { path: path.to_path_buf(), source })?;
-    if file.metadata().is_ok_and(|m| m.len() == 0) {
-        return Err(TableError::Empty { path: path.to_path_buf() });
-    }
-    read_columns(path, file)
-        .map_err(|e| TableError::Parquet { path: path.to_path_buf(), problem: e.to_string() })
+    let mut rows = Rows::open(path)?;
+    let all = rows.total;
+    rows.next(all)
 }
 
-fn read_columns(path: &Path, file: File) -> Result<Source, ParquetError> {
-    let reader = SerializedFileReader::new(file)?;
-    let schema = reader.metadata().file_metadata().schema_descr_ptr();
-    let names: Vec<String> = schema.columns().iter().map(|c| c.path().string()).collect();
-    let mut columns: Vec<Vec<f32>> = vec![Vec::new(); names.len()];
-    let mut rows = 0;
-    for group in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(group)?;
-        let count = usize::try_from(group.metadata().num_rows())
-            .map_err(|_| ParquetError::General("a row group has a negative number of rows".to_owned()))?;
-        rows += count;
-        for (index, column) in columns.iter_mut().enumerate() {
-            let descriptor = schema.column(index);
-            if meaning(&descriptor) != Meaning::None {
-                append(group.get_column_reader(index)?, &descriptor, count, column)?;
-            }
-            column.resize(rows, f32::NAN);
+/// A Parquet file that is read some rows at a time: a page of each column is in memory, and no more.
+pub(super) struct Rows {
+    path: PathBuf,
+    reader: SerializedFileReader<File>,
+    /// The next group of rows, the readers of the current one, and what is left of it.
+    group: usize,
+    columns: Vec<Option<ColumnReader>>,
+    left: usize,
+    /// Rows in all.
+    pub(super) total: usize,
+    /// The next row.
+    pub(super) row: usize,
+}
+
+impl Rows {
+    pub(super) fn open(path: &Path) -> Result<Self, TableError> {
+        let file = File::open(path).map_err(|source| TableError::Io { path: path.to_path_buf(), source })?;
+        if file.metadata().is_ok_and(|m| m.len() == 0) {
+            return Err(TableError::Empty { path: path.to_path_buf() });
         }
+        let failed =
+            |e: ParquetError| TableError::Parquet { path: path.to_path_buf(), problem: e.to_string() };
+        let reader = SerializedFileReader::new(file).map_err(failed)?;
+        let counts = reader.metadata().row_groups().iter().map(|group| usize::try_from(group.num_rows()));
+        let total = counts.sum::<Result<usize, _>>().map_err(|_| {
+            failed(ParquetError::General("a row group has a negative number of rows".to_owned()))
+        })?;
+        let path = path.to_path_buf();
+        Ok(Self { path, reader, group: 0, columns: Vec::new(), left: 0, total, row: 0 })
     }
-    Ok(Source {
-        path: path.to_path_buf(),
-        names,
-        columns,
-        rows,
-        positional: false,
-        notes: Vec::new(),
-        origin: Origin::Parquet,
-    })
+
+    /// The next rows, as many as there are up to `most`.
+    pub(super) fn next(&mut self, most: usize) -> Result<Source, TableError> {
+        let first_row = self.row;
+        let (names, columns) = self
+            .read_columns(most)
+            .map_err(|e| TableError::Parquet { path: self.path.clone(), problem: e.to_string() })?;
+        Ok(Source {
+            path: self.path.clone(),
+            names,
+            columns,
+            rows: self.row - first_row,
+            first_row,
+            positional: false,
+            notes: Vec::new(),
+            origin: Origin::Parquet,
+        })
+    }
+
+    fn read_columns(&mut self, most: usize) -> Result<(Vec<String>, Vec<Vec<f32>>), ParquetError> {
+        let schema = self.reader.metadata().file_metadata().schema_descr_ptr();
+        let names: Vec<String> = schema.columns().iter().map(|c| c.path().string()).collect();
+        let mut columns: Vec<Vec<f32>> = vec![Vec::new(); names.len()];
+        let mut rows = 0;
+        while rows < most {
+            if self.left == 0 {
+                if self.group == self.reader.num_row_groups() {
+                    break;
+                }
+                self.next_group()?;
+                continue;
+            }
+            let count = self.left.min(most - rows);
+            for (index, column) in columns.iter_mut().enumerate() {
+                if let Some(reader) = &mut self.columns[index] {
+                    append(reader, &schema.column(index), count, column)?;
+                }
+                column.resize(rows + count, f32::NAN);
+            }
+            rows += count;
+            self.left -= count;
+        }
+        self.row += rows;
+        Ok((names, columns))
+    }
+
+    fn next_group(&mut self) -> Result<(), ParquetError> {
+        let schema = self.reader.metadata().file_metadata().schema_descr_ptr();
+        let group = self.reader.get_row_group(self.group)?;
+        self.left = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
+        self.columns = (0..schema.num_columns())
+            .map(|index| {
+                let is_number = meaning(&schema.column(index)) != Meaning::None;
+                is_number.then(|| group.get_column_reader(index)).transpose()
+            })
+            .collect::<Result<_, _>>()?;
+        self.group += 1;
+        Ok(())
+    }
 }
 
 fn append(
-    reader: ColumnReader,
+    reader: &mut ColumnReader,
     descriptor: &ColumnDescriptor,
     count: usize,
     out: &mut Vec<f32>,
@@ -108,7 +166,7 @@ fn append(
 }
 
 fn fill<T: DataType>(
-    mut reader: ColumnReaderImpl<T>,
+    reader: &mut ColumnReaderImpl<T>,
     levels: i16,
     count: usize,
     out: &mut Vec<f32>,

@@ -11,6 +11,8 @@ pub(super) struct Source {
     pub(super) names: Vec<String>,
     pub(super) columns: Vec<Vec<f32>>,
     pub(super) rows: usize,
+    /// Data row in the file of the first row here.
+    pub(super) first_row: usize,
     /// The format has no column names; `names` are made up.
     pub(super) positional: bool,
     pub(super) notes: Vec<String>,
@@ -35,7 +37,7 @@ impl Source {
     pub(super) fn place(&self, row: usize) -> Place {
         match &self.origin {
             Origin::Text(text) => text.place(row),
-            Origin::Npy(_) | Origin::Parquet => Place::Row(row),
+            Origin::Npy(_) | Origin::Parquet => Place::Row(self.first_row + row),
         }
     }
 

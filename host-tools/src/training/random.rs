@@ -17,6 +17,12 @@ impl Random {
         (self.0.next_u32() >> 8) as f32 / 16_777_216.0
     }
 
+    /// Uniform on `0..n`; 0 for an `n` of 0.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        // A 64-bit product's high half: uniform to 2^-32 for any slice that fits in memory.
+        usize::try_from((u128::from(self.0.next_u64()) * n as u128) >> 64).unwrap_or(0)
+    }
+
     /// Standard normal (the polar method, Marsaglia and Bray 1964), one of a pair.
     pub(crate) fn normal(&mut self) -> f64 {
         loop {
@@ -31,9 +37,7 @@ impl Random {
     /// A random order, in place (Fisher and Yates).
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
-            // A 64-bit product's high half: uniform to 2^-32 for any slice that fits in memory.
-            let j = (u128::from(self.0.next_u64()) * (i as u128 + 1)) >> 64;
-            items.swap(i, usize::try_from(j).unwrap_or(0));
+            items.swap(i, self.below(i + 1));
         }
     }
 }

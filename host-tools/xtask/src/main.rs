@@ -19,7 +19,8 @@ use clap::{Parser, Subcommand};
 /// ~/.cache/flowlet. Otherwise it prints the command to run, goes on with what it can, and counts
 /// what it skipped. Where the variable CI is set, a skip is a failure.
 ///
-/// FLOWLET_TOOLCHAIN=current|debian forces the compiler for chips, FLOWLET_QEMU names an emulator.
+/// FLOWLET_TOOLCHAIN=current|debian forces the compiler for chips, FLOWLET_QEMU names an emulator,
+/// FLOWLET_BROWSER a Chromium, which tests look at reports with.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", verbatim_doc_comment)]
 struct Arguments {

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use flowlet_tools::device::{
-    is_copy, is_f64, is_panic, skips, symbols, Binary, Board, DeviceError, Install, Minimal, Missing, Source,
-    Toolchain,
+    browser, is_copy, is_f64, is_panic, skips, symbols, Binary, Board, DeviceError, Install, Minimal,
+    Missing, Source, Toolchain,
 };
 
 use crate::report::{Outcome, Report, Tests};
@@ -22,6 +22,10 @@ const MINIMAL_BOARDS: [Board; 4] = [Board::Microbit, Board::Mps2An385, Board::Mp
 pub(crate) fn run() -> anyhow::Result<bool> {
     let mut report = Report::default();
     setup::steps(&mut report);
+    // Only tests need it, and they count themselves where it is missing.
+    if let Err(missing) = browser(Install::Allowed) {
+        println!("{missing}");
+    }
     let mut tests = Tests::default();
     report.step("tests of the workspace", || host_tests(&mut tests));
     report.tests = Some(tests);
