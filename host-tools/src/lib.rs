@@ -1,6 +1,7 @@
 //! Host side of flowlet: training, export, quantization, scoring and simulation of normalizing flows.
 
 pub mod bench;
+pub mod calibration;
 pub mod cli;
 pub mod cost;
 pub mod device;

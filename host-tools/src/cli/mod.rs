@@ -8,6 +8,7 @@ mod certified;
 mod demo;
 mod eval;
 mod explain;
+mod false_alarms;
 mod files;
 mod fit;
 mod inspect;

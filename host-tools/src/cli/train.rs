@@ -1,6 +1,7 @@
 //! `flowlet train`
 
 use super::certified;
+use super::false_alarms::CalibrationArgs;
 use super::files;
 use super::fit::{self, Fit};
 use super::output::{grouped, Output};
@@ -30,6 +31,7 @@ Examples:
   flowlet train pump.csv -o pump.flow
   flowlet train day1.csv day2.csv --label fault --ignore time -o pump.flow
   flowlet train pump.csv --context speed,load -o pump.flow
+  flowlet train pump.csv --false-alarms \"1 per week at 1 Hz\" --time-ordered -o pump.flow
   flowlet train pump.csv -o small.flow --layers 4 --hidden 16,16 --numeric i16 --seed 7")]
 pub(super) struct TrainArgs {
     /// Tables with the same columns: .csv, .npy or .parquet
@@ -70,9 +72,8 @@ pub(super) struct TrainArgs {
     /// clearly better: labelled ones, or else perturbed rows
     #[arg(long, value_enum, default_value = "auto", help_heading = "Flow")]
     statistic: StatisticArg,
-    /// Share of normal readings that may raise the alarm
-    #[arg(long, value_name = "P", default_value = "0.01", value_parser = probability, help_heading = "Flow")]
-    false_alarm_rate: f32,
+    #[command(flatten)]
+    alarm: CalibrationArgs,
     /// Name stored in the image [default: that of the first table]
     #[arg(long, value_name = "NAME", help_heading = "Flow")]
     name: Option<String>,
@@ -223,13 +224,6 @@ enum FlowArg {
     Auto,
 }
 
-fn probability(text: &str) -> Result<f32, String> {
-    match text.parse::<f32>() {
-        Ok(p) if p > 0.0 && p < 1.0 => Ok(p),
-        _ => Err("must be a number between 0 and 1, such as 0.01".to_owned()),
-    }
-}
-
 impl TrainArgs {
     /// The settings of each expert's candidates: one of one, unless `auto` is to choose.
     fn experts(&self) -> anyhow::Result<Vec<Vec<TrainConfig>>> {
@@ -311,6 +305,7 @@ impl TrainArgs {
             seed: recipe.seed,
             threads: recipe.threads.unwrap_or(default.threads),
             holdout: recipe.holdout,
+            time_ordered: self.alarm.time_ordered,
             ..default
         })
     }
@@ -334,7 +329,8 @@ impl TrainArgs {
         // Not the output's name: the same training gives the same image wherever it is written.
         let stem = table.path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
         let name = self.name.clone().unwrap_or(stem);
-        let mut fit = Fit::new(&table, &experts, name, self.false_alarm_rate, output)?;
+        let mut fit = Fit::new(&table, &experts, name, self.alarm.false_alarm_rate(), output)?;
+        let calibrated = self.alarm.calibrate(&mut fit, output)?;
         let anomalies = table.anomalous_values();
         let selection = fit.select(self.statistic.into(), anomalies.as_deref())?;
         let mut chosen = fit.choose(self.numeric.map(Numeric::from))?;
@@ -387,6 +383,7 @@ impl TrainArgs {
             "workspace_bytes": workspace_bytes,
             "notes": table.notes,
         });
+        let alarms = self.alarm.line(&fit, &chosen.image, chosen.numeric, &calibrated, &mut json)?;
         certified::add_json(&mut json, certificate.as_ref().map(|c| (c.record(), c.reason())));
         let proved = certificate.as_ref().map_or_else(String::new, |c| {
             format!("\n           {}", certified::line(&c.record(), c.reason()))
@@ -396,6 +393,7 @@ impl TrainArgs {
              trained    {} epochs (kept {}) in {:.2} s, {} samples/s\n\
              held out   NLL {:.4} nats in the data's units, {:.4} standardized ({} rows)\n\
              statistic  {}: {}\n\
+             {alarms}\
              numbers    {numeric}: {}{proved}\n\
              image      {} bytes; {workspace_bytes} bytes of workspace on the device",
             self.output.display(),

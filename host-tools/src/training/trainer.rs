@@ -5,6 +5,7 @@ use super::optimizer::{cosine, one_cycle, Optimizer};
 use super::preprocess::{preprocess, Preprocessed};
 use super::random::Random;
 use super::structure::Structure;
+use super::subset::{split, trusted};
 use super::{Epoch, Matrix, Plan, Progress, TrainConfig, TrainError};
 use crate::flow::Flow;
 use rayon::prelude::*;
@@ -47,6 +48,8 @@ pub struct Trained {
 /// not decide.
 const TRIM: f64 = 0.02;
 const MAX_RESTARTS: usize = 6;
+/// How often the start of a training on contaminated rows is fitted anew to the rows that it trusts.
+const ROBUST_ROUNDS: usize = 2;
 const MIN_ROWS: usize = 8;
 
 /// What the random generators are for.
@@ -114,7 +117,10 @@ struct Trainer<'a> {
     pool: Option<rayon::ThreadPool>,
     engine: Engine,
     front: Preprocessed,
+    /// All that is not held out.
     fit: Vec<usize>,
+    /// What is trained on of it: all, unless rows may be anomalous.
+    trusted: Vec<usize>,
     held_out: Vec<usize>,
 }
 
@@ -127,36 +133,56 @@ struct Best {
 
 impl<'a> Trainer<'a> {
     fn new(data: &Matrix, config: &'a TrainConfig, threads: usize) -> Result<Self, TrainError> {
-        let mut fit: Vec<usize> = (0..data.rows).collect();
-        Random::new(config.seed, purpose::SPLIT).shuffle(&mut fit);
-        let held = (data.rows as f64 * config.holdout).round() as usize;
-        let held = if config.holdout > 0.0 { held.max(1) } else { 0 };
-        let mut held_out = fit.split_off(data.rows - held);
-        held_out.sort_unstable();
-        fit.sort_unstable();
-        let front = preprocess(data, &fit, config)?;
+        let (fit, held_out) = split(data.rows, config, Random::new(config.seed, purpose::SPLIT));
+        let mut trainer = Self::around(data, config, threads, (fit.clone(), fit, held_out))?;
+        if config.contamination > 0.0 {
+            // Anomalies bend the front and the base as well: each round is fitted on what the one before trusts.
+            for _ in 0..ROBUST_ROUNDS {
+                let losses = trainer.losses(&trainer.start(), &trainer.fit);
+                let kept = trusted(&trainer.fit, &losses, config.contamination);
+                let Trainer { fit, held_out, .. } = trainer;
+                trainer = Self::around(data, config, threads, (fit, kept, held_out))?;
+            }
+        }
+        Ok(trainer)
+    }
+
+    /// With the front fitted on the trusted ones of the rows to fit; the third part is held out.
+    fn around(
+        data: &Matrix,
+        config: &'a TrainConfig,
+        threads: usize,
+        (fit, trusted, held_out): (Vec<usize>, Vec<usize>, Vec<usize>),
+    ) -> Result<Self, TrainError> {
+        let front = preprocess(data, &fit, &trusted, config)?;
         let features = data.columns - config.contexts;
-        let structure = Structure { features, rows: fit.len(), config };
+        let structure = Structure { features, rows: trusted.len(), config };
         let mut chain = structure.bounded(front.bounded.as_ref());
         let fixed = chain.len();
         chain.extend(structure.chain(&mut Random::new(config.seed, purpose::STRUCTURE))?);
         let inputs = (features, config.contexts);
         let engine = Engine::new(inputs, chain, structure.base()?).noise_behind(fixed);
-        Ok(Self { config, threads, pool: None, engine, front, fit, held_out })
+        Ok(Self { config, threads, pool: None, engine, front, fit, trusted, held_out })
+    }
+
+    /// Parameters before the first step: of the base what suits the trusted rows.
+    fn start(&self) -> Vec<Line> {
+        let mut random = Random::new(self.config.seed, purpose::WEIGHTS);
+        let mut parameters = self.engine.initialize(&mut random);
+        self.engine.fit(&mut parameters, &self.front.values, &self.trusted, &mut random);
+        parameters
     }
 
     fn run(mut self, progress: &mut dyn Progress) -> Result<Trained, TrainError> {
         let started = Instant::now();
         let config = self.config;
-        let epochs = config.epochs_for(self.fit.len());
-        let mut random = Random::new(config.seed, purpose::WEIGHTS);
-        let mut parameters = self.engine.initialize(&mut random);
-        self.engine.fit(&mut parameters, &self.front.values, &self.fit, &mut random);
+        let epochs = config.epochs_for(self.trusted.len());
+        let mut parameters = self.start();
         let flow = self.flow(&parameters);
-        let batches = self.fit.len().div_ceil(config.batch);
+        let batches = self.trusted.len().div_ceil(config.batch);
         let lanes = self.engine.kernels().name();
         progress.start(&Plan {
-            rows: self.fit.len(),
+            rows: self.trusted.len(),
             held_out: self.held_out.len(),
             features: flow.features,
             parameters: flow.parameters(),
@@ -165,7 +191,7 @@ impl<'a> Trainer<'a> {
             threads: self.threads,
             lanes,
         });
-        let mut memory = self.engine.batch(config.batch.min(self.fit.len()), self.threads);
+        let mut memory = self.engine.batch(config.batch.min(self.trusted.len()), self.threads);
         let mut gradient = vec![Line::ZERO; parameters.len()];
         let mut optimizer = Optimizer::new(&parameters, config.average);
         let mut order = Random::new(config.seed, purpose::ORDER);
@@ -179,7 +205,7 @@ impl<'a> Trainer<'a> {
         let mut stepped = 0;
         for number in 1..=epochs {
             let epoch_started = Instant::now();
-            let mut rows = std::mem::take(&mut self.fit);
+            let mut rows = std::mem::take(&mut self.trusted);
             order.shuffle(&mut rows);
             let mut loss = 0.0;
             let mut lr = 0.0;
@@ -206,7 +232,7 @@ impl<'a> Trainer<'a> {
                 progress.batch(number, i + 1, nll - tail);
             }
             let count = rows.len();
-            self.fit = rows;
+            self.trusted = rows;
             stepping += epoch_started.elapsed();
             stepped += count;
             let smooth = optimizer.smooth(&parameters);
@@ -241,13 +267,16 @@ impl<'a> Trainer<'a> {
                 best.parameters.copy_from_slice(smooth);
                 self.engine.project(&mut best.parameters);
             }
+            if config.contamination > 0.0 {
+                self.trusted = trusted(&self.fit, &self.losses(smooth, &self.fit), config.contamination);
+            }
             progress.epoch(&epoch, better);
             history.push(epoch);
             if config.patience.is_some_and(|p| number - best.epoch >= p) {
                 break;
             }
         }
-        let judged = if self.held_out.is_empty() { &self.fit } else { &self.held_out };
+        let judged = if self.held_out.is_empty() { &self.trusted } else { &self.held_out };
         let val_nll_standardized = mean(self.losses(&best.parameters, judged).into_iter());
         if (best.epoch == 0 && epochs > 0) || !val_nll_standardized.is_finite() {
             return Err(TrainError::Diverged { restarts, lr: config.lr * factor });
@@ -300,7 +329,8 @@ impl<'a> Trainer<'a> {
     fn evaluate(&self, parameters: &[Line]) -> (f64, f64) {
         let mut losses = self.losses(parameters, &self.held_out);
         losses.sort_unstable_by(f64::total_cmp);
-        let kept = losses.len() - (losses.len() as f64 * TRIM) as usize;
+        let trim = TRIM + self.config.contamination;
+        let kept = losses.len() - (losses.len() as f64 * trim) as usize;
         (mean(losses.iter().copied()), mean(losses[..kept].iter().copied()))
     }
 
