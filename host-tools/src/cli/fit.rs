@@ -33,8 +33,8 @@ pub(super) struct Fit {
     observed: Vec<f32>,
     /// Flows trained alike on other rows, each with the rows that it did not see.
     folds: Vec<Fold>,
-    /// How many of the least likely calibration rows are taken for anomalies.
-    suspects: usize,
+    /// Which share of the calibration rows, the least likely ones, is taken for anomalies.
+    suspect: f64,
     /// What images compare with their threshold.
     statistic: Statistic,
     /// The f32 image, by which the others are judged.
@@ -128,7 +128,7 @@ impl Fit {
             calibration,
             observed,
             folds: Vec::new(),
-            suspects: 0,
+            suspect: 0.0,
             statistic,
             reference,
             reference_scores,
@@ -140,6 +140,21 @@ impl Fit {
         self.folds = folds;
         self.reference = self.build(Numeric::F32)?;
         Ok(())
+    }
+
+    /// Takes this share of the calibration rows, the least likely ones, for anomalies.
+    pub(super) fn distrust(&mut self, suspect: f64) -> anyhow::Result<()> {
+        if suspect != self.suspect {
+            self.suspect = suspect;
+            self.reference = self.build(Numeric::F32)?;
+        }
+        Ok(())
+    }
+
+    /// How many calibration rows are taken for anomalies.
+    pub(super) fn suspects(&self) -> usize {
+        let folds: usize = self.folds.iter().map(|fold| fold.holdout_rows.len()).sum();
+        ((self.calibration_rows() + folds) as f64 * self.suspect) as usize
     }
 
     /// All normal rows as they were trained on.
@@ -157,7 +172,7 @@ impl Fit {
     fn build(&self, numeric: Numeric) -> anyhow::Result<ImageFile> {
         let observed = if numeric == Numeric::F32 { &self.calibration } else { &self.observed };
         let further = self.further(numeric)?;
-        let evidence = Evidence { further: &further, suspects: self.suspects };
+        let evidence = Evidence { further: &further, suspects: self.suspects() };
         let image = export::build_with(
             self.ensemble(),
             numeric,
@@ -204,7 +219,7 @@ impl Fit {
     /// Where the real false-alarm rate of an image in these numbers lies.
     pub(super) fn rate_interval(&self, image: &ImageFile, numeric: Numeric) -> anyhow::Result<RateInterval> {
         let further = self.further(numeric)?;
-        let evidence = Evidence { further: &further, suspects: self.suspects };
+        let evidence = Evidence { further: &further, suspects: self.suspects() };
         Ok(export::rate_interval(image, self.calibration(), evidence)?)
     }
 

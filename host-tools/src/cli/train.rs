@@ -306,6 +306,7 @@ impl TrainArgs {
             threads: recipe.threads.unwrap_or(default.threads),
             holdout: recipe.holdout,
             time_ordered: self.alarm.time_ordered,
+            contamination: self.alarm.contamination(),
             ..default
         })
     }

@@ -266,6 +266,9 @@ impl TrainConfig {
         if self.base != BaseKind::Normal {
             text.push_str(&format!(", {} base", self.base.name()));
         }
+        if self.contamination > 0.0 {
+            text.push_str(&format!(", without the worst {} %", (1e4 * self.contamination).round() / 100.0));
+        }
         text
     }
 
