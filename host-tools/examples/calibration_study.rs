@@ -84,9 +84,9 @@ const THRESHOLDS: [Threshold; 6] = [
     ("largest and mean excess", |x, p| beyond(x, p, 1.0, mean_excess)),
     ("probability-weighted moments", |x, p| beyond(x, p, 2.0, |e| weighted_moments(e))),
     ("maximum likelihood", |x, p| beyond(x, p, 2.0, |e| likelihood(e, 0, f64::INFINITY, 0.0))),
-    ("penalized, shape 0.1", |x, p| beyond(x, p, 2.0, |e| likelihood(e, 0, 0.2, 0.1))),
-    ("penalized, shape 0.3", |x, p| beyond(x, p, 2.0, |e| likelihood(e, 0, 0.2, 0.3))),
-    ("the same, largest censored (used)", |x, p| Tail::new(x).threshold(p)),
+    ("penalized to shape 0.2", |x, p| beyond(x, p, 2.0, |e| likelihood(e, 0, 0.2, 0.2))),
+    ("to shape 0.3, largest censored", |x, p| beyond(x, p, 2.0, |e| likelihood(e, 1, 0.2, 0.3))),
+    ("to shape 0.2, largest censored (used)", |x, p| Tail::new(x).threshold(p)),
 ];
 
 /// The conformal threshold down to a rank; below it by a fit to the upper tenth, or for the exponential past the largest.

@@ -160,7 +160,7 @@ impl<'a> Tail<'a> {
         let excesses = self.excesses();
         let (low, high) = if self.can_be_fitted(&excesses) {
             let excess = self.threshold(rate) - self.start();
-            credible_rate(&excesses, CENSORED, Prior::default(), readings, excess, CONFIDENCE)
+            credible_rate(&excesses, CENSORED, Prior::WIDE, readings, excess, CONFIDENCE)
         } else {
             // All that is known of a threshold above all of them.
             (0.0, beta_quantile(1.0, readings as f64, f64::midpoint(1.0, CONFIDENCE)))
