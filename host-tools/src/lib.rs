@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod bootstrap;
+pub mod calibration;
 pub mod cli;
 pub mod cost;
 pub mod device;

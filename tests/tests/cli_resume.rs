@@ -12,10 +12,10 @@ const CHECKPOINT: &str = "m.flow.checkpoint";
 
 /// Starts training, waits until it has kept a state of its own and a random while longer, and kills it. False if it
 /// ended before that.
-fn train_and_kill(folder: &Folder, threads: usize, longer: Duration) -> bool {
+fn train_and_kill(folder: &Folder, options: &str, longer: Duration) -> bool {
     let state = || std::fs::read(folder.path().join(CHECKPOINT)).ok();
     let before = state();
-    let mut command = folder.command(&format!("{TRAIN} -o m.flow --threads {threads} -q"));
+    let mut command = folder.command(&format!("{TRAIN} -o m.flow {options} -q"));
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("flowlet starts");
     let started = Instant::now();
     while state() == before && child.try_wait().expect("a child").is_none() {
@@ -33,22 +33,31 @@ fn train_and_kill(folder: &Folder, threads: usize, longer: Duration) -> bool {
 
 #[test]
 fn a_killed_training_goes_on_to_the_same_image() {
+    goes_on_to_the_same_image("");
+}
+
+#[test]
+fn so_it_does_where_the_rows_that_are_trained_on_change() {
+    goes_on_to_the_same_image("--contamination 0.05");
+}
+
+fn goes_on_to_the_same_image(options: &str) {
     let folder = Folder::new();
     folder.write("t.csv", normal_csv(600, 4));
-    let whole = folder.flowlet(&format!("{TRAIN} -o whole.flow --json"));
+    let whole = folder.flowlet(&format!("{TRAIN} -o whole.flow --json {options}"));
     whole.json();
     assert!(!folder.list().contains(&"whole.flow.checkpoint".to_owned()), "{whole:?}");
 
     let mut random = Random(7);
     let mut kills = 0;
     let mut longer = || Duration::from_micros(random.bits() % 20_000);
-    while kills < 8 && train_and_kill(&folder, 1 + kills % 2, longer()) {
+    while kills < 8 && train_and_kill(&folder, &format!("{options} --threads {}", 1 + kills % 2), longer()) {
         kills += 1;
         assert!(!folder.list().contains(&"m.flow".to_owned()), "an image of half a training");
     }
     assert!(kills >= 2, "only {kills} kills met a training under way");
     if kills == 8 {
-        let end = folder.flowlet(&format!("{TRAIN} -o m.flow"));
+        let end = folder.flowlet(&format!("{TRAIN} -o m.flow {options}"));
         assert_eq!(end.code, 0, "{end:?}");
         assert!(end.stderr.contains("going on behind epoch"), "{end:?}");
     }
@@ -62,7 +71,7 @@ fn a_killed_training_goes_on_to_the_same_image() {
 fn only_the_same_training_goes_on_from_a_state() {
     let folder = Folder::new();
     folder.write("t.csv", normal_csv(600, 4));
-    assert!(train_and_kill(&folder, 1, Duration::ZERO));
+    assert!(train_and_kill(&folder, "", Duration::ZERO));
     let state = folder.read(CHECKPOINT);
     let goes_on = |arguments: &str| {
         folder.write(CHECKPOINT, &state);

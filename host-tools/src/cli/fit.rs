@@ -4,13 +4,17 @@ use super::output::Output;
 use super::progress::Training;
 use super::scoring::{self, Delta};
 use super::usage;
+use crate::calibration::RateInterval;
 use crate::export::{
-    self, Calibration, Certificate, Combine, Effort, Ensemble, ImageFile, Metadata, Numeric, Statistic,
+    self, Calibration, Certificate, Combine, Effort, Ensemble, Evidence, ImageFile, Metadata, Numeric,
+    Statistic,
 };
 use crate::flow::Flow;
 use crate::selection::{self, Selection};
 use crate::table::Table;
-use crate::training::{train_experts, Experts, Keeper, Matrix, Search, TrainConfig, TrainError, Trained};
+use crate::training::{
+    train_experts, Experts, Fold, Keeper, Matrix, Search, TrainConfig, TrainError, Trained,
+};
 use anyhow::bail;
 use flowlet::image::descriptor::MAX_FEATURES;
 use std::borrow::Cow;
@@ -29,6 +33,10 @@ pub(super) struct Fit {
     pub(super) calibration: Vec<f32>,
     /// All normal rows, for the ranges of activations, row-major.
     observed: Vec<f32>,
+    /// Flows trained alike on other rows, each with the rows that it did not see.
+    folds: Vec<Fold>,
+    /// Which share of the calibration rows, the least likely ones, is taken for anomalies.
+    suspect: f64,
     /// What images compare with their threshold.
     statistic: Statistic,
     /// The f32 image, by which the others are judged.
@@ -123,10 +131,100 @@ impl Fit {
             false_alarm_rate,
             calibration,
             observed,
+            folds: Vec::new(),
+            suspect: 0.0,
             statistic,
             reference,
             reference_scores,
         })
+    }
+
+    /// Takes the statistics of these folds' rows into the calibration.
+    pub(super) fn calibrate_by(&mut self, folds: Vec<Fold>) -> anyhow::Result<()> {
+        self.folds = folds;
+        self.reference = self.build(Numeric::F32)?;
+        Ok(())
+    }
+
+    /// Takes this share of the calibration rows, the least likely ones, for anomalies.
+    pub(super) fn distrust(&mut self, suspect: f64) -> anyhow::Result<()> {
+        if suspect != self.suspect {
+            self.suspect = suspect;
+            self.reference = self.build(Numeric::F32)?;
+        }
+        Ok(())
+    }
+
+    /// How many calibration rows are taken for anomalies.
+    pub(super) fn suspects(&self) -> usize {
+        let folds: usize = self.folds.iter().map(|fold| fold.holdout_rows.len()).sum();
+        ((self.calibration_rows() + folds) as f64 * self.suspect) as usize
+    }
+
+    /// All normal rows as they were trained on.
+    pub(super) fn matrix(&self) -> Matrix {
+        let columns = self.metadata.features.len() + self.metadata.contexts.len();
+        Matrix { rows: self.observed.len() / columns, columns, values: self.observed.clone() }
+    }
+
+    /// The settings that were kept of each expert.
+    pub(super) fn settings(&self) -> Vec<TrainConfig> {
+        self.experts.members.iter().map(|m| m.candidates[m.chosen].config.clone()).collect()
+    }
+
+    /// The calibrated image in these numbers.
+    fn build(&self, numeric: Numeric) -> anyhow::Result<ImageFile> {
+        let observed = if numeric == Numeric::F32 { &self.calibration } else { &self.observed };
+        let further = self.further(numeric)?;
+        let evidence = Evidence { further: &further, suspects: self.suspects() };
+        let image = export::build_with(
+            self.ensemble(),
+            numeric,
+            &self.metadata,
+            self.calibration(),
+            observed,
+            evidence,
+        )?;
+        Ok(image)
+    }
+
+    /// Statistics of the folds' rows, each by the fold's own image.
+    pub(super) fn further(&self, numeric: Numeric) -> anyhow::Result<Vec<flowlet::Statistics>> {
+        let columns = self.metadata.features.len() + self.metadata.contexts.len();
+        let mut all = Vec::new();
+        for fold in &self.folds {
+            let rows = fold.holdout_rows.iter().flat_map(|&row| &self.observed[row * columns..][..columns]);
+            let readings: Vec<f32> = rows.copied().collect();
+            let calibration = Calibration { readings: &readings, false_alarm_rate: self.false_alarm_rate };
+            let ensemble = || ensemble(&fold.flows, self.experts.quoted, self.statistic);
+            let image =
+                export::build_observing(ensemble(), numeric, &self.metadata, calibration, &self.observed)?;
+            all.extend(export::statistics(&image, &readings)?);
+        }
+        Ok(all)
+    }
+
+    /// The combined `-log_prob` of two blocks of rows by the flows of a fold, in nats.
+    pub(super) fn statistics_by(
+        &self,
+        fold: &Fold,
+        before: &[f32],
+        after: &[f32],
+    ) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
+        let ensemble = ensemble(&fold.flows, self.experts.quoted, Statistic::NegativeLogProb);
+        let image = export::build(ensemble, Numeric::F32, &self.metadata, self.calibration())?;
+        let of = |rows: &[f32]| -> anyhow::Result<Vec<f64>> {
+            let found = export::statistics(&image, rows)?;
+            Ok(found.iter().map(|s| f64::from(s.negative_log_prob.value)).collect())
+        };
+        Ok((of(before)?, of(after)?))
+    }
+
+    /// Where the real false-alarm rate of an image in these numbers lies.
+    pub(super) fn rate_interval(&self, image: &ImageFile, numeric: Numeric) -> anyhow::Result<RateInterval> {
+        let further = self.further(numeric)?;
+        let evidence = Evidence { further: &further, suspects: self.suspects() };
+        Ok(export::rate_interval(image, self.calibration(), evidence)?)
     }
 
     /// Takes the statistic that was asked for, or else the one that separates best: `anomalies` (row-major) from the
@@ -139,8 +237,7 @@ impl Fit {
         let selection = selection::select(&self.reference, &self.calibration, anomalies, asked)?;
         if selection.statistic != self.statistic {
             self.statistic = selection.statistic;
-            let calibration = self.calibration();
-            self.reference = export::build(self.ensemble(), Numeric::F32, &self.metadata, calibration)?;
+            self.reference = self.build(Numeric::F32)?;
         }
         Ok(selection)
     }
@@ -193,13 +290,7 @@ impl Fit {
         if numeric == Numeric::F32 {
             return Ok((self.reference.clone(), Delta { mean: 0.0, max: 0.0 }));
         }
-        let image = export::build_observing(
-            self.ensemble(),
-            numeric,
-            &self.metadata,
-            self.calibration(),
-            &self.observed,
-        )?;
+        let image = self.build(numeric)?;
         let scores = scoring::score_rows(&image, &self.calibration, |_| {})?;
         let delta = Delta::between(&scores, &self.reference_scores);
         Ok((image, delta))

@@ -3,6 +3,7 @@
 use super::certified;
 use super::output::{grouped, Output};
 use super::scoring;
+use crate::calibration::RateInterval;
 use crate::cost;
 use crate::export::{self, Combine, Ensemble, Statistic};
 use crate::flow::{Conditioner, CouplingMap, Flow, ScaleMap, Transform};
@@ -35,6 +36,10 @@ impl InspectArgs {
             inputs.iter().map(|(name, unit)| json!({ "name": name, "unit": unit })).collect()
         };
         let calibration = head.calibration;
+        let rate = f64::from(calibration.false_alarm_rate);
+        let readings = calibration.readings as usize;
+        let within = RateInterval::within(readings, rate);
+        let promised = readings > 0 && rate >= RateInterval::smallest_promised(readings);
         let calibrated: Vec<&str> = Statistic::ALL
             .into_iter()
             .filter(|&statistic| model.calibration_of(statistic).is_some())
@@ -69,6 +74,8 @@ impl InspectArgs {
                 "readings": calibration.readings,
                 "quantiles": calibration.quantiles,
                 "false_alarm_rate": shortest(calibration.false_alarm_rate),
+                "false_alarm_interval": within.map(|i| [i.low, i.high]),
+                "false_alarms_promised": promised,
             },
             "entropy": shortest(head.entropy),
             "self_test_vectors": head.self_test.vectors,
@@ -114,7 +121,7 @@ impl InspectArgs {
              firmware      Model::<{}> is the smallest that opens it\n\
              instructions  {}\n\
              statistic     {}; calibrated: {}\n\
-             calibration   {} readings; alarm above the {} most unlikely of normal ones\n\
+             calibration   {} readings; alarm above the {} most unlikely of normal ones{}\n\
              self-test     {} vectors\n\
              error         {proved}\n\
              signed by     nobody",
@@ -139,6 +146,7 @@ impl InspectArgs {
             calibrated.join(", "),
             grouped(calibration.readings as usize),
             calibration.false_alarm_rate,
+            if promised { "" } else { ", which so few readings cannot vouch for" },
             head.self_test.vectors,
         );
         output.finish(&text, &json)

@@ -10,6 +10,7 @@ mod confidence;
 mod demo;
 mod eval;
 mod explain;
+mod false_alarms;
 mod files;
 mod fit;
 mod inspect;

@@ -1,6 +1,7 @@
 //! `flowlet quantize`
 
 use super::certified;
+use super::false_alarms::{self, RateArgs};
 use super::files;
 use super::output::{grouped, Output};
 use super::scoring::{self, Delta, NumericArg};
@@ -38,6 +39,8 @@ pub(super) struct QuantizeArgs {
     #[arg(short, long, value_name = "Q.flow")]
     output: PathBuf,
     #[command(flatten)]
+    rate: RateArgs,
+    #[command(flatten)]
     table: TableArgs,
 }
 
@@ -60,11 +63,11 @@ impl QuantizeArgs {
         }
 
         let (ensemble, metadata) = export::import_ensemble(&model);
-        let false_alarm_rate = model.head().calibration.false_alarm_rate;
+        let false_alarm_rate = self.rate.asked().unwrap_or(model.head().calibration.false_alarm_rate);
+        let calibration = Calibration { readings: &normal, false_alarm_rate };
         let numeric = Numeric::from(self.numeric);
-        let quantized =
-            export::build(&ensemble, numeric, &metadata, Calibration { readings: &normal, false_alarm_rate })
-                .with_context(|| format!("calibrating on {}", self.calibration.display()))?;
+        let quantized = export::build(&ensemble, numeric, &metadata, calibration)
+            .with_context(|| format!("calibrating on {}", self.calibration.display()))?;
         let quantized = export::arrange(&quantized, self.core)?;
 
         let effort = export::Effort::of(&ensemble);
@@ -120,6 +123,9 @@ impl QuantizeArgs {
             delta.max,
             grouped(normal.len() / table.columns.len()),
         );
+        let interval = export::rate_interval(&quantized, calibration, export::Evidence::default())?;
+        false_alarms::add_json(&mut json, &interval);
+        text.push_str(&format!("\nalarms            {}", self.rate.told(&interval)));
         if let Some(certificate) = &certificate {
             text.push_str("\n                  ");
             text.push_str(&certified::line(&certificate.record(), certificate.reason()));

@@ -2,6 +2,7 @@
 
 use super::certified;
 use super::checkpoint::{Checkpoint, CheckpointArgs};
+use super::false_alarms::CalibrationArgs;
 use super::files;
 use super::fit::{self, Fit};
 use super::output::{grouped, Output};
@@ -32,6 +33,7 @@ Examples:
   flowlet train pump.csv -o pump.flow
   flowlet train day1.csv day2.csv --label fault --ignore time -o pump.flow
   flowlet train pump.csv --context speed,load -o pump.flow
+  flowlet train pump.csv --false-alarms \"1 per week at 1 Hz\" --time-ordered -o pump.flow
   flowlet train pump.csv -o small.flow --layers 4 --hidden 16,16 --numeric i16 --seed 7")]
 pub(super) struct TrainArgs {
     /// Tables with the same columns: .csv, .npy or .parquet
@@ -72,15 +74,14 @@ pub(super) struct TrainArgs {
     /// clearly better: labelled ones, or else perturbed rows
     #[arg(long, value_enum, default_value = "auto", help_heading = "Flow")]
     statistic: StatisticArg,
-    /// Share of normal readings that may raise the alarm
-    #[arg(long, value_name = "P", default_value = "0.01", value_parser = probability, help_heading = "Flow")]
-    false_alarm_rate: f32,
     /// Where to write what `report` draws the training curve from [default: M.flow.json, beside the image]
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
     /// Write the image alone
     #[arg(long, conflicts_with = "history")]
     no_history: bool,
+    #[command(flatten)]
+    alarm: CalibrationArgs,
     /// Name stored in the image [default: that of the first table]
     #[arg(long, value_name = "NAME", help_heading = "Flow")]
     name: Option<String>,
@@ -233,13 +234,6 @@ enum FlowArg {
     Auto,
 }
 
-fn probability(text: &str) -> Result<f32, String> {
-    match text.parse::<f32>() {
-        Ok(p) if p > 0.0 && p < 1.0 => Ok(p),
-        _ => Err("must be a number between 0 and 1, such as 0.01".to_owned()),
-    }
-}
-
 impl TrainArgs {
     /// The settings of each expert's candidates: one of one, unless `auto` is to choose.
     fn experts(&self) -> anyhow::Result<Vec<Vec<TrainConfig>>> {
@@ -321,6 +315,8 @@ impl TrainArgs {
             seed: recipe.seed,
             threads: recipe.threads.unwrap_or(default.threads),
             holdout: recipe.holdout,
+            time_ordered: self.alarm.time_ordered,
+            contamination: self.alarm.contamination(),
             ..default
         })
     }
@@ -347,7 +343,8 @@ impl TrainArgs {
         let name = self.name.clone().unwrap_or(stem);
         let mut checkpoint = Checkpoint::open(&self.output, &self.checkpoint, output);
         let keeper = Some(&mut checkpoint as &mut dyn Keeper);
-        let mut fit = Fit::new(&table, &experts, name, self.false_alarm_rate, output, keeper)?;
+        let mut fit = Fit::new(&table, &experts, name, self.alarm.false_alarm_rate(), output, keeper)?;
+        let calibrated = self.alarm.calibrate(&mut fit, output)?;
         let anomalies = table.anomalous_values();
         let selection = fit.select(self.statistic.into(), anomalies.as_deref())?;
         let mut chosen = fit.choose(self.numeric.map(Numeric::from))?;
@@ -401,6 +398,7 @@ impl TrainArgs {
             "workspace_bytes": workspace_bytes,
             "notes": table.notes,
         });
+        let alarms = self.alarm.line(&fit, &chosen.image, chosen.numeric, &calibrated, &mut json)?;
         certified::add_json(&mut json, certificate.as_ref().map(|c| (c.record(), c.reason())));
         self.write_history(&chosen.image, &mut json, &fit)?;
         let proved = certificate.as_ref().map_or_else(String::new, |c| {
@@ -411,6 +409,7 @@ impl TrainArgs {
              trained    {} epochs (kept {}) in {:.2} s, {} samples/s\n\
              held out   NLL {:.4} nats in the data's units, {:.4} standardized ({} rows)\n\
              statistic  {}: {}\n\
+             {alarms}\
              numbers    {numeric}: {}{proved}\n\
              image      {} bytes; {workspace_bytes} bytes of workspace on the device",
             self.output.display(),

@@ -1,10 +1,9 @@
 //! The calibration sketch: quantiles of the statistic over held-out normal readings.
 //!
-//! Quantiles within the data are conformal: the p-value of the r-th largest of n is r / (n + 1), which
-//! holds for any distribution as long as readings are exchangeable (Vovk et al. 2005). Past the data
-//! the tail is continued as an exponential whose scale is the mean excess of the upper tenth.
+//! Conformal within the data, a generalized Pareto tail beyond; see [`crate::calibration`].
 
 use super::Calibration;
+use crate::calibration::Tail;
 use flowlet::calibration::{MAX_QUANTILES, STEPS_PER_OCTAVE};
 use thiserror::Error;
 
@@ -76,10 +75,15 @@ impl Sketch {
         }
     }
 
-    /// From the statistics of normal readings.
-    pub(super) fn new(statistics: &[f64], calibration: Calibration<'_>) -> Result<Self, CalibrationError> {
+    /// From the statistics of normal readings, of which so many `suspects`, the largest ones, are taken for anomalies.
+    pub(super) fn new(
+        statistics: &[f64],
+        suspects: usize,
+        calibration: Calibration<'_>,
+    ) -> Result<Self, CalibrationError> {
         let mut sorted = statistics.to_vec();
         sorted.sort_by(f64::total_cmp);
+        sorted.truncate(sorted.len().saturating_sub(suspects));
         let n = sorted.len();
         if n < MIN_READINGS {
             return Err(CalibrationError::TooFew { found: n });
@@ -91,46 +95,11 @@ impl Sketch {
             (0..count).map(|i| tail.quantile((-(i as f64) / f64::from(STEPS_PER_OCTAVE)).exp2())).collect();
         Ok(Sketch {
             quantiles,
-            threshold: tail.quantile(f64::from(calibration.false_alarm_rate)),
+            threshold: tail.threshold(f64::from(calibration.false_alarm_rate)),
             readings: n,
             false_alarm_rate: calibration.false_alarm_rate,
             mean: sorted.iter().sum::<f64>() / n as f64,
         })
-    }
-}
-
-/// The upper tail of a sorted sample.
-struct Tail<'a> {
-    sorted: &'a [f64],
-    scale: f64,
-}
-
-impl<'a> Tail<'a> {
-    fn new(sorted: &'a [f64]) -> Self {
-        let n = sorted.len();
-        let above = (n / 10).max(4).min(n - 1);
-        let start = sorted[n - 1 - above];
-        let scale = sorted[n - above..].iter().map(|x| x - start).sum::<f64>() / above as f64;
-        // A sample of equal values has no tail; any step above them is then unlikely.
-        Tail { sorted, scale: scale.max(1e-3) }
-    }
-
-    /// The value that a share `p` of normal readings exceeds.
-    fn quantile(&self, p: f64) -> f64 {
-        let n = self.sorted.len();
-        let rank = p * (n + 1) as f64;
-        let largest = self.sorted[n - 1];
-        if rank < 1.0 {
-            return largest - rank.ln() * self.scale;
-        }
-        // Rank 1 is the largest; between ranks linear.
-        let position = (n as f64 - rank).max(0.0);
-        let below = position.floor() as usize;
-        let part = position - below as f64;
-        match self.sorted.get(below + 1) {
-            Some(next) => self.sorted[below] + part * (next - self.sorted[below]),
-            None => largest,
-        }
     }
 }
 
@@ -140,7 +109,7 @@ mod tests {
 
     fn sketch(n: usize, rate: f32) -> Sketch {
         let statistics: Vec<f64> = (0..n).map(|i| i as f64).collect();
-        Sketch::new(&statistics, Calibration { readings: &[], false_alarm_rate: rate }).unwrap()
+        Sketch::new(&statistics, 0, Calibration { readings: &[], false_alarm_rate: rate }).unwrap()
     }
 
     #[test]
@@ -157,13 +126,22 @@ mod tests {
     #[test]
     fn the_tail_goes_on_past_the_data() {
         let s = sketch(99, 1e-4);
-        // Mean excess of 0..=98 over its upper nine is 5; p = 1e-4 lies ln(100) scales past the largest.
-        assert!((s.threshold - (98.0 + 100f64.ln() * 5.0)).abs() < 0.01, "{}", s.threshold);
+        let last = s.quantiles[s.quantiles.len() - 1];
+        assert!(s.threshold > 98.0 && s.threshold < last, "{} and {last}", s.threshold);
+        // Below 2^-16 of the readings: ten octaves past the smallest rank.
+        assert!(s.quantiles.len() > 4 * 16 && s.quantiles.windows(2).all(|w| w[0] <= w[1]));
+    }
+
+    #[test]
+    fn suspects_do_not_count() {
+        let statistics: Vec<f64> = (0..110).map(f64::from).collect();
+        let calibration = Calibration { readings: &[], false_alarm_rate: 0.05 };
+        assert_eq!(Sketch::new(&statistics, 11, calibration).unwrap(), sketch(99, 0.05));
     }
 
     #[test]
     fn equal_values_give_a_usable_sketch() {
-        let s = Sketch::new(&[2.0; 20], Calibration { readings: &[], false_alarm_rate: 0.01 }).unwrap();
+        let s = Sketch::new(&[2.0; 20], 0, Calibration { readings: &[], false_alarm_rate: 0.01 }).unwrap();
         assert!(s.threshold > 2.0 && s.threshold < 2.1);
     }
 

@@ -26,6 +26,7 @@ pub use ensemble::Ensemble;
 pub use file::{ImageFile, ImageFileError};
 pub use flowlet::image::descriptor::{Combine, Numeric, Statistic};
 
+use crate::calibration::{RateInterval, Tail};
 use flowlet::{Model, Scorer};
 use thiserror::Error;
 
@@ -98,6 +99,31 @@ pub fn build_observing<'f>(
     calibration: Calibration<'_>,
     observed: &[f32],
 ) -> Result<ImageFile, ExportError> {
+    build_with(flow, numeric, metadata, calibration, observed, Evidence::default())
+}
+
+/// What else is known for the calibration, besides its readings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Evidence<'a> {
+    /// Statistics of further normal readings, each by a flow that was not trained on it, in the same manner as this one
+    /// (cross-conformal calibration, Vovk 2015).
+    pub further: &'a [flowlet::Statistics],
+    /// How many of all of them, those of the largest statistic, are taken for anomalies.
+    pub suspects: usize,
+}
+
+/// As [`build_observing`], with more to calibrate by.
+///
+/// # Errors
+/// See [`ExportError`].
+pub fn build_with<'f>(
+    flow: impl Into<Ensemble<'f>>,
+    numeric: Numeric,
+    metadata: &Metadata,
+    calibration: Calibration<'_>,
+    observed: &[f32],
+    evidence: Evidence<'_>,
+) -> Result<ImageFile, ExportError> {
     let ensemble = flow.into();
     ensemble.check()?;
     let flow = &ensemble.experts[ensemble.quoted];
@@ -123,13 +149,17 @@ pub fn build_observing<'f>(
     let draft = assemble::image(&chain, metadata, numeric, &ensemble.verdict(0.0, &empty), &[])?;
     let found = statistics(&draft, calibration.readings)?;
     let negative_log_prob: Vec<f64> = found.iter().map(|s| f64::from(s.negative_log_prob.value)).collect();
-    let squared_norm: Vec<f64> = found.iter().map(|s| f64::from(s.squared_norm.value)).collect();
-    let likelihood = Sketch::new(&negative_log_prob, calibration)?;
+    let all: Vec<f64> = values(&found, evidence.further, |s| s.negative_log_prob.value);
+    let likelihood = Sketch::new(&all, evidence.suspects, calibration)?;
     // As the image holds it.
     let entropy = f64::from(likelihood.mean as f32);
-    let typicality: Vec<f64> = negative_log_prob.iter().map(|s| (entropy - s).abs()).collect();
-    let sketches =
-        [likelihood, Sketch::new(&squared_norm, calibration)?, Sketch::new(&typicality, calibration)?];
+    let squared_norm = values(&found, evidence.further, |s| s.squared_norm.value);
+    let typicality: Vec<f64> = all.iter().map(|s| (entropy - s).abs()).collect();
+    let sketches = [
+        likelihood,
+        Sketch::new(&squared_norm, evidence.suspects, calibration)?,
+        Sketch::new(&typicality, evidence.suspects, calibration)?,
+    ];
     let self_test: Vec<(&[f32], f32)> = self_test_rows(&negative_log_prob)
         .into_iter()
         .map(|row| (&calibration.readings[row * columns..][..columns], found[row].log_prob))
@@ -187,6 +217,41 @@ pub fn certify_stored<'f>(
         at_rows: largest(a.at_rows, b.at_rows),
         ..a
     }))
+}
+
+/// Where the real false-alarm rate of an image lies that [`build_with`] made of this calibration and evidence; as far as
+/// readings to come are like those.
+///
+/// # Errors
+/// What the scorer reports.
+pub fn rate_interval(
+    image: &ImageFile,
+    calibration: Calibration<'_>,
+    evidence: Evidence<'_>,
+) -> Result<RateInterval, flowlet::Error> {
+    let found = statistics(image, calibration.readings)?;
+    let head = image.model()?.head();
+    let mut all = match head.statistic {
+        Statistic::SquaredNorm => values(&found, evidence.further, |s| s.squared_norm.value),
+        Statistic::NegativeLogProb | Statistic::Typicality => {
+            values(&found, evidence.further, |s| s.negative_log_prob.value)
+        }
+    };
+    if head.statistic == Statistic::Typicality {
+        all.iter_mut().for_each(|s| *s = (f64::from(head.entropy) - *s).abs());
+    }
+    all.sort_unstable_by(f64::total_cmp);
+    all.truncate(all.len().saturating_sub(evidence.suspects));
+    Ok(Tail::new(&all).interval(f64::from(calibration.false_alarm_rate)))
+}
+
+/// A statistic of all readings.
+fn values(
+    found: &[flowlet::Statistics],
+    further: &[flowlet::Statistics],
+    value: fn(&flowlet::Statistics) -> f32,
+) -> Vec<f64> {
+    found.iter().chain(further).map(|s| f64::from(value(s))).collect()
 }
 
 /// Scores rows with the device's own code.

@@ -159,6 +159,14 @@ pub struct TrainConfig {
     pub threads: usize,
     /// Share of the rows held out to choose the epoch, 0..=0.5; 0 keeps the last epoch.
     pub holdout: f64,
+    /// Which block of the shuffled rows is held out, counted from 0; with another fold, everything else equal, other rows
+    /// are held out. Fold `k` needs `(k + 1) * holdout` to be at most 1.
+    pub fold: usize,
+    /// Whether rows are in the order of time: the last ones are then held out, not random ones.
+    pub time_ordered: bool,
+    /// Share of the rows that may be anomalous, 0..=0.4: so many, the least likely ones, are left out of each epoch
+    /// (trimmed likelihood, Neykov et al. 2007). 0 trusts every row.
+    pub contamination: f64,
     /// Bound of each coupling's |log_scale| in nats, 0 < clamp <= 8.
     pub clamp: f32,
     /// Where conditioner inputs saturate, in standard deviations, positive.
@@ -224,6 +232,9 @@ impl Default for TrainConfig {
             seed: 0,
             threads: 0,
             holdout: 0.1,
+            fold: 0,
+            time_ordered: false,
+            contamination: 0.0,
             clamp: 0.6,
             input_limit: 2.0,
             knee: 4.0,
@@ -254,6 +265,9 @@ impl TrainConfig {
         }
         if self.base != BaseKind::Normal {
             text.push_str(&format!(", {} base", self.base.name()));
+        }
+        if self.contamination > 0.0 {
+            text.push_str(&format!(", without the worst {} %", (1e4 * self.contamination).round() / 100.0));
         }
         text
     }
@@ -326,6 +340,21 @@ impl TrainConfig {
         number("noise", self.noise, 0.0, 1.0, "use 0 to 1 standard deviations, such as 0.3")?;
         number("noise_floor", self.noise_floor, 0.0, 1.0, "use a fraction from 0 to 1")?;
         number("holdout", self.holdout as f32, 0.0, 0.5, "hold out a fraction from 0 to 0.5")?;
+        let most = if self.time_ordered { 0 } else { (1.0 / self.holdout.max(1e-9) + 1e-9) as usize };
+        count(
+            "fold",
+            self.fold,
+            0,
+            most.saturating_sub(1),
+            "there are 1 / holdout folds, and one of rows in time order",
+        )?;
+        number(
+            "contamination",
+            self.contamination as f32,
+            0.0,
+            0.4,
+            "use a share of the rows from 0 to 0.4",
+        )?;
         number("clamp", self.clamp, tiny, 8.0, "use a positive bound up to 8 nats, such as 0.6")?;
         number("bound", self.bound, 1.0, 64.0, "use 1 to 64 standard deviations, such as 5")?;
         number("input_limit", self.input_limit, tiny, 1e6, "use a positive bound, such as 2")?;

@@ -29,6 +29,8 @@ pub(super) struct Course {
     pub(super) best: Best,
     pub(super) history: Vec<Epoch>,
     pub(super) restarts: usize,
+    /// Rows trained on, in their order, where that depends on what training made of them.
+    pub(super) trusted: Option<Vec<usize>>,
     /// Of the learning rate; halved by every restart.
     pub(super) factor: f32,
     /// Time in steps, and rows that they took.
@@ -49,6 +51,7 @@ impl Course {
             parameters,
             history: Vec::new(),
             restarts: 0,
+            trusted: None,
             factor: 1.0,
             stepping: Duration::ZERO,
             stepped: 0,

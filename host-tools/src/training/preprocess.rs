@@ -78,12 +78,13 @@ fn form(front: MarginalFront) -> Option<MarginalKind> {
     }
 }
 
-/// Fits on `fit` rows and applies to all.
+/// Fits the standardizer on `fit` rows, what stands behind it on the `trusted` ones of them, and applies to all.
 ///
 /// The last `config.contexts` columns are context: standardized, with nothing behind, and not scored.
 pub(crate) fn preprocess(
     data: &Matrix,
     fit: &[usize],
+    trusted: &[usize],
     config: &TrainConfig,
 ) -> Result<Preprocessed, TrainError> {
     let d = data.columns;
@@ -114,7 +115,7 @@ pub(crate) fn preprocess(
     let mut front = Front {
         features,
         columns: d,
-        fit,
+        fit: trusted,
         transforms: vec![Transform::Standardize(standardize)],
         values,
         log_det: vec![0.0; data.rows],
@@ -130,7 +131,7 @@ pub(crate) fn preprocess(
         let logit = Logit { margin: MARGIN };
         behind.push(Transform::Logit(logit.clone()));
         let marginal = match form(config.marginal) {
-            None => marginal::standardize(&behind.values, (features, d), fit),
+            None => marginal::standardize(&behind.values, (features, d), trusted),
             Some(form) => behind.marginal(form),
         };
         bounded = Some(Bounded { logit, marginal, step });
@@ -141,7 +142,7 @@ pub(crate) fn preprocess(
             front.push(Transform::Marginal(map));
         }
         if config.whiten {
-            for transform in whiten(&front.values, (features, d), fit) {
+            for transform in whiten(&front.values, (features, d), trusted) {
                 front.push(transform);
             }
         }

@@ -6,6 +6,7 @@ use super::optimizer::{cosine, one_cycle, Optimizer};
 use super::preprocess::{preprocess, Preprocessed};
 use super::random::Random;
 use super::structure::Structure;
+use super::subset::{split, trusted};
 use super::{Epoch, Matrix, Plan, Progress, TrainConfig, TrainError};
 use crate::flow::Flow;
 use rayon::prelude::*;
@@ -48,6 +49,8 @@ pub struct Trained {
 /// not decide.
 const TRIM: f64 = 0.02;
 const MAX_RESTARTS: usize = 6;
+/// How often the start of a training on contaminated rows is fitted anew to the rows that it trusts.
+const ROBUST_ROUNDS: usize = 2;
 const MIN_ROWS: usize = 8;
 
 /// What the random generators are for.
@@ -118,7 +121,10 @@ struct Trainer<'a> {
     pool: Option<rayon::ThreadPool>,
     engine: Engine,
     front: Preprocessed,
+    /// All that is not held out.
     fit: Vec<usize>,
+    /// What is trained on of it: all, unless rows may be anomalous.
+    trusted: Vec<usize>,
     held_out: Vec<usize>,
     /// Number of this run, if states of it are kept.
     run: Option<u64>,
@@ -126,51 +132,74 @@ struct Trainer<'a> {
 
 impl<'a> Trainer<'a> {
     fn new(data: &Matrix, config: &'a TrainConfig, threads: usize) -> Result<Self, TrainError> {
-        let mut fit: Vec<usize> = (0..data.rows).collect();
-        Random::new(config.seed, purpose::SPLIT).shuffle(&mut fit);
-        let held = (data.rows as f64 * config.holdout).round() as usize;
-        let held = if config.holdout > 0.0 { held.max(1) } else { 0 };
-        let mut held_out = fit.split_off(data.rows - held);
-        held_out.sort_unstable();
-        fit.sort_unstable();
-        let front = preprocess(data, &fit, config)?;
+        let (fit, held_out) = split(data.rows, config, Random::new(config.seed, purpose::SPLIT));
+        let mut trainer = Self::around(data, config, threads, (fit.clone(), fit, held_out))?;
+        if config.contamination > 0.0 {
+            // Anomalies bend the front and the base as well: each round is fitted on what the one before trusts.
+            for _ in 0..ROBUST_ROUNDS {
+                let losses = trainer.losses(&trainer.start(), &trainer.fit);
+                let kept = trusted(&trainer.fit, &losses, config.contamination);
+                let Trainer { fit, held_out, .. } = trainer;
+                trainer = Self::around(data, config, threads, (fit, kept, held_out))?;
+            }
+        }
+        Ok(trainer)
+    }
+
+    /// With the front fitted on the trusted ones of the rows to fit; the third part is held out.
+    fn around(
+        data: &Matrix,
+        config: &'a TrainConfig,
+        threads: usize,
+        (fit, trusted, held_out): (Vec<usize>, Vec<usize>, Vec<usize>),
+    ) -> Result<Self, TrainError> {
+        let front = preprocess(data, &fit, &trusted, config)?;
         let features = data.columns - config.contexts;
-        let structure = Structure { features, rows: fit.len(), config };
+        let structure = Structure { features, rows: trusted.len(), config };
         let mut chain = structure.bounded(front.bounded.as_ref());
         let fixed = chain.len();
         chain.extend(structure.chain(&mut Random::new(config.seed, purpose::STRUCTURE))?);
         let inputs = (features, config.contexts);
         let engine = Engine::new(inputs, chain, structure.base()?).noise_behind(fixed);
-        Ok(Self { config, threads, pool: None, engine, front, fit, held_out, run: None })
+        Ok(Self { config, threads, pool: None, engine, front, fit, trusted, held_out, run: None })
+    }
+
+    /// Parameters before the first step: of the base what suits the trusted rows.
+    fn start(&self) -> Vec<Line> {
+        let mut random = Random::new(self.config.seed, purpose::WEIGHTS);
+        let mut parameters = self.engine.initialize(&mut random);
+        self.engine.fit(&mut parameters, &self.front.values, &self.trusted, &mut random);
+        parameters
     }
 
     fn train(mut self, progress: &mut dyn Progress) -> Result<Trained, TrainError> {
         let started = Instant::now();
         let config = self.config;
-        let epochs = config.epochs_for(self.fit.len());
-        let mut random = Random::new(config.seed, purpose::WEIGHTS);
-        let mut parameters = self.engine.initialize(&mut random);
-        self.engine.fit(&mut parameters, &self.front.values, &self.fit, &mut random);
+        let epochs = config.epochs_for(self.trusted.len());
+        let parameters = self.start();
         let flow = self.flow(&parameters);
         let lanes = self.engine.kernels().name();
         progress.start(&Plan {
-            rows: self.fit.len(),
+            rows: self.trusted.len(),
             held_out: self.held_out.len(),
             features: flow.features,
             parameters: flow.parameters(),
             epochs,
-            batches: self.fit.len().div_ceil(config.batch),
+            batches: self.trusted.len().div_ceil(config.batch),
             threads: self.threads,
             lanes,
         });
-        let mut memory = self.engine.batch(config.batch.min(self.fit.len()), self.threads);
+        let mut memory = self.engine.batch(config.batch.min(self.trusted.len()), self.threads);
         let mut gradient = vec![Line::ZERO; parameters.len()];
         let mut order = Random::new(config.seed, purpose::ORDER);
         let mut course = match Course::find(self.run, parameters.len(), progress) {
             Some(found) => {
                 progress.note(&format!("going on behind epoch {} of {epochs}", found.done));
-                // The order of the rows is that of all shuffles so far.
-                (0..found.done).for_each(|_| order.shuffle(&mut self.fit));
+                // The order of the rows is that of all shuffles so far, unless other rows came to be trusted.
+                (0..found.done).for_each(|_| order.shuffle(&mut self.trusted));
+                if let Some(rows) = &found.trusted {
+                    self.trusted.clone_from(rows);
+                }
                 found
             }
             None => Course::new(parameters, config),
@@ -179,13 +208,14 @@ impl<'a> Trainer<'a> {
             course.best.score = self.evaluate(&course.parameters).1;
         }
         while course.done < epochs && !course.ended {
-            order.shuffle(&mut self.fit);
+            order.shuffle(&mut self.trusted);
             self.epoch(&mut course, epochs, (&mut memory, &mut gradient), progress)?;
             course.ended |= course.done == epochs;
+            course.trusted = (config.contamination > 0.0).then(|| self.trusted.clone());
             course.keep(self.run, started.elapsed(), progress);
         }
         let best = course.best;
-        let judged = if self.held_out.is_empty() { &self.fit } else { &self.held_out };
+        let judged = if self.held_out.is_empty() { &self.trusted } else { &self.held_out };
         let val_nll_standardized = mean(self.losses(&best.parameters, judged).into_iter());
         let restarts = course.restarts;
         if (best.epoch == 0 && epochs > 0) || !val_nll_standardized.is_finite() {
@@ -210,7 +240,7 @@ impl<'a> Trainer<'a> {
 
     /// One pass over the training rows in their present order, and the verdict of the held-out ones.
     fn epoch(
-        &self,
+        &mut self,
         course: &mut Course,
         epochs: usize,
         (memory, gradient): (&mut Batch, &mut [Line]),
@@ -218,12 +248,12 @@ impl<'a> Trainer<'a> {
     ) -> Result<(), TrainError> {
         let started = Instant::now();
         let config = self.config;
-        let batches = self.fit.len().div_ceil(config.batch);
+        let batches = self.trusted.len().div_ceil(config.batch);
         let number = course.done + 1;
         let mut loss = 0.0;
         let mut lr = 0.0;
         let mut healthy = true;
-        for (i, batch) in self.fit.chunks(config.batch).enumerate() {
+        for (i, batch) in self.trusted.chunks(config.batch).enumerate() {
             let step = course.done * batches + i;
             let done = step as f64 / (epochs * batches) as f64;
             lr = config.lr * course.factor * one_cycle(done) as f32;
@@ -247,12 +277,12 @@ impl<'a> Trainer<'a> {
         }
         course.done = number;
         course.stepping += started.elapsed();
-        course.stepped += self.fit.len();
+        course.stepped += self.trusted.len();
         let smooth = course.optimizer.smooth(&course.parameters);
         let (val_nll, val_nll_trimmed) = self.evaluate(smooth);
         let epoch = Epoch {
             number,
-            train_nll: loss / self.fit.len() as f64,
+            train_nll: loss / self.trusted.len() as f64,
             val_nll,
             val_nll_trimmed,
             lr,
@@ -279,6 +309,10 @@ impl<'a> Trainer<'a> {
             course.best.score = val_nll_trimmed;
             course.best.parameters.copy_from_slice(smooth);
             self.engine.project(&mut course.best.parameters);
+        }
+        if config.contamination > 0.0 {
+            let smooth = course.optimizer.smooth(&course.parameters);
+            self.trusted = trusted(&self.fit, &self.losses(smooth, &self.fit), config.contamination);
         }
         progress.epoch(&epoch, better);
         course.history.push(epoch);
@@ -317,7 +351,8 @@ impl<'a> Trainer<'a> {
     fn evaluate(&self, parameters: &[Line]) -> (f64, f64) {
         let mut losses = self.losses(parameters, &self.held_out);
         losses.sort_unstable_by(f64::total_cmp);
-        let kept = losses.len() - (losses.len() as f64 * TRIM) as usize;
+        let trim = TRIM + self.config.contamination;
+        let kept = losses.len() - (losses.len() as f64 * trim) as usize;
         (mean(losses.iter().copied()), mean(losses[..kept].iter().copied()))
     }
 
