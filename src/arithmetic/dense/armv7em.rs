@@ -69,9 +69,69 @@ extern "C" {
     fn flowlet_i8_pass();
 }
 
+const ENCODING_I16: u8 = Encoding::I16Rows4 as u8;
+const ENCODING_I8: u8 = Encoding::I8Rows4 as u8;
+
 /// Word 1 of a ReLU layer that ends in constants.
-const USUAL_I16: u32 = u32::from_le_bytes([Encoding::I16Rows4 as u8, super::RELU, USUAL_SHIFT_I16, 0]);
-const USUAL_I8: u32 = u32::from_le_bytes([Encoding::I8Rows4 as u8, super::RELU, USUAL_SHIFT_I8, 0]);
+const USUAL_I16: u32 = u32::from_le_bytes([ENCODING_I16, super::RELU, USUAL_SHIFT_I16, 0]);
+const USUAL_I8: u32 = u32::from_le_bytes([ENCODING_I8, super::RELU, USUAL_SHIFT_I8, 0]);
+
+/// The layer at the front of `words`, if these kernels end it in one go; else `None`, and nothing is done.
+///
+/// Every score comes by here: a [`Dense`] is not made.
+///
+/// `Some(None)`: the layer is longer than the words, or the buffers do not fit it.
+#[inline(always)]
+pub(super) fn at_once<'a>(
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+) -> Option<Option<&'a [u32]>> {
+    let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
+    let groups = ((sizes & 0xffff) as usize + 3) >> 2;
+    let rows = ((sizes >> 16) as usize + 3) & !3;
+    // A layer has rows and inputs. No more than 2^17 of these, so that no product of sizes wraps.
+    if groups == 0 || rows == 0 {
+        return None;
+    }
+    let [encoding, activation, shift, _] = kind.to_le_bytes();
+    let (is_i16, row_words) = match encoding {
+        ENCODING_I16 => (true, 2 * groups),
+        ENCODING_I8 => (false, groups),
+        _ => return None,
+    };
+    let is_hidden = match activation {
+        super::RELU => true,
+        super::OUTPUT if shift >= 32 => false,
+        _ => return None,
+    };
+    Some((|| {
+        let (bias, words) = words.split_at_checked(rows)?;
+        let (multipliers, words) = words.split_at_checked(if is_hidden { 0 } else { rows })?;
+        let (weights, words) = words.split_at_checked(rows * row_words)?;
+        if input.len() < 2 * groups || output.len() < rows >> u32::from(is_hidden) {
+            return None;
+        }
+        let usual = if is_i16 { USUAL_I16 } else { USUAL_I8 };
+        let end = if !is_hidden {
+            End::Scaled(u32::from(shift) & 63, multipliers)
+        } else if kind == usual && groups <= CHAIN {
+            let kernel: Usual = if is_i16 { flowlet_i16_usual } else { flowlet_i8_usual };
+            let bias = bias.as_ptr_range();
+            // SAFETY: weights and bias are those of all rows, the input has all groups and the output all rows; one
+            // step at least and one chain at most. The function keeps the caller's registers.
+            unsafe {
+                kernel(weights.as_ptr(), input.as_ptr(), output.as_mut_ptr(), groups, bias.start, bias.end);
+            }
+            return Some(words);
+        } else {
+            End::Relu(u32::from(shift) & 31)
+        };
+        // SAFETY: weights, bias and multipliers are those of all rows, the input has all groups and the output all rows.
+        unsafe { blocks(is_i16, groups, (weights, bias), input.as_ptr(), output.as_mut_ptr(), end) };
+        Some(words)
+    })())
+}
 
 /// A hidden layer if it is a usual one; else `None`, and nothing is done.
 ///
@@ -132,33 +192,56 @@ fn run(
     end: End<'_>,
 ) -> Option<()> {
     let groups = (layer.inputs + 3) >> 2;
-    let (general, pass): (General, Ending) = match layer.encoding {
-        Encoding::I16Rows4 => (flowlet_i16_general, flowlet_i16_pass),
-        Encoding::I8Rows4 => (flowlet_i8_general, flowlet_i8_pass),
+    let is_i16 = match layer.encoding {
+        Encoding::I16Rows4 => true,
+        Encoding::I8Rows4 => false,
         _ => return None,
     };
-    let (ending, words, shift, rounding, multipliers): (Ending, _, _, _, &[u32]) = match end {
-        End::Relu(shift) => (flowlet_end_relu, bias.len() / 2, shift, 0, bias),
-        End::Scaled(32, multipliers) => (flowlet_end_scaled32, bias.len(), 0, 0, multipliers),
-        End::Scaled(shift, multipliers) => {
-            (flowlet_end_scaled, bias.len(), shift - 32, 1 << (shift - 33), multipliers)
-        }
-        End::Sums => (flowlet_end_sums, bias.len(), 0, 0, bias),
+    let (words, multipliers) = match end {
+        End::Relu(_) => (bias.len() / 2, bias),
+        End::Scaled(_, multipliers) => (bias.len(), multipliers),
+        End::Sums => (bias.len(), bias),
     };
     let is_aligned = (input.as_ptr() as usize).is_multiple_of(4);
     if input.len() < 4 * groups || output.len() < words || multipliers.len() < bias.len() || !is_aligned {
         return None;
     }
+    // SAFETY: a `Dense` of integers has at least one input and one block of 4 rows, and the weights of all
+    // its blocks; so has one block of it. Input, output and multipliers are as long as these ask for.
+    unsafe { blocks(is_i16, groups, (weights, bias), input.as_ptr().cast(), output.as_mut_ptr(), end) };
+    Some(())
+}
+
+/// Blocks of 4 rows, as many as `bias` has, by the kernels that take any `end`.
+///
+/// # Safety
+/// At least one row and one group of 4 inputs; weights (and multipliers) of all rows; `input` has all groups, and
+/// `output` room for all rows, both aligned to words.
+unsafe fn blocks(
+    is_i16: bool,
+    groups: usize,
+    (weights, bias): (&[u32], &[u32]),
+    input: *const u32,
+    output: *mut u32,
+    end: End<'_>,
+) {
+    let (general, pass): (General, Ending) =
+        if is_i16 { (flowlet_i16_general, flowlet_i16_pass) } else { (flowlet_i8_general, flowlet_i8_pass) };
+    let (ending, shift, rounding, multipliers): (Ending, _, _, &[u32]) = match end {
+        End::Relu(shift) => (flowlet_end_relu, shift, 0, bias),
+        End::Scaled(32, multipliers) => (flowlet_end_scaled32, 0, 0, multipliers),
+        End::Scaled(shift, multipliers) => (flowlet_end_scaled, shift - 32, 1 << (shift - 33), multipliers),
+        End::Sums => (flowlet_end_sums, 0, 0, bias),
+    };
     let passes = (groups - 1) / CHAIN;
     let bias = bias.as_ptr_range();
-    // SAFETY: a `Dense` of integers has at least one input and one block of 4 rows, and the weights of all
-    // its blocks; so has one block of it. Input, output and multipliers are as long as these ask for: one
-    // step at least and one chain at most before the whole ones. The function keeps the caller's registers.
+    // SAFETY: by the contract; one step at least and one chain at most before the whole ones. The function keeps
+    // the caller's registers.
     unsafe {
         general(
             weights.as_ptr(),
-            input.as_ptr().cast(),
-            output.as_mut_ptr(),
+            input,
+            output,
             groups - passes * CHAIN,
             bias.start,
             ptr::null(),
@@ -172,7 +255,6 @@ fn run(
             passes,
         );
     }
-    Some(())
 }
 
 /// Whether the weights lie in an order that is for other cores.

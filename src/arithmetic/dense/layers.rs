@@ -13,11 +13,13 @@ mod integer {
     #[cfg(flowlet_integer_kernels = "armv6m")]
     pub(super) use crate::arithmetic::dense::armv6m::{accumulate, fixed_relu, fixed_scaled};
     #[cfg(flowlet_integer_kernels = "armv7em")]
-    pub(super) use crate::arithmetic::dense::armv7em::{accumulate, fixed_relu, fixed_scaled, usual};
+    pub(super) use crate::arithmetic::dense::armv7em::{
+        accumulate, at_once, fixed_relu, fixed_scaled, usual,
+    };
     #[cfg(flowlet_integer_kernels = "armv7m")]
     pub(super) use crate::arithmetic::dense::armv7m::{accumulate, fixed_relu, fixed_scaled};
     #[cfg(not(flowlet_integer_kernels = "armv7em"))]
-    pub(super) use crate::arithmetic::dense::portable::usual;
+    pub(super) use crate::arithmetic::dense::portable::{at_once, usual};
     #[cfg(not(any(
         flowlet_integer_kernels = "armv6m",
         flowlet_integer_kernels = "armv7em",
@@ -29,9 +31,54 @@ mod integer {
 /// The float kernels of this build.
 mod float {
     #[cfg(not(flowlet_float_kernels = "vfp"))]
-    pub(super) use crate::arithmetic::dense::portable::{f32_relu, f32_sums, f32_usual};
+    pub(super) use crate::arithmetic::dense::portable::{f32_at_once, f32_relu, f32_sums, f32_usual};
     #[cfg(flowlet_float_kernels = "vfp")]
-    pub(super) use crate::arithmetic::dense::vfp::{f32_relu, f32_sums, f32_usual};
+    pub(super) use crate::arithmetic::dense::vfp::{f32_at_once, f32_relu, f32_sums, f32_usual};
+}
+
+/// The layer at the front of `words` if it is of a kind that the core does at once: `Some` of the words behind it, or
+/// of `None` if the buffers do not fit.
+#[inline(always)]
+pub(crate) fn f32_at_once<'a>(
+    words: &'a [u32],
+    input: &[f32],
+    output: &mut [f32],
+) -> Option<Option<&'a [u32]>> {
+    float::f32_at_once(words, input, output)
+}
+
+/// The layer at the front of `words`, between buffers of i16 activations, two a word, or Q15.16 values; gives the
+/// words behind it. Without `others`, hidden layers were checked to have ReLU.
+pub(crate) fn fixed_layer<'a>(
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+    others: bool,
+) -> Option<&'a [u32]> {
+    match integer::at_once(words, input, output) {
+        Some(done) => done,
+        None => fixed_layer_general(words, input, output, others),
+    }
+}
+
+/// [`fixed_layer`]; apart, so that its frame is not set up for what is done at once.
+#[inline(never)]
+fn fixed_layer_general<'a>(
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+    others: bool,
+) -> Option<&'a [u32]> {
+    let (layer, rest) = Dense::parse(words)?;
+    let input = bytemuck::cast_slice(input);
+    if layer.is_output {
+        integer::fixed_scaled(&layer, input, bytemuck::cast_slice_mut(output))?;
+    } else if others {
+        fixed_general(&layer, input, bytemuck::cast_slice_mut(output))?;
+    } else {
+        integer::fixed_relu(&layer, input, bytemuck::cast_slice_mut(output))?;
+    }
+    Some(rest)
 }
 
 /// `W input + b` in f32, for all padded rows.

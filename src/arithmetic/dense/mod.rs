@@ -63,7 +63,8 @@ use super::activation::Activation;
 use crate::{Error, Part};
 use core::ops::Deref;
 pub(crate) use layers::{
-    f32_relu, f32_sums, f32_usual, fixed_hidden, fixed_output, fixed_relu, fixed_slopes,
+    f32_at_once, f32_relu, f32_sums, f32_usual, fixed_hidden, fixed_layer, fixed_output, fixed_relu,
+    fixed_slopes,
 };
 use portable::{bytes, halves, packed};
 

@@ -173,6 +173,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     const ZERO: i32 = 0;
     const ZERO_LOG: i64 = 0;
     const STANDARDIZER_WORDS: usize = STANDARDIZER_WORDS;
+    const INPUT_GROUP: usize = 4;
     const GAIN_WORDS: usize = linear::GAIN_WORDS;
 
     fn value(word: u32) -> Option<i32> {
@@ -431,6 +432,10 @@ impl<S: Support> Arithmetic for FixedWith<S> {
 
     fn activation_is_valid(activation: Activation, shift: u8) -> bool {
         activation::shift_is_valid(activation, shift)
+    }
+
+    fn dense_layer<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+        super::dense::fixed_layer(words, input, output, S::CAPABILITIES.has(Capability::Activations))
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
