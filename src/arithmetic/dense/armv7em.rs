@@ -88,16 +88,60 @@ pub(super) fn at_once<'a>(
     output: &mut [u32],
 ) -> Option<Option<&'a [u32]>> {
     let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
-    let groups = ((sizes & 0xffff) as usize + 3) >> 2;
-    let rows = ((sizes >> 16) as usize + 3) & !3;
-    // A layer has rows and inputs. No more than 2^17 of these, so that no product of sizes wraps.
-    if groups == 0 || rows == 0 {
+    let kernel: (Usual, u32) = match kind {
+        USUAL_I16 => (flowlet_i16_usual, 1),
+        USUAL_I8 => (flowlet_i8_usual, 0),
+        _ => return scaled_at_once((sizes, kind), words, input, output),
+    };
+    let (groups, rows) = groups_and_rows(sizes);
+    if groups == 0 || groups > CHAIN || rows == 0 {
         return None;
     }
+    Some(usual_at_once(kernel, (groups, rows), words, input, output))
+}
+
+/// Groups of 4 inputs, and rows with their padding: no more than 2^17 of these, so that no product of sizes wraps.
+#[inline(always)]
+fn groups_and_rows(sizes: u32) -> (usize, usize) {
+    (((sizes & 0xffff) as usize + 3) >> 2, ((sizes >> 16) as usize + 3) & !3)
+}
+
+/// A usual layer of 1 to [`CHAIN`] groups and of at least one row; row by row, weights take `groups << doubled` words.
+#[inline(always)]
+fn usual_at_once<'a>(
+    (kernel, doubled): (Usual, u32),
+    (groups, rows): (usize, usize),
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+) -> Option<&'a [u32]> {
+    let (layer, behind) = words.split_at_checked(rows + ((rows * groups) << doubled))?;
+    let (bias, weights) = layer.split_at_checked(rows)?;
+    if input.len() < 2 * groups || output.len() < rows / 2 {
+        return None;
+    }
+    let bias = bias.as_ptr_range();
+    // SAFETY: weights and bias are those of all rows, the input has all groups and the output room for all rows; one
+    // step at least and one chain at most. The function keeps the caller's registers.
+    unsafe {
+        kernel(weights.as_ptr(), input.as_ptr(), output.as_mut_ptr(), groups, bias.start, bias.end);
+    }
+    Some(behind)
+}
+
+/// [`at_once`] of an output layer, and of a hidden one with ReLU that is not a usual one.
+#[inline(never)]
+fn scaled_at_once<'a>(
+    (sizes, kind): (u32, u32),
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+) -> Option<Option<&'a [u32]>> {
     let [encoding, activation, shift, _] = kind.to_le_bytes();
-    let (is_i16, row_words) = match encoding {
-        ENCODING_I16 => (true, 2 * groups),
-        ENCODING_I8 => (false, groups),
+    let (groups, rows) = groups_and_rows(sizes);
+    let row_words = match encoding {
+        ENCODING_I16 => 2 * groups,
+        ENCODING_I8 => groups,
         _ => return None,
     };
     let is_hidden = match activation {
@@ -105,6 +149,9 @@ pub(super) fn at_once<'a>(
         super::OUTPUT if shift >= 32 => false,
         _ => return None,
     };
+    if groups == 0 || rows == 0 {
+        return None;
+    }
     Some((|| {
         let (bias, words) = words.split_at_checked(rows)?;
         let (multipliers, words) = words.split_at_checked(if is_hidden { 0 } else { rows })?;
@@ -112,23 +159,12 @@ pub(super) fn at_once<'a>(
         if input.len() < 2 * groups || output.len() < rows >> u32::from(is_hidden) {
             return None;
         }
-        let usual = if is_i16 { USUAL_I16 } else { USUAL_I8 };
-        let end = if !is_hidden {
-            End::Scaled(u32::from(shift) & 63, multipliers)
-        } else if kind == usual && groups <= CHAIN {
-            let kernel: Usual = if is_i16 { flowlet_i16_usual } else { flowlet_i8_usual };
-            let bias = bias.as_ptr_range();
-            // SAFETY: weights and bias are those of all rows, the input has all groups and the output all rows; one
-            // step at least and one chain at most. The function keeps the caller's registers.
-            unsafe {
-                kernel(weights.as_ptr(), input.as_ptr(), output.as_mut_ptr(), groups, bias.start, bias.end);
-            }
-            return Some(words);
-        } else {
-            End::Relu(u32::from(shift) & 31)
-        };
-        // SAFETY: weights, bias and multipliers are those of all rows, the input has all groups and the output all rows.
-        unsafe { blocks(is_i16, groups, (weights, bias), input.as_ptr(), output.as_mut_ptr(), end) };
+        let shift = u32::from(shift);
+        let end = if is_hidden { End::Relu(shift & 31) } else { End::Scaled(shift & 63, multipliers) };
+        let (input, output) = (input.as_ptr(), output.as_mut_ptr());
+        // SAFETY: weights, bias and multipliers are those of all rows, the input has all groups and the output room
+        // for all rows.
+        unsafe { blocks(encoding == ENCODING_I16, groups, (weights, bias), input, output, end) };
         Some(words)
     })())
 }
@@ -217,6 +253,7 @@ fn run(
 /// # Safety
 /// At least one row and one group of 4 inputs; weights (and multipliers) of all rows; `input` has all groups, and
 /// `output` room for all rows, both aligned to words.
+#[inline(always)]
 unsafe fn blocks(
     is_i16: bool,
     groups: usize,

@@ -49,6 +49,7 @@ pub(crate) fn f32_at_once<'a>(
 
 /// The layer at the front of `words`, between buffers of i16 activations, two a word, or Q15.16 values; gives the
 /// words behind it. Without `others`, hidden layers were checked to have ReLU.
+#[inline(never)]
 pub(crate) fn fixed_layer<'a>(
     words: &'a [u32],
     input: &[u32],
