@@ -369,9 +369,9 @@ fn forward_block<A: Arithmetic>(
 ) -> Option<A::Log> {
     match kind {
         kind::SOFT_TAIL if A::SUPPORTS.has(Capability::SoftTail) => {
-            Transform::<A>::forward(&SoftTail::parse(body)?, x, context, scratch)
+            soft_tail::forward::<A>(body, x)
         }
-        kind::PERMUTATION => Transform::<A>::forward(&Permutation::parse(body), x, context, scratch),
+        kind::PERMUTATION => permutation::forward(body, x, scratch.front).map(|()| A::ZERO_LOG),
         kind::AFFINE_COUPLING | kind::COUPLING => coupling::forward_block::<A>((kind, body), x, context, scratch),
         _ => forward_other::<A>((kind, body), x, context, scratch),
     }

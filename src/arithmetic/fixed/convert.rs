@@ -37,6 +37,30 @@ pub fn fixed_to_f32(x: i64, fraction_bits: i32) -> f32 {
     if x == 0 {
         return 0.0;
     }
+    // Of 32 bits, and far from subnormal and overflow, as log-densities and probabilities are.
+    if (x as i32 != i32::MIN) && i64::from(x as i32) == x && (-90..=90).contains(&fraction_bits) {
+        return small_to_f32(x as i32, fraction_bits);
+    }
+    wide_to_f32(x, fraction_bits)
+}
+
+/// [`fixed_to_f32`] of numbers between -2^31 and 2^31, but zero; `fraction_bits` from -90 to 90.
+fn small_to_f32(x: i32, fraction_bits: i32) -> f32 {
+    let size = x.unsigned_abs();
+    let zeros = size.leading_zeros();
+    let normal = size << (zeros & 31);
+    // To nearest, ties to even: half of the last place, less one where that place holds a zero. A carry runs into
+    // the exponent, as it should.
+    let rounding = 0x7f + (normal >> 8 & 1);
+    let carry = normal.checked_add(rounding).is_none();
+    let kept = if carry { 1 << 24 } else { (normal + rounding) >> 8 };
+    let exponent = (157 - fraction_bits) as u32 - zeros;
+    f32::from_bits((x as u32 & 1 << 31) | ((exponent << 23) + kept))
+}
+
+/// [`fixed_to_f32`] of all numbers but zero.
+#[inline(never)]
+fn wide_to_f32(x: i64, fraction_bits: i32) -> f32 {
     let sign = if x < 0 { 1u32 << 31 } else { 0 };
     let size = x.unsigned_abs();
     let zeros = size.leading_zeros();

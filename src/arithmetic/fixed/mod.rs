@@ -405,7 +405,10 @@ impl<S: Support> Arithmetic for FixedWith<S> {
             };
             *out = ((x + half) >> shift) as i16;
         }
-        rest.fill(0);
+        // Mostly there are none, and a fill is a call.
+        if !rest.is_empty() {
+            rest.fill(0);
+        }
     }
 
     fn input_format_is_valid(limit: i32, shift: u8) -> bool {
