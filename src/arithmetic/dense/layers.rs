@@ -11,21 +11,21 @@ use crate::arithmetic::fixed::activation;
 /// The integer kernels of this build.
 mod integer {
     #[cfg(flowlet_integer_kernels = "armv6m")]
-    pub(super) use crate::arithmetic::dense::armv6m::{accumulate, fixed_relu, fixed_scaled};
+    pub(super) use crate::arithmetic::dense::armv6m::{accumulate, at_once, fixed_relu, fixed_scaled};
     #[cfg(flowlet_integer_kernels = "armv7em")]
     pub(super) use crate::arithmetic::dense::armv7em::{
         accumulate, at_once, fixed_relu, fixed_scaled, usual,
     };
     #[cfg(flowlet_integer_kernels = "armv7m")]
-    pub(super) use crate::arithmetic::dense::armv7m::{accumulate, fixed_relu, fixed_scaled};
+    pub(super) use crate::arithmetic::dense::armv7m::{accumulate, at_once, fixed_relu, fixed_scaled};
     #[cfg(not(flowlet_integer_kernels = "armv7em"))]
-    pub(super) use crate::arithmetic::dense::portable::{at_once, usual};
+    pub(super) use crate::arithmetic::dense::portable::usual;
     #[cfg(not(any(
         flowlet_integer_kernels = "armv6m",
         flowlet_integer_kernels = "armv7em",
         flowlet_integer_kernels = "armv7m"
     )))]
-    pub(super) use crate::arithmetic::dense::portable::{accumulate, fixed_relu, fixed_scaled};
+    pub(super) use crate::arithmetic::dense::portable::{accumulate, at_once, fixed_relu, fixed_scaled};
 }
 
 /// The float kernels of this build.

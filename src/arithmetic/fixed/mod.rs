@@ -84,9 +84,15 @@ pub(crate) fn product_shift(a: i32, b: i32, bits: u32) -> i32 {
     match bits {
         // The upper half of the product decides: on a core that multiplies 32 bits only, the lower is not even
         // put together.
-        33..=63 => ((product_high(a, b) >> (bits - 33)) + 1) >> 1,
+        33..=63 => product_shift_high(a, b, bits),
         _ => saturate(round_shift(i64::from(a) * i64::from(b), bits)),
     }
+}
+
+/// [`product_shift`] with `33 <= bits <= 63`.
+#[inline(always)]
+pub(crate) fn product_shift_high(a: i32, b: i32, bits: u32) -> i32 {
+    ((product_high(a, b) >> (bits.wrapping_sub(33) & 31)) + 1) >> 1
 }
 
 /// The upper 32 bits of `a * b`.
@@ -103,13 +109,27 @@ fn product_high(a: i32, b: i32) -> i32 {
 /// lower half.
 #[inline(always)]
 fn product_high_by_halves(a: i32, b: i32) -> i32 {
+    let (high, rest) = product_by_halves(a, b);
+    high.wrapping_add(rest >> 16)
+}
+
+/// The same, rounded to nearest: `(a * b + 2^31) >> 32`.
+#[inline(always)]
+fn product_high_rounded_by_halves(a: i32, b: i32) -> i32 {
+    let (high, rest) = product_by_halves(a, b);
+    high.wrapping_add(rest.wrapping_add(1 << 15) >> 16)
+}
+
+/// `a * b / 2^32` without its last 16 bits, as a whole number and 2^16ths, which may be negative.
+#[inline(always)]
+fn product_by_halves(a: i32, b: i32) -> (i32, i32) {
     let (a_high, a_low) = (a >> 16, a & 0xffff);
     let (b_high, b_low) = (b >> 16, b & 0xffff);
     let lowest = (a_low as u32).wrapping_mul(b_low as u32);
     // Each sum is at most 2^31 - 2^16 in size.
     let middle = a_high.wrapping_mul(b_low).wrapping_add((lowest >> 16) as i32);
     let other = a_low.wrapping_mul(b_high).wrapping_add(middle & 0xffff);
-    a_high.wrapping_mul(b_high).wrapping_add(middle >> 16).wrapping_add(other >> 16)
+    (a_high.wrapping_mul(b_high).wrapping_add(middle >> 16), other)
 }
 
 /// `x * 2^exponent * mantissa`, mantissa in Q30, as made by [`elementary::exp`].
@@ -504,6 +524,8 @@ mod tests {
         for (a, b) in pairs {
             let product = i64::from(a) * i64::from(b);
             assert_eq!(product_high_by_halves(a, b), (product >> 32) as i32, "{a} {b}");
+            let rounded = ((product + (1 << 31)) >> 32) as i32;
+            assert_eq!(product_high_rounded_by_halves(a, b), rounded, "{a} {b}");
             for bits in 1..=63 {
                 assert_eq!(
                     product_shift(a, b, bits),
