@@ -27,7 +27,7 @@ pub(super) fn at_once<'a>(
     words: &'a [u32],
     input: &[u32],
     output: &mut [u32],
-) -> Option<Option<&'a [u32]>> {
+) -> Option<&'a [u32]> {
     job::at_once(|encoding| (encoding == Encoding::I8Packed4 as u8).then_some(PACKED), words, input, output)
 }
 

@@ -11,6 +11,7 @@
 )]
 
 use super::{portable, Dense, Encoding, USUAL_SHIFT_I16, USUAL_SHIFT_I8};
+use crate::arithmetic::fixed::product_shift;
 use core::arch::global_asm;
 use core::ptr;
 
@@ -76,28 +77,23 @@ const ENCODING_I8: u8 = Encoding::I8Rows4 as u8;
 const USUAL_I16: u32 = u32::from_le_bytes([ENCODING_I16, super::RELU, USUAL_SHIFT_I16, 0]);
 const USUAL_I8: u32 = u32::from_le_bytes([ENCODING_I8, super::RELU, USUAL_SHIFT_I8, 0]);
 
-/// The layer at the front of `words`, if these kernels end it in one go; else `None`, and nothing is done.
+/// The layer at the front of `words`, hidden with ReLU or last, its weights in an order of these kernels; gives the words
+/// behind it.
 ///
 /// Every score comes by here: a [`Dense`] is not made.
-///
-/// `Some(None)`: the layer is longer than the words, or the buffers do not fit it.
 #[inline(always)]
-pub(super) fn at_once<'a>(
-    words: &'a [u32],
-    input: &[u32],
-    output: &mut [u32],
-) -> Option<Option<&'a [u32]>> {
+pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
     let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
     let kernel: (Usual, u32) = match kind {
         USUAL_I16 => (flowlet_i16_usual, 1),
         USUAL_I8 => (flowlet_i8_usual, 0),
-        _ => return scaled_at_once((sizes, kind), words, input, output),
+        _ => return any_at_once((sizes, kind), words, input, output),
     };
     let (groups, rows) = groups_and_rows(sizes);
     if groups == 0 || groups > CHAIN || rows == 0 {
-        return None;
+        return any_at_once((sizes, kind), words, input, output);
     }
-    Some(usual_at_once(kernel, (groups, rows), words, input, output))
+    usual_at_once(kernel, (groups, rows), words, input, output)
 }
 
 /// Groups of 4 inputs, and rows with their padding: no more than 2^17 of these, so that no product of sizes wraps.
@@ -129,14 +125,14 @@ fn usual_at_once<'a>(
     Some(behind)
 }
 
-/// [`at_once`] of an output layer, and of a hidden one with ReLU that is not a usual one.
+/// [`at_once`] of a layer that is not a usual one.
 #[inline(never)]
-fn scaled_at_once<'a>(
+fn any_at_once<'a>(
     (sizes, kind): (u32, u32),
     words: &'a [u32],
     input: &[u32],
     output: &mut [u32],
-) -> Option<Option<&'a [u32]>> {
+) -> Option<&'a [u32]> {
     let [encoding, activation, shift, _] = kind.to_le_bytes();
     let (groups, rows) = groups_and_rows(sizes);
     let row_words = match encoding {
@@ -146,27 +142,39 @@ fn scaled_at_once<'a>(
     };
     let is_hidden = match activation {
         super::RELU => true,
-        super::OUTPUT if shift >= 32 => false,
+        super::OUTPUT => false,
         _ => return None,
     };
-    if groups == 0 || rows == 0 {
+    let (bias, words) = words.split_at_checked(rows)?;
+    let (multipliers, words) = words.split_at_checked(if is_hidden { 0 } else { rows })?;
+    let (weights, words) = words.split_at_checked(rows * row_words)?;
+    let is_short = input.len() < 2 * groups || output.len() < rows >> u32::from(is_hidden);
+    if is_short || groups == 0 || rows == 0 {
         return None;
     }
-    Some((|| {
-        let (bias, words) = words.split_at_checked(rows)?;
-        let (multipliers, words) = words.split_at_checked(if is_hidden { 0 } else { rows })?;
-        let (weights, words) = words.split_at_checked(rows * row_words)?;
-        if input.len() < 2 * groups || output.len() < rows >> u32::from(is_hidden) {
-            return None;
-        }
-        let shift = u32::from(shift);
-        let end = if is_hidden { End::Relu(shift & 31) } else { End::Scaled(shift & 63, multipliers) };
-        let (input, output) = (input.as_ptr(), output.as_mut_ptr());
-        // SAFETY: weights, bias and multipliers are those of all rows, the input has all groups and the output room
-        // for all rows.
-        unsafe { blocks(encoding == ENCODING_I16, groups, (weights, bias), input, output, end) };
-        Some(words)
-    })())
+    let shift = u32::from(shift) & 63;
+    let end = match shift {
+        _ if is_hidden => End::Relu(shift & 31),
+        32.. => End::Scaled(shift, multipliers),
+        _ => End::Sums,
+    };
+    let to = output.as_mut_ptr();
+    // SAFETY: weights, bias and multipliers are those of all rows, the input has all groups and the output room for all
+    // rows.
+    unsafe { blocks(encoding == ENCODING_I16, groups, (weights, bias), input.as_ptr(), to, end) };
+    if !is_hidden && shift < 32 {
+        scale_wide(output, multipliers, shift);
+    }
+    Some(words)
+}
+
+/// Sums times their rows' multipliers, by a shift that may leave more than 32 bits: few layers have one.
+#[cold]
+#[inline(never)]
+fn scale_wide(sums: &mut [u32], multipliers: &[u32], shift: u32) {
+    for (y, &m) in sums.iter_mut().zip(multipliers) {
+        *y = product_shift(*y as i32, m as i32, shift) as u32;
+    }
 }
 
 /// A hidden layer if it is a usual one; else `None`, and nothing is done.
@@ -320,18 +328,10 @@ pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32])
         let output = bytemuck::cast_slice_mut(output);
         return run(layer, (layer.weights, layer.bias), input, output, End::Scaled(shift, layer.multipliers));
     }
-    scaled_wide(layer, input, output)
-}
-
-/// [`fixed_scaled`] with a shift that may leave more than 32 bits; apart, as few layers have one.
-#[inline(never)]
-fn scaled_wide(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
-    let output = output.as_chunks_mut::<4>().0;
-    let multipliers = layer.multipliers.as_chunks::<4>().0;
-    accumulate(layer, input, |index, sums| {
-        *output.get_mut(index)? = portable::scale(sums, multipliers.get(index)?, u32::from(layer.shift));
-        Some(())
-    })
+    let output = bytemuck::cast_slice_mut(output);
+    run(layer, (layer.weights, layer.bias), input, output, End::Sums)?;
+    scale_wide(output, layer.multipliers, shift);
+    Some(())
 }
 
 /// See [`portable::accumulate`].

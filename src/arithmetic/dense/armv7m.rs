@@ -41,7 +41,7 @@ pub(super) fn at_once<'a>(
     words: &'a [u32],
     input: &[u32],
     output: &mut [u32],
-) -> Option<Option<&'a [u32]>> {
+) -> Option<&'a [u32]> {
     let kernel_of = |encoding| match encoding {
         I8_ROWS_4 => kernel(Encoding::I8Rows4),
         I16_ROWS_4 => kernel(Encoding::I16Rows4),

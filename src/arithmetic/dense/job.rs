@@ -76,19 +76,16 @@ fn run(
     Some(())
 }
 
-/// The layer at the front of `words`, hidden with ReLU or last, if it is one of the kernel's; else `None`, and nothing is
-/// done.
+/// The layer at the front of `words`, hidden with ReLU or last, if it is one of the kernel's; gives the words behind it.
 ///
 /// Every score comes by here: a [`Dense`] is not made.
-///
-/// `Some(None)`: the layer is longer than the words, or the buffers do not fit it.
 #[inline(always)]
 pub(super) fn at_once<'a>(
     kernel_of: impl Fn(u8) -> Option<Kernel>,
     words: &'a [u32],
     input: &[u32],
     output: &mut [u32],
-) -> Option<Option<&'a [u32]>> {
+) -> Option<&'a [u32]> {
     let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
     let [encoding, activation, shift, _] = kind.to_le_bytes();
     let kernel = kernel_of(encoding)?;
@@ -102,19 +99,6 @@ pub(super) fn at_once<'a>(
     if groups == 0 || rows == 0 {
         return None;
     }
-    Some(block_of_rows(kernel, (groups, rows), (is_hidden, shift), words, input, output))
-}
-
-/// [`at_once`], of a layer of some groups and rows.
-#[inline(always)]
-fn block_of_rows<'a>(
-    kernel: Kernel,
-    (groups, rows): (usize, usize),
-    (is_hidden, shift): (bool, u8),
-    words: &'a [u32],
-    input: &[u32],
-    output: &mut [u32],
-) -> Option<&'a [u32]> {
     let (bias, words) = words.split_at_checked(rows)?;
     let (multipliers, words) = words.split_at_checked(if is_hidden { 0 } else { rows })?;
     let (weights, words) = words.split_at_checked(rows * groups * (kernel.encoding.bits() / 8))?;

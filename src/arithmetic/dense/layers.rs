@@ -4,7 +4,7 @@
 //! some of the functions of [`portable`] under the same names, with the same results bit for bit;
 //! `integer` and `float` below say which, and take the rest from there.
 
-use super::{portable, Dense, ACTIVATION_LIMIT};
+use super::{portable, Dense, Encoding, ACTIVATION_LIMIT};
 use crate::arithmetic::activation::{Activation, LEAKY_SLOPE};
 use crate::arithmetic::fixed::activation;
 
@@ -47,24 +47,27 @@ pub(crate) fn f32_at_once<'a>(
     float::f32_at_once(words, input, output)
 }
 
-/// The layer at the front of `words`, between buffers of i16 activations, two a word, or Q15.16 values; gives the
-/// words behind it. Without `others`, hidden layers were checked to have ReLU.
-#[inline(never)]
-pub(crate) fn fixed_layer<'a>(
-    words: &'a [u32],
-    input: &[u32],
-    output: &mut [u32],
-    others: bool,
-) -> Option<&'a [u32]> {
-    match integer::at_once(words, input, output) {
-        Some(done) => done,
-        None => fixed_layer_general(words, input, output, others),
-    }
+/// Whether [`fixed_at_once`] takes every layer that is linear or has ReLU and whose weights lie in an order
+/// that [`is_native`] accepts.
+pub(crate) const ALWAYS_AT_ONCE: bool =
+    cfg!(any(flowlet_integer_kernels = "armv7em", flowlet_integer_kernels = "armv7m"));
+
+/// Whether the core has kernels for an order of integer weights; the others go weight by weight there. The portable
+/// kernels, and those of the M0, take them all.
+pub(crate) fn is_native(encoding: Encoding) -> bool {
+    !ALWAYS_AT_ONCE || matches!(encoding, Encoding::I8Rows4 | Encoding::I16Rows4)
 }
 
-/// [`fixed_layer`]; apart, so that its frame is not set up for what is done at once.
+/// The layer at the front of `words`, between buffers of i16 activations, two a word, or Q15.16 values; gives the
+/// words behind it. `None` for what [`fixed_layer`] has to do.
 #[inline(never)]
-fn fixed_layer_general<'a>(
+pub(crate) fn fixed_at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+    integer::at_once(words, input, output)
+}
+
+/// The layer at the front of `words`, of any kind. Without `others`, hidden layers were checked to have ReLU.
+#[inline(never)]
+pub(crate) fn fixed_layer<'a>(
     words: &'a [u32],
     input: &[u32],
     output: &mut [u32],

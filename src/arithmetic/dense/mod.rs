@@ -63,10 +63,9 @@ use super::activation::Activation;
 use crate::{Error, Part};
 use core::ops::Deref;
 pub(crate) use layers::{
-    f32_at_once, f32_relu, f32_sums, f32_usual, fixed_hidden, fixed_layer, fixed_output, fixed_relu,
-    fixed_slopes,
+    f32_at_once, f32_relu, f32_sums, f32_usual, fixed_at_once, fixed_hidden, fixed_layer, fixed_output,
+    fixed_relu, fixed_slopes, is_native, ALWAYS_AT_ONCE,
 };
-use portable::{bytes, halves, packed};
 
 /// Element type of a layer's weights, and their order in the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,6 +294,7 @@ impl<'a> Dense<'a> {
     }
 
     /// [`Self::weight`] of an integer layer.
+    #[inline(never)]
     pub(super) fn integer(&self, row: usize, column: usize) -> Option<i32> {
         let at = self.encoding.position((self.padded_outputs(), self.padded_inputs()), row, column);
         let word = |per: usize| Some(self.weights.get(at / per)? >> (32 / per * (at % per)));
@@ -349,52 +349,17 @@ pub fn power_of_two(exponent: i32) -> f32 {
 /// Proves that no row of a fixed-point layer can overflow its i32 accumulator, whatever the
 /// activations: `|bias| + sum |w| * 32767 < 2^31`.
 pub(crate) fn check_accumulators(layer: &Dense<'_>) -> Result<(), Error> {
-    let malformed = Error::Malformed(Part::Conditioner);
-    let block_words = layer.padded_inputs() * layer.encoding.bits() / 8;
-    let mut weights = layer.weights;
-    for bias in layer.bias.as_chunks::<4>().0 {
-        let (block, rest) = weights.split_at_checked(block_words).ok_or(malformed)?;
-        weights = rest;
-        // At most MAX_WIDTH * 2^15 each.
-        let mut sums = [0u32; 4];
-        match layer.encoding {
-            Encoding::F32Rows4 | Encoding::F32Rows8 => return Err(malformed),
-            Encoding::I8Packed4 => {
-                for &word in block {
-                    for (sum, w) in sums.iter_mut().zip(packed(word)) {
-                        *sum += w.unsigned_abs();
-                    }
-                }
-            }
-            Encoding::I16Rows4 | Encoding::I8Rows4 => {
-                for words in block.as_chunks::<4>().0 {
-                    for (sum, &word) in sums.iter_mut().zip(words) {
-                        *sum += size(layer.encoding, word);
-                    }
-                }
-            }
-            Encoding::I16Rows | Encoding::I8Rows => {
-                // Never empty: a layer has inputs.
-                for (sum, row) in sums.iter_mut().zip(block.chunks_exact((block_words / 4).max(1))) {
-                    *sum += row.iter().map(|&word| size(layer.encoding, word)).sum::<u32>();
-                }
-            }
+    for (row, &bias) in layer.bias.iter().enumerate() {
+        // At most MAX_WIDTH * 2^15.
+        let mut sum = 0u32;
+        for column in 0..layer.padded_inputs() {
+            let weight = layer.integer(row, column).ok_or(Error::Malformed(Part::Conditioner))?;
+            sum += weight.unsigned_abs();
         }
-        for (&bias, sum) in bias.iter().zip(sums) {
-            let bound = i64::from((bias as i32).unsigned_abs()) + i64::from(sum) * ACTIVATION_LIMIT;
-            if bound > i64::from(i32::MAX) {
-                return Err(Error::AccumulatorOverflow);
-            }
+        let bound = i64::from((bias as i32).unsigned_abs()) + i64::from(sum) * ACTIVATION_LIMIT;
+        if bound > i64::from(i32::MAX) {
+            return Err(Error::AccumulatorOverflow);
         }
     }
     Ok(())
-}
-
-/// Sum of the magnitudes of a word's i8 or i16 weights.
-fn size(encoding: Encoding, word: u32) -> u32 {
-    if encoding.bits() == 8 {
-        bytes(word).iter().map(|w| w.unsigned_abs()).sum()
-    } else {
-        halves(word).iter().map(|w| w.unsigned_abs()).sum()
-    }
 }

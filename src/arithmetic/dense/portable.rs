@@ -287,7 +287,7 @@ pub(super) fn at_once<'a>(
     _words: &'a [u32],
     _input: &[u32],
     _output: &mut [u32],
-) -> Option<Option<&'a [u32]>> {
+) -> Option<&'a [u32]> {
     None
 }
 

@@ -381,7 +381,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn log_to_f32(log: i64) -> f32 {
-        convert::fixed_to_f32(log, FRACTION_BITS as i32)
+        convert::normal_to_f32(log, FRACTION_BITS as i32)
     }
 
     fn tail_probability(statistic: i64, quantiles: &[u32]) -> f32 {
@@ -404,7 +404,8 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         let position = ((whole << FRACTION_BITS) + part) as i32;
         let (mantissa, exponent) =
             elementary::exp2(-(position / crate::calibration::STEPS_PER_OCTAVE as i32));
-        convert::fixed_to_f32(i64::from(mantissa), 30 - exponent)
+        // By the check 2^-32 at least.
+        convert::small_to_f32(mantissa, 30 - exponent.max(-60), false)
     }
 
     fn quantiles_ascend(previous: u32, next: u32) -> bool {
@@ -425,9 +426,9 @@ impl<S: Support> Arithmetic for FixedWith<S> {
             };
             *out = ((x + half) >> shift) as i16;
         }
-        // Mostly there are none, and a fill is a call.
-        if !rest.is_empty() {
-            rest.fill(0);
+        // Three at most: a fill would be a function of its own.
+        for padding in rest {
+            *padding = core::hint::black_box(0);
         }
     }
 
@@ -458,7 +459,12 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn dense_layer<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
-        super::dense::fixed_layer(words, input, output, S::CAPABILITIES.has(Capability::Activations))
+        let done = super::dense::fixed_at_once(words, input, output);
+        let has_others = S::CAPABILITIES.has(Capability::Activations);
+        if super::dense::ALWAYS_AT_ONCE && !has_others && !S::CAPABILITIES.has(Capability::OtherOrders) {
+            return done;
+        }
+        done.or_else(|| super::dense::fixed_layer(words, input, output, has_others))
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
@@ -483,6 +489,9 @@ impl<S: Support> Arithmetic for FixedWith<S> {
             return malformed;
         }
         S::CAPABILITIES.check_activation(layer.activation)?;
+        if !super::dense::is_native(layer.encoding) && !S::CAPABILITIES.has(Capability::OtherOrders) {
+            return Err(Error::LeftOut(Capability::OtherOrders));
+        }
         let is_homogeneous = layer.activation.is_homogeneous();
         let shift_fits = if layer.is_output || !is_homogeneous {
             (1..=62).contains(&layer.shift)
