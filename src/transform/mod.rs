@@ -118,8 +118,9 @@ impl<'a> Step<'a> {
         match kind {
             kind::SOFT_TAIL if has(Capability::SoftTail) => SoftTail::parse(body).map(Step::SoftTail),
             kind::PERMUTATION => Some(Step::Permutation(Permutation::parse(body))),
-            kind::AFFINE_COUPLING => Coupling::parse_affine(body, supports).map(Step::Coupling),
-            kind::COUPLING => Coupling::parse(body, supports).map(Step::Coupling),
+            kind::AFFINE_COUPLING | kind::COUPLING => {
+                Coupling::parse(kind, body, supports).map(Step::Coupling)
+            }
             kind::ELEMENTWISE_AFFINE if has(Capability::ElementwiseAffine) => {
                 ElementwiseAffine::parse(body).map(Step::ElementwiseAffine)
             }

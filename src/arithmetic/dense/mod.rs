@@ -200,6 +200,11 @@ impl<'a> Deref for Dense<'a> {
     }
 }
 
+/// The outputs of the layer at the front of `words`, without their padding.
+pub(crate) fn outputs(words: &[u32]) -> Option<usize> {
+    words.first().map(|sizes| (sizes >> 16) as usize)
+}
+
 /// The parts of a [`Dense`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

@@ -226,9 +226,9 @@ mod tests {
 
     #[test]
     fn products_of_32_bits_give_the_upper_half_of_one_of_64() {
-        for top in (0..1 << 16).step_by(37).chain([0xffff]) {
+        for top in (0..1u32 << 16).step_by(37).chain([0xffff]) {
             for a in (0..32).flat_map(|bit| [1u32 << bit, (1u32 << bit) - 1, u32::MAX - (1 << bit)]) {
-                let a = a.wrapping_add(top * 77_777);
+                let a = a.wrapping_add(top.wrapping_mul(77_777));
                 assert_eq!(high_by_top_in_32_bits(a, top), high(a, top << 16), "{a} {top}");
             }
         }

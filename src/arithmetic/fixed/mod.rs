@@ -117,7 +117,7 @@ fn product_high_by_halves(a: i32, b: i32) -> i32 {
 #[inline(always)]
 fn product_high_rounded_by_halves(a: i32, b: i32) -> i32 {
     let (high, rest) = product_by_halves(a, b);
-    high.wrapping_add(rest.wrapping_add(1 << 15) >> 16)
+    high.wrapping_add(((rest >> 15) + 1) >> 1)
 }
 
 /// `a * b / 2^32` without its last 16 bits, as a whole number and 2^16ths, which may be negative.

@@ -100,21 +100,18 @@ pub struct Coupling<'a> {
 }
 
 impl<'a> Coupling<'a> {
-    /// A coupling of version 1: affine, with a tanh clamp.
+    /// A coupling's block; of version 1 it is affine, with a tanh clamp, and has no word for its map.
     #[inline(always)]
-    pub(super) fn parse_affine(body: &'a [u32], supports: Capabilities) -> Option<Self> {
-        if !supports.has(Capability::AffineCoupling) {
-            return None;
-        }
-        let (&[shape, bound, input_limit, net], words) = body.split_first_chunk::<4>()?;
-        Self::assemble([shape, bound, input_limit, net], Map::Affine(ScaleMap::Tanh), words, supports)
-    }
-
-    #[inline(always)]
-    pub(super) fn parse(body: &'a [u32], supports: Capabilities) -> Option<Self> {
-        let (&[shape, bound, input_limit, net, map], words) = body.split_first_chunk::<5>()?;
+    pub(super) fn parse(kind: u8, body: &'a [u32], supports: Capabilities) -> Option<Self> {
+        let (&front, words) = body.split_first_chunk::<4>()?;
+        let (map, words) = if kind == super::kind::COUPLING {
+            let (&map, words) = words.split_first()?;
+            (map, words)
+        } else {
+            (u32::from_le_bytes([map::AFFINE, affine::scale_map::TANH, 0, 0]), words)
+        };
         let (map, words) = Map::parse(map, words, supports)?;
-        Self::assemble([shape, bound, input_limit, net], map, words, supports)
+        Self::assemble(front, map, words, supports)
     }
 
     #[inline(always)]
@@ -236,11 +233,7 @@ pub(super) fn forward_block<A: Arithmetic>(
     context: &[A::Value],
     scratch: &mut Scratch<'_>,
 ) -> Option<A::Log> {
-    let coupling = if kind == super::kind::COUPLING {
-        Coupling::parse(body, A::SUPPORTS)?
-    } else {
-        Coupling::parse_affine(body, A::SUPPORTS)?
-    };
+    let coupling = Coupling::parse(kind, body, A::SUPPORTS)?;
     coupling.couple::<A>(x, context, scratch, Direction::Forward)
 }
 
