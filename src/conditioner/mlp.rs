@@ -33,6 +33,16 @@ impl<'a> Mlp<'a> {
         })
     }
 
+    /// Its layers' words, first to last: each one's, and those of all behind it.
+    pub fn layer_words(&self) -> impl Iterator<Item = &'a [u32]> + use<'a> {
+        let mut words = self.words;
+        (0..self.layers).map_while(move |_| {
+            let layer = words;
+            (_, words) = Dense::parse(words)?;
+            Some(layer)
+        })
+    }
+
     /// Checks shapes and numbers once.
     ///
     /// # Errors
