@@ -241,7 +241,8 @@ pub trait Support: Copy + fmt::Debug + 'static {
 #[derive(Clone, Copy, Debug)]
 pub struct Everything;
 
-/// Flows of additive and affine couplings in fixed point: what `--flow nice` and `--flow realnvp` train.
+/// Flows of additive and affine couplings in fixed point: what `--flow nice` and `--flow realnvp` train, their weights in
+/// the order of the core (`--core`): see [`Capability::OtherOrders`].
 #[derive(Clone, Copy, Debug)]
 pub struct FixedAffine;
 

@@ -31,8 +31,9 @@
 //! I16Rows    per row:      c0 c1 ...                                         Cortex-M55
 //! ```
 //!
-//! Every core evaluates every order, with the same bits: the exporter chooses the one that is fastest on the core
-//! that it is told of.
+//! Every core evaluates every order, with the same bits, unless its firmware leaves those of other cores out
+//! ([`Capability::OtherOrders`](crate::support::Capability::OtherOrders)): the exporter chooses the one that is fastest on
+//! the core that it is told of.
 
 /// Functions of one signature in assembly, and its type.
 #[cfg(any(flowlet_integer_kernels = "armv7em", flowlet_float_kernels = "vfp"))]
@@ -52,9 +53,15 @@ mod armv6m;
 mod armv7em;
 #[cfg(flowlet_integer_kernels = "armv7m")]
 mod armv7m;
-#[cfg(any(flowlet_integer_kernels = "armv6m", flowlet_integer_kernels = "armv7m"))]
+#[cfg(any(
+    flowlet_integer_kernels = "armv6m",
+    flowlet_integer_kernels = "armv7m",
+    flowlet_integer_kernels = "mve"
+))]
 mod job;
 mod layers;
+#[cfg(flowlet_integer_kernels = "mve")]
+mod mve;
 mod portable;
 #[cfg(flowlet_float_kernels = "vfp")]
 mod vfp;
