@@ -369,11 +369,11 @@ fn forward_block<A: Arithmetic>(
     scratch: &mut Scratch<'_>,
 ) -> Option<A::Log> {
     match kind {
-        kind::SOFT_TAIL if A::SUPPORTS.has(Capability::SoftTail) => {
-            soft_tail::forward::<A>(body, x)
-        }
+        kind::SOFT_TAIL if A::SUPPORTS.has(Capability::SoftTail) => soft_tail::forward::<A>(body, x),
         kind::PERMUTATION => permutation::forward(body, x, scratch.front).map(|()| A::ZERO_LOG),
-        kind::AFFINE_COUPLING | kind::COUPLING => coupling::forward_block::<A>((kind, body), x, context, scratch),
+        kind::AFFINE_COUPLING | kind::COUPLING => {
+            coupling::forward_block::<A>((kind, body), x, context, scratch)
+        }
         _ => forward_other::<A>((kind, body), x, context, scratch),
     }
 }

@@ -139,13 +139,7 @@ pub fn digest(kind: Kind, inputs: usize, outputs: usize, memory: &mut [u32]) -> 
 }
 
 /// Writes a layer's words.
-fn write(
-    kind: Kind,
-    inputs: usize,
-    outputs: usize,
-    random: &mut Xorshift,
-    words: &mut [u32],
-) -> Option<()> {
+fn write(kind: Kind, inputs: usize, outputs: usize, random: &mut Xorshift, words: &mut [u32]) -> Option<()> {
     let Kind { encoding, activation, shift, is_extreme } = kind;
     let padded = outputs.next_multiple_of(4);
     let columns = encoding.padded_inputs(inputs);

@@ -89,7 +89,9 @@ impl Code {
         }
         let mut functions: BTreeMap<u32, Function> = sized
             .iter()
-            .map(|(&address, (name, end))| (address, Function { name: name.clone(), end: *end, ..Function::default() }))
+            .map(|(&address, (name, end))| {
+                (address, Function { name: name.clone(), end: *end, ..Function::default() })
+            })
             .collect();
         // Labels between two functions are one.
         let mut last_end = 0;
@@ -110,7 +112,8 @@ impl Code {
         }
         code.functions = scanned;
         if let Some((_, rodata)) = section(".rodata") {
-            let words = rodata.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+            let words =
+                rodata.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
             code.constants = words.filter_map(|word| code.pointed_to(word)).collect();
         }
         Ok(code)
@@ -170,7 +173,9 @@ impl Code {
         if let Some(&depth) = known.get(&address) {
             return Ok(depth);
         }
-        let Some(function) = self.functions.get(&address) else { return Err(format!("no function at {address:#x}")) };
+        let Some(function) = self.functions.get(&address) else {
+            return Err(format!("no function at {address:#x}"));
+        };
         if path.contains(&address) {
             return Err(format!("{} calls itself", function.name));
         }
@@ -233,7 +238,9 @@ impl Reader<'_> {
             match effect {
                 Effect::Nothing => {}
                 Effect::Takes(bytes) => found.frame += bytes,
-                Effect::Computed => found.unknown = Some(format!("a frame of computed size, at {address:#x}")),
+                Effect::Computed => {
+                    found.unknown = Some(format!("a frame of computed size, at {address:#x}"))
+                }
                 Effect::Indirect => found.is_indirect = true,
                 Effect::Aligns => aligns = 16,
                 // ARMv6-M has no other far branch than BL.
@@ -247,7 +254,9 @@ impl Reader<'_> {
                 }
                 Effect::Loads(register, literal) => registers[register] = self.word(literal),
                 Effect::Lower(register, value) => registers[register] = value,
-                Effect::Upper(register, value) => registers[register] = value << 16 | registers[register] & 0xffff,
+                Effect::Upper(register, value) => {
+                    registers[register] = value << 16 | registers[register] & 0xffff
+                }
             }
             if let Effect::Loads(register, _) | Effect::Upper(register, _) = effect {
                 found.taken.extend(self.code.pointed_to(registers[register]));
@@ -312,7 +321,8 @@ fn narrow(op: u16, address: u32, registers: &[u32; 16]) -> Effect {
 
 fn wide(first: u16, second: u16, address: u32) -> Effect {
     let destination = second >> 8 & 15;
-    let immediate12 = u32::from(first >> 10 & 1) << 11 | u32::from(second >> 12 & 7) << 8 | u32::from(second & 0xff);
+    let immediate12 =
+        u32::from(first >> 10 & 1) << 11 | u32::from(second >> 12 & 7) << 8 | u32::from(second & 0xff);
     let immediate16 = u32::from(first & 15) << 12 | immediate12;
     match first {
         // STMDB SP!, VSTMDB SP!.
@@ -327,8 +337,12 @@ fn wide(first: u16, second: u16, address: u32) -> Effect {
         _ if first & 0xffef == 0xebad && destination == SP => Effect::Computed,
         // BFC.
         0xf36f => Effect::Aligns,
-        _ if first & 0xfbf0 == 0xf240 && second & 0x8000 == 0 => Effect::Lower(destination.into(), immediate16),
-        _ if first & 0xfbf0 == 0xf2c0 && second & 0x8000 == 0 => Effect::Upper(destination.into(), immediate16),
+        _ if first & 0xfbf0 == 0xf240 && second & 0x8000 == 0 => {
+            Effect::Lower(destination.into(), immediate16)
+        }
+        _ if first & 0xfbf0 == 0xf2c0 && second & 0x8000 == 0 => {
+            Effect::Upper(destination.into(), immediate16)
+        }
         0xf8df | 0xf85f if second >> 12 != 15 => {
             let offset = u32::from(second & 0xfff);
             let base = (address & !3) + 4;

@@ -23,11 +23,7 @@ const PACKED: Kernel = Kernel { encoding: Encoding::I8Packed4, run: flowlet_i8_p
 
 /// See [`portable::at_once`].
 #[inline(always)]
-pub(super) fn at_once<'a>(
-    words: &'a [u32],
-    input: &[u32],
-    output: &mut [u32],
-) -> Option<&'a [u32]> {
+pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
     job::at_once(|encoding| (encoding == Encoding::I8Packed4 as u8).then_some(PACKED), words, input, output)
 }
 

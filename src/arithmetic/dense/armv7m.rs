@@ -37,11 +37,7 @@ fn kernel(encoding: Encoding) -> Option<Kernel> {
 
 /// See [`portable::at_once`].
 #[inline(always)]
-pub(super) fn at_once<'a>(
-    words: &'a [u32],
-    input: &[u32],
-    output: &mut [u32],
-) -> Option<&'a [u32]> {
+pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
     let kernel_of = |encoding| match encoding {
         I8_ROWS_4 => kernel(Encoding::I8Rows4),
         I16_ROWS_4 => kernel(Encoding::I16Rows4),

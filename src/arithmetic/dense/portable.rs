@@ -283,11 +283,7 @@ pub(super) fn f32_at_once<'a>(
 
 /// Where a core does the layer at the front of the words at once: none here.
 #[inline(always)]
-pub(super) fn at_once<'a>(
-    _words: &'a [u32],
-    _input: &[u32],
-    _output: &mut [u32],
-) -> Option<&'a [u32]> {
+pub(super) fn at_once<'a>(_words: &'a [u32], _input: &[u32], _output: &mut [u32]) -> Option<&'a [u32]> {
     None
 }
 
