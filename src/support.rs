@@ -80,11 +80,14 @@ pub enum Capability {
     Experts = 17,
     /// See [`crate::transform::Split`].
     Split = 18,
+    /// Integer weights in an order that is fast on another core: see [`crate::arithmetic::dense`]. Without it a Cortex-M
+    /// that has kernels for i8 and i16 opens images that were arranged for it alone.
+    OtherOrders = 19,
 }
 
 impl Capability {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Capability::Float,
         Capability::FastMath,
         Capability::Fixed,
@@ -104,6 +107,7 @@ impl Capability {
         Capability::Mixture,
         Capability::Experts,
         Capability::Split,
+        Capability::OtherOrders,
     ];
 
     /// Its name, in words that complete "the image needs".
@@ -129,6 +133,7 @@ impl Capability {
             Capability::Mixture => "a mixture base",
             Capability::Experts => "several experts",
             Capability::Split => "splits",
+            Capability::OtherOrders => "weights in the order of another core",
         }
     }
 }
@@ -236,7 +241,8 @@ pub trait Support: Copy + fmt::Debug + 'static {
 #[derive(Clone, Copy, Debug)]
 pub struct Everything;
 
-/// Flows of additive and affine couplings in fixed point: what `--flow nice` and `--flow realnvp` train.
+/// Flows of additive and affine couplings in fixed point: what `--flow nice` and `--flow realnvp` train, their weights in
+/// the order of the core (`--core`): see [`Capability::OtherOrders`].
 #[derive(Clone, Copy, Debug)]
 pub struct FixedAffine;
 

@@ -64,6 +64,8 @@ pub trait Arithmetic:
     const ZERO_LOG: Self::Log;
     /// 32-bit words that one feature of the standardizer takes in the image.
     const STANDARDIZER_WORDS: usize;
+    /// A conditioner's inputs are padded to a multiple of this.
+    const INPUT_GROUP: usize;
 
     /// Reads a parameter of the chain from its image word; `None` if it is not finite.
     fn value(word: u32) -> Option<Self::Value>;
@@ -207,6 +209,9 @@ pub trait Arithmetic:
     /// Whether [`Self::activate`] takes `shift`.
     fn activation_is_valid(activation: Activation, shift: u8) -> bool;
 
+    /// The layer at the front of `words`, hidden or last, between buffers of activations (or, of the last, values);
+    /// gives the words behind it. `None` only if the buffers do not fit or the image was never checked.
+    fn dense_layer<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]>;
     /// A hidden layer with its activation function; `None` only if the buffers do not fit.
     fn dense_hidden(
         layer: &Dense<'_>,

@@ -33,6 +33,16 @@ impl<'a> Mlp<'a> {
         })
     }
 
+    /// Its layers' words, first to last: each one's, and those of all behind it.
+    pub fn layer_words(&self) -> impl Iterator<Item = &'a [u32]> + use<'a> {
+        let mut words = self.words;
+        (0..self.layers).map_while(move |_| {
+            let layer = words;
+            (_, words) = Dense::parse(words)?;
+            Some(layer)
+        })
+    }
+
     /// Checks shapes and numbers once.
     ///
     /// # Errors
@@ -82,20 +92,16 @@ impl<'a> Mlp<'a> {
     ) -> Option<&'w mut [A::Value]> {
         let mut front: &mut [u32] = scratch.front;
         let mut back: &mut [u32] = scratch.back;
-        let (mut layer, mut words) = Dense::parse(self.words)?;
         let activations: &mut [A::Activation] = bytemuck::cast_slice_mut(front);
-        inputs.load::<A>(activations.get_mut(..layer.padded_inputs())?)?;
+        inputs.load::<A>(activations.get_mut(..inputs.len().next_multiple_of(A::INPUT_GROUP))?)?;
+        let mut words = self.words;
         loop {
-            let input: &[A::Activation] = bytemuck::cast_slice(front);
-            if layer.is_output {
-                let output: &mut [A::Value] = bytemuck::cast_slice_mut(back);
-                A::dense_output(&layer, input, output)?;
-                return Some(output);
+            words = A::dense_layer(words, front, back)?;
+            // By the check the last layer, and no other, is an output layer, and has nothing behind it.
+            if words.is_empty() {
+                return Some(bytemuck::cast_slice_mut(back));
             }
-            A::dense_hidden(&layer, input, bytemuck::cast_slice_mut(back))?;
             core::mem::swap(&mut front, &mut back);
-            // Ends: words only get fewer, and by the check the last layer is an output layer.
-            (layer, words) = Dense::parse(words)?;
         }
     }
 

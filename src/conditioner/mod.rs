@@ -105,7 +105,9 @@ impl<V: Copy + PartialOrd> Inputs<'_, V> {
             return None;
         }
         A::load_inputs(self.given, self.limit, self.shift, given);
-        A::load_inputs(self.context, self.limit, self.shift, rest);
+        if !rest.is_empty() {
+            A::load_inputs(self.context, self.limit, self.shift, rest);
+        }
         Some(())
     }
 

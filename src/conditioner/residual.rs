@@ -22,7 +22,9 @@
 
 use super::mlp::MAX_LAYERS;
 use super::{GradientScratch, Inputs, Needs, Scratch};
-use crate::arithmetic::{activation::Activation, dense::Dense, Arithmetic};
+use crate::arithmetic::activation::Activation;
+use crate::arithmetic::dense::{self, Dense};
+use crate::arithmetic::Arithmetic;
 use crate::{Error, Part};
 use core::mem::size_of;
 
@@ -172,21 +174,29 @@ impl<'a> Residual<'a> {
         inputs: &Inputs<'_, A::Value>,
         scratch: &'w mut Scratch<'_>,
     ) -> Option<&'w mut [A::Value]> {
-        let initial = self.initial()?;
-        let (trunk, front) = scratch.front.split_at_mut_checked(initial.padded_outputs())?;
-        let trunk: &mut [A::Value] = bytemuck::cast_slice_mut(trunk);
+        let width = dense::outputs(self.words)?;
+        let (trunk, front) = scratch.front.split_at_mut_checked(width.next_multiple_of(4))?;
         let back: &mut [u32] = scratch.back;
-        self.start::<A>(&initial, inputs, trunk, front)?;
-        for Stage { gate, first, second } in self.stages() {
-            let Some(second) = second else {
-                read_trunk::<A>(gate, trunk, &first, front)?;
-                let output: &mut [A::Value] = bytemuck::cast_slice_mut(back);
-                A::dense_output(&first, bytemuck::cast_slice(front), output)?;
-                return Some(output);
-            };
-            add_block::<A>((gate, first, second), trunk, front, back)?;
+        let loaded: &mut [A::Activation] = bytemuck::cast_slice_mut(front);
+        inputs.load::<A>(loaded.get_mut(..inputs.len().next_multiple_of(A::INPUT_GROUP))?)?;
+        let mut words = A::dense_layer(self.words, front, trunk)?;
+        let trunk: &mut [A::Value] = bytemuck::cast_slice_mut(trunk);
+        // What a layer sees of the trunk.
+        let seen = width.next_multiple_of(A::INPUT_GROUP);
+        for _ in 0..self.blocks() {
+            let (&gate, rest) = words.split_first()?;
+            read::<A>(Gate::parse(gate)?, trunk.get(..width)?, seen, back)?;
+            let rest = A::dense_layer(rest, back, front)?;
+            words = A::dense_layer(rest, front, back)?;
+            let added: &[A::Value] = bytemuck::cast_slice(back);
+            for (trunk, &added) in trunk.iter_mut().zip(added) {
+                *trunk = A::add_values(*trunk, added);
+            }
         }
-        None
+        let (&gate, words) = words.split_first()?;
+        read::<A>(Gate::parse(gate)?, trunk.get(..width)?, seen, front)?;
+        A::dense_layer(words, front, back)?;
+        Some(bytemuck::cast_slice_mut(back))
     }
 
     /// `trunk = initial(inputs)`.
@@ -286,9 +296,13 @@ fn read_trunk<A: Arithmetic>(
     layer: &Dense<'_>,
     to: &mut [u32],
 ) -> Option<()> {
+    read::<A>(gate, trunk.get(..layer.inputs)?, layer.padded_inputs(), to)
+}
+
+/// `trunk` through a gate, and zeros behind it, `padded` in all.
+fn read<A: Arithmetic>(gate: Gate, trunk: &[A::Value], padded: usize, to: &mut [u32]) -> Option<()> {
     let to: &mut [A::Activation] = bytemuck::cast_slice_mut(to);
-    let live = trunk.get(..layer.inputs)?;
-    A::activate(gate.activation, gate.shift, live, to.get_mut(..layer.padded_inputs())?);
+    A::activate(gate.activation, gate.shift, trunk, to.get_mut(..padded)?);
     Some(())
 }
 

@@ -118,8 +118,9 @@ impl<'a> Step<'a> {
         match kind {
             kind::SOFT_TAIL if has(Capability::SoftTail) => SoftTail::parse(body).map(Step::SoftTail),
             kind::PERMUTATION => Some(Step::Permutation(Permutation::parse(body))),
-            kind::AFFINE_COUPLING => Coupling::parse_affine(body, supports).map(Step::Coupling),
-            kind::COUPLING => Coupling::parse(body, supports).map(Step::Coupling),
+            kind::AFFINE_COUPLING | kind::COUPLING => {
+                Coupling::parse(kind, body, supports).map(Step::Coupling)
+            }
             kind::ELEMENTWISE_AFFINE if has(Capability::ElementwiseAffine) => {
                 ElementwiseAffine::parse(body).map(Step::ElementwiseAffine)
             }
@@ -301,11 +302,13 @@ impl<'a> Chain<'a> {
         let mut words = self.words;
         let mut active = x.len();
         for _ in 0..self.transforms {
-            let (step, rest) = next(words, A::SUPPORTS)?;
+            let (kind, body, rest) = block(words)?;
             words = rest;
-            let log = Transform::<A>::forward(&step, x.get_mut(..active)?, context, scratch)?;
+            let log = forward_block::<A>((kind, body), x.get_mut(..active)?, context, scratch)?;
             log_det = A::add(log_det, log);
-            active = step.keeps(active);
+            if kind == kind::SPLIT {
+                active = Split::parse(body)?.keep();
+            }
         }
         Some(log_det)
     }
@@ -354,6 +357,52 @@ impl<'a> Chain<'a> {
             active = steps.next()?.keeps(active);
         }
         Some((steps.next()?, active))
+    }
+}
+
+/// [`Transform::forward`] of a block, without a [`Step`] between: what is parsed stays in registers.
+#[inline(always)]
+fn forward_block<A: Arithmetic>(
+    (kind, body): (u8, &[u32]),
+    x: &mut [A::Value],
+    context: &[A::Value],
+    scratch: &mut Scratch<'_>,
+) -> Option<A::Log> {
+    match kind {
+        kind::SOFT_TAIL if A::SUPPORTS.has(Capability::SoftTail) => soft_tail::forward::<A>(body, x),
+        kind::PERMUTATION => permutation::forward(body, x, scratch.front).map(|()| A::ZERO_LOG),
+        kind::AFFINE_COUPLING | kind::COUPLING => {
+            coupling::forward_block::<A>((kind, body), x, context, scratch)
+        }
+        _ => forward_other::<A>((kind, body), x, context, scratch),
+    }
+}
+
+/// [`forward_block`] of the kinds whose own work is long; apart, so that their registers are not saved for others.
+#[inline(never)]
+fn forward_other<A: Arithmetic>(
+    (kind, body): (u8, &[u32]),
+    x: &mut [A::Value],
+    context: &[A::Value],
+    scratch: &mut Scratch<'_>,
+) -> Option<A::Log> {
+    match kind {
+        kind::ELEMENTWISE_AFFINE if A::SUPPORTS.has(Capability::ElementwiseAffine) => {
+            Transform::<A>::forward(&ElementwiseAffine::parse(body)?, x, context, scratch)
+        }
+        kind::LINEAR if A::SUPPORTS.has(Capability::Linear) => {
+            Transform::<A>::forward(&Linear::parse(body)?, x, context, scratch)
+        }
+        kind::MARGINAL if A::SUPPORTS.has(Capability::Marginal) => {
+            Transform::<A>::forward(&Marginal::parse(body)?, x, context, scratch)
+        }
+        kind::LOGIT if A::SUPPORTS.has(Capability::Logit) => {
+            Transform::<A>::forward(&Logit::parse(body)?, x, context, scratch)
+        }
+        kind::SPLIT if A::SUPPORTS.has(Capability::Split) => {
+            Transform::<A>::forward(&Split::parse(body)?, x, context, scratch)
+        }
+        _ => None,
     }
 }
 

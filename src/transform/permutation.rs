@@ -7,6 +7,7 @@ use super::Transform;
 use crate::arithmetic::Arithmetic;
 use crate::conditioner::{GradientScratch, Needs, Scratch};
 use crate::{Error, Part};
+use bytemuck::Pod;
 
 /// `z[i] = x[order[i]]`.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,20 @@ impl<'a> Permutation<'a> {
     pub fn order(&self) -> &'a [u16] {
         self.order
     }
+}
+
+/// Density direction of a permutation's block, `kept` at least as long as `x`; apart, so that its loops have all
+/// registers.
+#[inline(never)]
+pub(super) fn forward<V: Pod>(body: &[u32], x: &mut [V], kept: &mut [u32]) -> Option<()> {
+    let before: &mut [V] = bytemuck::cast_slice_mut(kept.get_mut(..x.len())?);
+    for (kept, &x) in before.iter_mut().zip(x.iter()) {
+        *kept = x;
+    }
+    for (z, &from) in x.iter_mut().zip(Permutation::parse(body).order) {
+        *z = *before.get(usize::from(from))?;
+    }
+    Some(())
 }
 
 impl<A: Arithmetic> Transform<A> for Permutation<'_> {
@@ -46,14 +61,7 @@ impl<A: Arithmetic> Transform<A> for Permutation<'_> {
     }
 
     fn forward(&self, x: &mut [A::Value], _: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
-        let before: &mut [A::Value] = bytemuck::cast_slice_mut(scratch.front.get_mut(..x.len())?);
-        for (kept, &x) in before.iter_mut().zip(x.iter()) {
-            *kept = x;
-        }
-        for (z, &from) in x.iter_mut().zip(self.order) {
-            *z = *before.get(usize::from(from))?;
-        }
-        Some(A::ZERO_LOG)
+        forward(bytemuck::cast_slice(self.order), x, scratch.front).map(|()| A::ZERO_LOG)
     }
 
     fn inverse(&self, z: &mut [A::Value], _: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {

@@ -34,6 +34,12 @@ impl SoftTail {
     }
 }
 
+/// Density direction of a soft tail's block; apart, so that its loop has all registers.
+#[inline(never)]
+pub(super) fn forward<A: Arithmetic>(body: &[u32], x: &mut [A::Value]) -> Option<A::Log> {
+    Some(A::soft_tails(x, SoftTail::parse(body)?.knee::<A>()?))
+}
+
 impl<A: Arithmetic> Transform<A> for SoftTail {
     fn check(&self, _features: usize, _contexts: usize) -> Result<Needs, Error> {
         match A::value(self.knee) {

@@ -101,24 +101,34 @@ pub fn digest(kind: Kind, inputs: usize, outputs: usize, memory: &mut [u32]) -> 
     let mut random = Xorshift(seed.wrapping_mul(0x85eb_ca6b) | 1);
     let (input, rest) = memory.split_at_mut_checked(WIDEST)?;
     let (output, words) = rest.split_at_mut_checked(WIDEST)?;
-    let layer = write(kind, inputs, outputs, &mut random, words)?;
+    write(kind, inputs, outputs, &mut random, words)?;
+    let words = &*words;
+    let layer = Dense::parse(words)?.0;
+    // Half of the layers run as in a score of a perceptron, from their words on, half as parts of other nets.
+    let from_words = (inputs + outputs).is_multiple_of(2);
     input.fill(0);
     output.fill(0);
     let done = if kind.encoding.is_float() {
-        let input: &mut [f32] = bytemuck::cast_slice_mut(input);
-        input.iter_mut().take(inputs).for_each(|x| *x = random.real(kind.is_extreme));
-        let output = bytemuck::cast_slice_mut(output);
+        let numbers: &mut [f32] = bytemuck::cast_slice_mut(input);
+        numbers.iter_mut().take(inputs).for_each(|x| *x = random.real(kind.is_extreme));
         Float::<Libm>::check_dense(&layer).ok()?;
+        let (input, output) = (&*numbers, bytemuck::cast_slice_mut(output));
         match kind.activation {
+            _ if from_words => {
+                let (input, output) = (bytemuck::cast_slice(input), bytemuck::cast_slice_mut(output));
+                Float::<Libm>::dense_layer(words, input, output).map(|_| ())
+            }
             Some(_) => Float::<Libm>::dense_hidden(&layer, input, output),
             None => Float::<Libm>::dense_output(&layer, input, output),
         }
     } else {
-        let input: &mut [i16] = bytemuck::cast_slice_mut(input);
+        let numbers: &mut [i16] = bytemuck::cast_slice_mut(input);
         let limit = ACTIVATION_LIMIT as i32;
-        input.iter_mut().take(inputs).for_each(|x| *x = random.integer(limit, kind.is_extreme) as i16);
+        numbers.iter_mut().take(inputs).for_each(|x| *x = random.integer(limit, kind.is_extreme) as i16);
         Fixed::check_dense(&layer).ok()?;
+        let input = &*numbers;
         match kind.activation {
+            _ if from_words => Fixed::dense_layer(words, bytemuck::cast_slice(input), output).map(|_| ()),
             Some(_) => Fixed::dense_hidden(&layer, input, bytemuck::cast_slice_mut(output)),
             None => Fixed::dense_output(&layer, input, bytemuck::cast_slice_mut(output)),
         }
@@ -128,14 +138,8 @@ pub fn digest(kind: Kind, inputs: usize, outputs: usize, memory: &mut [u32]) -> 
     Some(output.iter().fold(0x811c_9dc5, |hash: u32, &word| (hash ^ word).wrapping_mul(0x0100_0193)))
 }
 
-/// Writes a layer's words and parses them.
-fn write<'m>(
-    kind: Kind,
-    inputs: usize,
-    outputs: usize,
-    random: &mut Xorshift,
-    words: &'m mut [u32],
-) -> Option<Dense<'m>> {
+/// Writes a layer's words.
+fn write(kind: Kind, inputs: usize, outputs: usize, random: &mut Xorshift, words: &mut [u32]) -> Option<()> {
     let Kind { encoding, activation, shift, is_extreme } = kind;
     let padded = outputs.next_multiple_of(4);
     let columns = encoding.padded_inputs(inputs);
@@ -161,7 +165,7 @@ fn write<'m>(
                 *rest.get_mut(at)? = random.real(is_extreme).to_bits();
             }
         }
-        return Some(Dense::parse(words)?.0);
+        return Some(());
     }
     let is_scaled = activation.is_none_or(|a| !a.is_homogeneous());
     let (multipliers, weights) = rest.split_at_mut(if is_scaled { padded } else { 0 });
@@ -194,5 +198,5 @@ fn write<'m>(
         let size = if is_extreme { left } else { random.integer(left, false) };
         *bias = (sign * size) as u32;
     }
-    Some(Dense::parse(words)?.0)
+    Some(())
 }

@@ -164,7 +164,7 @@ impl Bench<'_> {
     ) -> Option<()> {
         let Net::Mlp(net) = coupling.net() else { return Some(()) };
         let (limit, shift) = (coupling.input_limit::<A>()?, coupling.input_shift());
-        for layer in net.layers() {
+        for (layer, words) in net.layers().zip(net.layer_words()) {
             let input: &mut [A::Activation] = bytemuck::cast_slice_mut(scratch.front);
             let input = input.get_mut(..layer.padded_inputs())?;
             for (index, input) in input.iter_mut().enumerate() {
@@ -172,16 +172,11 @@ impl Bench<'_> {
                 let x = A::from_f32(0.2 + 0.1 * (index * 7 % 18) as f32);
                 A::load_inputs(&[x], limit, shift, core::slice::from_mut(input));
             }
-            let input: &[A::Activation] = input;
             let (inputs, outputs) = (layer.inputs as u16, layer.outputs as u16);
             let part = Part::Layer { transform, inputs, outputs, is_output: layer.is_output };
-            if layer.is_output {
-                let output: &mut [A::Value] = bytemuck::cast_slice_mut(scratch.back);
-                self.part(part, &mut { output }, |_| {}, |y| A::dense_output(black_box(&layer), input, y));
-            } else {
-                let output: &mut [A::Activation] = bytemuck::cast_slice_mut(scratch.back);
-                self.part(part, &mut { output }, |_| {}, |y| A::dense_hidden(black_box(&layer), input, y));
-            }
+            // As a score does it, from the words on.
+            let (front, mut back) = (&*scratch.front, &mut *scratch.back);
+            self.part(part, &mut back, |_| {}, |to| A::dense_layer(black_box(words), front, to).map(|_| ()));
         }
         Some(())
     }

@@ -6,6 +6,7 @@ pub mod budget;
 pub mod cycles;
 mod parts;
 pub mod reference;
+pub mod stack;
 pub mod table;
 pub mod thumb;
 mod trace;
@@ -56,7 +57,7 @@ pub struct Row {
     pub cycles: Option<f64>,
     /// Multiply-accumulates.
     pub macs: Option<u64>,
-    /// Deepest stack of loading and scoring.
+    /// Deepest stack of loading and scoring; of code, the bound on it.
     pub stack_bytes: Option<u64>,
     /// What the image asks of its caller.
     pub workspace_bytes: Option<u64>,
@@ -170,12 +171,14 @@ pub fn measure(
     let mut rows = Vec::new();
     for (minimal, firmware) in Minimal::ALL.into_iter().zip(&built) {
         rows.push(Row {
+            stack_bytes: Some(stack::bound(&firmware.elf, &MINIMAL_ENTRIES)?.bytes),
             code_bytes: Some(firmware.code_bytes.saturating_sub(empty.code_bytes)),
             static_bytes: Some(static_bytes(&firmware.elf)?.saturating_sub(static_of_empty)),
             ..Row::new(board, Kind::Code, minimal.support(), "all")
         });
     }
 
+    let score_rows_elf = score_rows.elf.clone();
     let simulator = Simulator::with_firmware(board, qemu.clone(), score_rows);
     let jobs = |flows: Vec<Reference>| -> Vec<_> {
         flows.into_iter().flat_map(|flow| NUMERICS.map(|numeric| (flow.clone(), numeric))).collect()
@@ -185,7 +188,9 @@ pub fn measure(
         progress();
         row
     });
-    rows.extend(scores.collect::<Result<Vec<_>, _>>()?.into_iter().flatten());
+    let scores: Vec<Row> = scores.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+    hold_bound(&stack::bound(&score_rows_elf, &GAUGE)?, &scores)?;
+    rows.extend(scores);
 
     let parts = jobs(reference::parts()).into_par_iter().map(|(flow, numeric)| {
         let parts = parts::measure(&qemu, board, &bench_parts.elf, &flow, numeric);
@@ -199,6 +204,26 @@ pub fn measure(
     }
     rows.sort_by_key(|row| row.kind);
     Ok(rows)
+}
+
+/// The functions of a minimal firmware that open the image and score.
+const MINIMAL_ENTRIES: [&str; 2] = ["minimal4main", "__cortex_m_rt_main"];
+/// The function of `score_rows` below which the high-water mark is taken.
+const GAUGE: [&str; 1] = ["stack5gauge"];
+
+/// No score may have taken more stack than the bound of what it ran in: else the bound is none.
+fn hold_bound(bound: &stack::Bound, scores: &[Row]) -> Result<(), BenchError> {
+    match scores.iter().find(|row| row.stack_bytes.is_some_and(|bytes| bytes > bound.bytes)) {
+        None => Ok(()),
+        Some(row) => Err(BenchError::Trace(format!(
+            "{}, {}: {} bytes of stack were used, and {} are the bound, by {}",
+            row.board,
+            row.name,
+            row.stack_bytes.unwrap_or(0),
+            bound.bytes,
+            bound.chain.join(" > ")
+        ))),
+    }
 }
 
 /// What a score costs; `None` if the board has no room for the image or its workspace.

@@ -34,7 +34,10 @@ const CONDITIONS: &str = "\
 * **Code** is that of a firmware that opens an image and scores, built for one set of supported parts (`flowlet::support`),
   less that of an empty one: `.text` and `.rodata`. `opt-level = \"s\"` (3 for the
   Cortex-M55, or the compiler leaves its vectors unused) and fat LTO, as everything here.
-* **Stack** is the high-water mark of loading an image and scoring; **workspace** is what the image asks for.
+* **Stack** is the high-water mark of loading an image and scoring; **stack bound** is proved for the same from the linked
+  machine code, whatever the image: frames along the deepest chain of calls, pointers going wherever they may, no
+  recursion (`host-tools/src/bench/stack.rs`). No score measured here may exceed it. Interrupts come on top.
+  **Workspace** is what the image asks for.
 * The Cortex-M0 and M3 have no FPU: their f32 is computed in software. `-` stands where the 16 KB of RAM or the flash
   of the micro:bit are too small.
 
@@ -116,12 +119,13 @@ impl<'a> Tables<'a> {
     }
 
     fn code(&self, text: &mut String) {
-        text.push_str("## Code and static RAM of the runtime, bytes\n\n");
+        text.push_str("## Code, static RAM and stack of the runtime, bytes\n\n");
         self.header("", text);
         for name in self.names(Kind::Code) {
             for (what, figure) in [
                 ("code", (|row| row.code_bytes) as fn(&Row) -> Option<u64>),
                 ("static RAM", |row| row.static_bytes),
+                ("stack bound", |row| row.stack_bytes),
             ] {
                 let _ = write!(text, "| {name}, {what} |");
                 for &board in &self.boards {

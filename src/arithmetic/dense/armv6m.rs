@@ -21,6 +21,12 @@ extern "C" {
 /// The kernel for [`Encoding::I8Packed4`].
 const PACKED: Kernel = Kernel { encoding: Encoding::I8Packed4, run: flowlet_i8_packed4 };
 
+/// See [`portable::at_once`].
+#[inline(always)]
+pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+    job::at_once(|encoding| (encoding == Encoding::I8Packed4 as u8).then_some(PACKED), words, input, output)
+}
+
 /// See [`portable::fixed_relu`].
 pub(super) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
     match layer.encoding {

@@ -11,6 +11,7 @@
 )]
 
 use super::{portable, Dense, Encoding, USUAL_SHIFT_I16, USUAL_SHIFT_I8};
+use crate::arithmetic::fixed::product_shift;
 use core::arch::global_asm;
 use core::ptr;
 
@@ -69,9 +70,112 @@ extern "C" {
     fn flowlet_i8_pass();
 }
 
+const ENCODING_I16: u8 = Encoding::I16Rows4 as u8;
+const ENCODING_I8: u8 = Encoding::I8Rows4 as u8;
+
 /// Word 1 of a ReLU layer that ends in constants.
-const USUAL_I16: u32 = u32::from_le_bytes([Encoding::I16Rows4 as u8, super::RELU, USUAL_SHIFT_I16, 0]);
-const USUAL_I8: u32 = u32::from_le_bytes([Encoding::I8Rows4 as u8, super::RELU, USUAL_SHIFT_I8, 0]);
+const USUAL_I16: u32 = u32::from_le_bytes([ENCODING_I16, super::RELU, USUAL_SHIFT_I16, 0]);
+const USUAL_I8: u32 = u32::from_le_bytes([ENCODING_I8, super::RELU, USUAL_SHIFT_I8, 0]);
+
+/// The layer at the front of `words`, hidden with ReLU or last, its weights in an order of these kernels; gives the words
+/// behind it.
+///
+/// Every score comes by here: a [`Dense`] is not made.
+#[inline(always)]
+pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+    let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
+    let kernel: (Usual, u32) = match kind {
+        USUAL_I16 => (flowlet_i16_usual, 1),
+        USUAL_I8 => (flowlet_i8_usual, 0),
+        _ => return any_at_once((sizes, kind), words, input, output),
+    };
+    let (groups, rows) = groups_and_rows(sizes);
+    if groups == 0 || groups > CHAIN || rows == 0 {
+        return any_at_once((sizes, kind), words, input, output);
+    }
+    usual_at_once(kernel, (groups, rows), words, input, output)
+}
+
+/// Groups of 4 inputs, and rows with their padding: no more than 2^17 of these, so that no product of sizes wraps.
+#[inline(always)]
+fn groups_and_rows(sizes: u32) -> (usize, usize) {
+    (((sizes & 0xffff) as usize + 3) >> 2, ((sizes >> 16) as usize + 3) & !3)
+}
+
+/// A usual layer of 1 to [`CHAIN`] groups and of at least one row; row by row, weights take `groups << doubled` words.
+#[inline(always)]
+fn usual_at_once<'a>(
+    (kernel, doubled): (Usual, u32),
+    (groups, rows): (usize, usize),
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+) -> Option<&'a [u32]> {
+    let (layer, behind) = words.split_at_checked(rows + ((rows * groups) << doubled))?;
+    let (bias, weights) = layer.split_at_checked(rows)?;
+    if input.len() < 2 * groups || output.len() < rows / 2 {
+        return None;
+    }
+    let bias = bias.as_ptr_range();
+    // SAFETY: weights and bias are those of all rows, the input has all groups and the output room for all rows; one
+    // step at least and one chain at most. The function keeps the caller's registers.
+    unsafe {
+        kernel(weights.as_ptr(), input.as_ptr(), output.as_mut_ptr(), groups, bias.start, bias.end);
+    }
+    Some(behind)
+}
+
+/// [`at_once`] of a layer that is not a usual one.
+#[inline(never)]
+fn any_at_once<'a>(
+    (sizes, kind): (u32, u32),
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+) -> Option<&'a [u32]> {
+    let [encoding, activation, shift, _] = kind.to_le_bytes();
+    let (groups, rows) = groups_and_rows(sizes);
+    let row_words = match encoding {
+        ENCODING_I16 => 2 * groups,
+        ENCODING_I8 => groups,
+        _ => return None,
+    };
+    let is_hidden = match activation {
+        super::RELU => true,
+        super::OUTPUT => false,
+        _ => return None,
+    };
+    let (bias, words) = words.split_at_checked(rows)?;
+    let (multipliers, words) = words.split_at_checked(if is_hidden { 0 } else { rows })?;
+    let (weights, words) = words.split_at_checked(rows * row_words)?;
+    let is_short = input.len() < 2 * groups || output.len() < rows >> u32::from(is_hidden);
+    if is_short || groups == 0 || rows == 0 {
+        return None;
+    }
+    let shift = u32::from(shift) & 63;
+    let end = match shift {
+        _ if is_hidden => End::Relu(shift & 31),
+        32.. => End::Scaled(shift, multipliers),
+        _ => End::Sums,
+    };
+    let to = output.as_mut_ptr();
+    // SAFETY: weights, bias and multipliers are those of all rows, the input has all groups and the output room for all
+    // rows.
+    unsafe { blocks(encoding == ENCODING_I16, groups, (weights, bias), input.as_ptr(), to, end) };
+    if !is_hidden && shift < 32 {
+        scale_wide(output, multipliers, shift);
+    }
+    Some(words)
+}
+
+/// Sums times their rows' multipliers, by a shift that may leave more than 32 bits: few layers have one.
+#[cold]
+#[inline(never)]
+fn scale_wide(sums: &mut [u32], multipliers: &[u32], shift: u32) {
+    for (y, &m) in sums.iter_mut().zip(multipliers) {
+        *y = product_shift(*y as i32, m as i32, shift) as u32;
+    }
+}
 
 /// A hidden layer if it is a usual one; else `None`, and nothing is done.
 ///
@@ -132,33 +236,57 @@ fn run(
     end: End<'_>,
 ) -> Option<()> {
     let groups = (layer.inputs + 3) >> 2;
-    let (general, pass): (General, Ending) = match layer.encoding {
-        Encoding::I16Rows4 => (flowlet_i16_general, flowlet_i16_pass),
-        Encoding::I8Rows4 => (flowlet_i8_general, flowlet_i8_pass),
+    let is_i16 = match layer.encoding {
+        Encoding::I16Rows4 => true,
+        Encoding::I8Rows4 => false,
         _ => return None,
     };
-    let (ending, words, shift, rounding, multipliers): (Ending, _, _, _, &[u32]) = match end {
-        End::Relu(shift) => (flowlet_end_relu, bias.len() / 2, shift, 0, bias),
-        End::Scaled(32, multipliers) => (flowlet_end_scaled32, bias.len(), 0, 0, multipliers),
-        End::Scaled(shift, multipliers) => {
-            (flowlet_end_scaled, bias.len(), shift - 32, 1 << (shift - 33), multipliers)
-        }
-        End::Sums => (flowlet_end_sums, bias.len(), 0, 0, bias),
+    let (words, multipliers) = match end {
+        End::Relu(_) => (bias.len() / 2, bias),
+        End::Scaled(_, multipliers) => (bias.len(), multipliers),
+        End::Sums => (bias.len(), bias),
     };
     let is_aligned = (input.as_ptr() as usize).is_multiple_of(4);
     if input.len() < 4 * groups || output.len() < words || multipliers.len() < bias.len() || !is_aligned {
         return None;
     }
+    // SAFETY: a `Dense` of integers has at least one input and one block of 4 rows, and the weights of all
+    // its blocks; so has one block of it. Input, output and multipliers are as long as these ask for.
+    unsafe { blocks(is_i16, groups, (weights, bias), input.as_ptr().cast(), output.as_mut_ptr(), end) };
+    Some(())
+}
+
+/// Blocks of 4 rows, as many as `bias` has, by the kernels that take any `end`.
+///
+/// # Safety
+/// At least one row and one group of 4 inputs; weights (and multipliers) of all rows; `input` has all groups, and
+/// `output` room for all rows, both aligned to words.
+#[inline(always)]
+unsafe fn blocks(
+    is_i16: bool,
+    groups: usize,
+    (weights, bias): (&[u32], &[u32]),
+    input: *const u32,
+    output: *mut u32,
+    end: End<'_>,
+) {
+    let (general, pass): (General, Ending) =
+        if is_i16 { (flowlet_i16_general, flowlet_i16_pass) } else { (flowlet_i8_general, flowlet_i8_pass) };
+    let (ending, shift, rounding, multipliers): (Ending, _, _, &[u32]) = match end {
+        End::Relu(shift) => (flowlet_end_relu, shift, 0, bias),
+        End::Scaled(32, multipliers) => (flowlet_end_scaled32, 0, 0, multipliers),
+        End::Scaled(shift, multipliers) => (flowlet_end_scaled, shift - 32, 1 << (shift - 33), multipliers),
+        End::Sums => (flowlet_end_sums, 0, 0, bias),
+    };
     let passes = (groups - 1) / CHAIN;
     let bias = bias.as_ptr_range();
-    // SAFETY: a `Dense` of integers has at least one input and one block of 4 rows, and the weights of all
-    // its blocks; so has one block of it. Input, output and multipliers are as long as these ask for: one
-    // step at least and one chain at most before the whole ones. The function keeps the caller's registers.
+    // SAFETY: by the contract; one step at least and one chain at most before the whole ones. The function keeps
+    // the caller's registers.
     unsafe {
         general(
             weights.as_ptr(),
-            input.as_ptr().cast(),
-            output.as_mut_ptr(),
+            input,
+            output,
             groups - passes * CHAIN,
             bias.start,
             ptr::null(),
@@ -172,7 +300,6 @@ fn run(
             passes,
         );
     }
-    Some(())
 }
 
 /// Whether the weights lie in an order that is for other cores.
@@ -201,18 +328,10 @@ pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32])
         let output = bytemuck::cast_slice_mut(output);
         return run(layer, (layer.weights, layer.bias), input, output, End::Scaled(shift, layer.multipliers));
     }
-    scaled_wide(layer, input, output)
-}
-
-/// [`fixed_scaled`] with a shift that may leave more than 32 bits; apart, as few layers have one.
-#[inline(never)]
-fn scaled_wide(layer: &Dense<'_>, input: &[i16], output: &mut [i32]) -> Option<()> {
-    let output = output.as_chunks_mut::<4>().0;
-    let multipliers = layer.multipliers.as_chunks::<4>().0;
-    accumulate(layer, input, |index, sums| {
-        *output.get_mut(index)? = portable::scale(sums, multipliers.get(index)?, u32::from(layer.shift));
-        Some(())
-    })
+    let output = bytemuck::cast_slice_mut(output);
+    run(layer, (layer.weights, layer.bias), input, output, End::Sums)?;
+    scale_wide(output, layer.multipliers, shift);
+    Some(())
 }
 
 /// See [`portable::accumulate`].

@@ -21,7 +21,11 @@ extern "C" {
     fn flowlet_i16_rows4(job: &Job<'_>);
 }
 
+const I8_ROWS_4: u8 = Encoding::I8Rows4 as u8;
+const I16_ROWS_4: u8 = Encoding::I16Rows4 as u8;
+
 /// The kernel for an encoding.
+#[inline(always)]
 fn kernel(encoding: Encoding) -> Option<Kernel> {
     let run = match encoding {
         Encoding::I8Rows4 => flowlet_i8_rows4,
@@ -29,6 +33,17 @@ fn kernel(encoding: Encoding) -> Option<Kernel> {
         _ => return None,
     };
     Some(Kernel { encoding, run })
+}
+
+/// See [`portable::at_once`].
+#[inline(always)]
+pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+    let kernel_of = |encoding| match encoding {
+        I8_ROWS_4 => kernel(Encoding::I8Rows4),
+        I16_ROWS_4 => kernel(Encoding::I16Rows4),
+        _ => None,
+    };
+    job::at_once(kernel_of, words, input, output)
 }
 
 /// See [`portable::fixed_relu`].

@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "calls of assembly; what it gains stands in armv6m.rs and armv7m.rs")]
 
 use super::{Dense, Encoding, MAX_WIDTH};
-use crate::arithmetic::fixed::product_shift;
+use crate::arithmetic::fixed::{product_shift, product_shift_high};
 use core::marker::PhantomData;
 
 /// Blocks of four rows whose sums [`accumulate`] keeps on the stack at a time.
@@ -76,6 +76,65 @@ fn run(
     Some(())
 }
 
+/// The layer at the front of `words`, hidden with ReLU or last, if it is one of the kernel's; gives the words behind it.
+///
+/// Every score comes by here: a [`Dense`] is not made.
+#[inline(always)]
+pub(super) fn at_once<'a>(
+    kernel_of: impl Fn(u8) -> Option<Kernel>,
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+) -> Option<&'a [u32]> {
+    let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
+    let [encoding, activation, shift, _] = kind.to_le_bytes();
+    let kernel = kernel_of(encoding)?;
+    let is_hidden = match activation {
+        super::RELU => true,
+        super::OUTPUT => false,
+        _ => return None,
+    };
+    // Groups of 4 inputs, and rows with their padding: at most 2^14 and 2^16, so that no product wraps.
+    let (groups, rows) = (((sizes & 0xffff) as usize + 3) >> 2, ((sizes >> 16) as usize + 3) & !3);
+    if groups == 0 || rows == 0 {
+        return None;
+    }
+    let (bias, words) = words.split_at_checked(rows)?;
+    let (multipliers, words) = words.split_at_checked(if is_hidden { 0 } else { rows })?;
+    let (weights, words) = words.split_at_checked(rows * groups * (kernel.encoding.bits() / 8))?;
+    let input = input.get(..2 * groups)?.as_ptr_range();
+    let output = output.get_mut(..if is_hidden { rows / 2 } else { rows })?;
+    let ends = output.as_mut_ptr_range();
+    let job = Job {
+        weights: weights.as_ptr(),
+        input: input.start,
+        bias: bias.as_ptr(),
+        shift: if is_hidden { i32::from(shift & 31) } else { SUMS },
+        output: ends.start,
+        input_end: input.end,
+        output_end: ends.end,
+        borrows: PhantomData,
+    };
+    // SAFETY: weights and bias hold all rows of four that the output has room for, input and output are whole
+    // steps of four, none is empty, and all are aligned to words; the kernel is for this encoding.
+    unsafe { (kernel.run)(&job) }
+    if !is_hidden {
+        scale(output, multipliers, u32::from(shift));
+    }
+    Some(words)
+}
+
+/// Sums times their rows' multipliers, in Q15.16.
+#[inline(always)]
+fn scale(sums: &mut [u32], multipliers: &[u32], shift: u32) {
+    let pairs = sums.iter_mut().zip(multipliers);
+    if (33..=63).contains(&shift) {
+        pairs.for_each(|(y, &m)| *y = product_shift_high(*y as i32, m as i32, shift) as u32);
+    } else {
+        pairs.for_each(|(y, &m)| *y = product_shift(*y as i32, m as i32, shift) as u32);
+    }
+}
+
 /// As [`portable::fixed_relu`](super::portable::fixed_relu).
 pub(super) fn fixed_relu(kernel: Kernel, layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
     let output = bytemuck::try_cast_slice_mut(output.get_mut(..layer.padded_outputs())?).ok()?;
@@ -89,11 +148,9 @@ pub(super) fn fixed_scaled(
     input: &[i16],
     output: &mut [i32],
 ) -> Option<()> {
-    let output = output.get_mut(..layer.padded_outputs())?;
-    run(kernel, layer, input, 0, SUMS, bytemuck::cast_slice_mut(output))?;
-    for (y, &m) in output.iter_mut().zip(layer.multipliers) {
-        *y = product_shift(*y, m as i32, u32::from(layer.shift));
-    }
+    let output = bytemuck::cast_slice_mut(output.get_mut(..layer.padded_outputs())?);
+    run(kernel, layer, input, 0, SUMS, output)?;
+    scale(output, layer.multipliers, u32::from(layer.shift));
     Some(())
 }
 

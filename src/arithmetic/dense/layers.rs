@@ -4,34 +4,88 @@
 //! some of the functions of [`portable`] under the same names, with the same results bit for bit;
 //! `integer` and `float` below say which, and take the rest from there.
 
-use super::{portable, Dense, ACTIVATION_LIMIT};
+use super::{portable, Dense, Encoding, ACTIVATION_LIMIT};
 use crate::arithmetic::activation::{Activation, LEAKY_SLOPE};
 use crate::arithmetic::fixed::activation;
 
 /// The integer kernels of this build.
 mod integer {
     #[cfg(flowlet_integer_kernels = "armv6m")]
-    pub(super) use crate::arithmetic::dense::armv6m::{accumulate, fixed_relu, fixed_scaled};
+    pub(super) use crate::arithmetic::dense::armv6m::{accumulate, at_once, fixed_relu, fixed_scaled};
     #[cfg(flowlet_integer_kernels = "armv7em")]
-    pub(super) use crate::arithmetic::dense::armv7em::{accumulate, fixed_relu, fixed_scaled, usual};
+    pub(super) use crate::arithmetic::dense::armv7em::{
+        accumulate, at_once, fixed_relu, fixed_scaled, usual,
+    };
     #[cfg(flowlet_integer_kernels = "armv7m")]
-    pub(super) use crate::arithmetic::dense::armv7m::{accumulate, fixed_relu, fixed_scaled};
+    pub(super) use crate::arithmetic::dense::armv7m::{accumulate, at_once, fixed_relu, fixed_scaled};
+    #[cfg(flowlet_integer_kernels = "mve")]
+    pub(super) use crate::arithmetic::dense::mve::{accumulate, at_once, fixed_relu, fixed_scaled};
     #[cfg(not(flowlet_integer_kernels = "armv7em"))]
     pub(super) use crate::arithmetic::dense::portable::usual;
     #[cfg(not(any(
         flowlet_integer_kernels = "armv6m",
         flowlet_integer_kernels = "armv7em",
-        flowlet_integer_kernels = "armv7m"
+        flowlet_integer_kernels = "armv7m",
+        flowlet_integer_kernels = "mve"
     )))]
-    pub(super) use crate::arithmetic::dense::portable::{accumulate, fixed_relu, fixed_scaled};
+    pub(super) use crate::arithmetic::dense::portable::{accumulate, at_once, fixed_relu, fixed_scaled};
 }
 
 /// The float kernels of this build.
 mod float {
     #[cfg(not(flowlet_float_kernels = "vfp"))]
-    pub(super) use crate::arithmetic::dense::portable::{f32_relu, f32_sums, f32_usual};
+    pub(super) use crate::arithmetic::dense::portable::{f32_at_once, f32_relu, f32_sums, f32_usual};
     #[cfg(flowlet_float_kernels = "vfp")]
-    pub(super) use crate::arithmetic::dense::vfp::{f32_relu, f32_sums, f32_usual};
+    pub(super) use crate::arithmetic::dense::vfp::{f32_at_once, f32_relu, f32_sums, f32_usual};
+}
+
+/// The layer at the front of `words` if it is of a kind that the core does at once: `Some` of the words behind it, or
+/// of `None` if the buffers do not fit.
+#[inline(always)]
+pub(crate) fn f32_at_once<'a>(
+    words: &'a [u32],
+    input: &[f32],
+    output: &mut [f32],
+) -> Option<Option<&'a [u32]>> {
+    float::f32_at_once(words, input, output)
+}
+
+/// Whether [`fixed_at_once`] takes every layer that is linear or has ReLU and whose weights lie in an order
+/// that [`is_native`] accepts.
+pub(crate) const ALWAYS_AT_ONCE: bool =
+    cfg!(any(flowlet_integer_kernels = "armv7em", flowlet_integer_kernels = "armv7m"));
+
+/// Whether the core has kernels for an order of integer weights; the others go weight by weight there. The portable
+/// kernels, and those of the M0, take them all.
+pub(crate) fn is_native(encoding: Encoding) -> bool {
+    !ALWAYS_AT_ONCE || matches!(encoding, Encoding::I8Rows4 | Encoding::I16Rows4)
+}
+
+/// The layer at the front of `words`, between buffers of i16 activations, two a word, or Q15.16 values; gives the
+/// words behind it. `None` for what [`fixed_layer`] has to do.
+#[inline(never)]
+pub(crate) fn fixed_at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+    integer::at_once(words, input, output)
+}
+
+/// The layer at the front of `words`, of any kind. Without `others`, hidden layers were checked to have ReLU.
+#[inline(never)]
+pub(crate) fn fixed_layer<'a>(
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+    others: bool,
+) -> Option<&'a [u32]> {
+    let (layer, rest) = Dense::parse(words)?;
+    let input = bytemuck::cast_slice(input);
+    if layer.is_output {
+        integer::fixed_scaled(&layer, input, bytemuck::cast_slice_mut(output))?;
+    } else if others {
+        fixed_general(&layer, input, bytemuck::cast_slice_mut(output))?;
+    } else {
+        integer::fixed_relu(&layer, input, bytemuck::cast_slice_mut(output))?;
+    }
+    Some(rest)
 }
 
 /// `W input + b` in f32, for all padded rows.

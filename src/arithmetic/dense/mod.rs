@@ -31,8 +31,9 @@
 //! I16Rows    per row:      c0 c1 ...                                         Cortex-M55
 //! ```
 //!
-//! Every core evaluates every order, with the same bits: the exporter chooses the one that is fastest on the core
-//! that it is told of.
+//! Every core evaluates every order, with the same bits, unless its firmware leaves those of other cores out
+//! ([`Capability::OtherOrders`](crate::support::Capability::OtherOrders)): the exporter chooses the one that is fastest on
+//! the core that it is told of.
 
 /// Functions of one signature in assembly, and its type.
 #[cfg(any(flowlet_integer_kernels = "armv7em", flowlet_float_kernels = "vfp"))]
@@ -52,9 +53,15 @@ mod armv6m;
 mod armv7em;
 #[cfg(flowlet_integer_kernels = "armv7m")]
 mod armv7m;
-#[cfg(any(flowlet_integer_kernels = "armv6m", flowlet_integer_kernels = "armv7m"))]
+#[cfg(any(
+    flowlet_integer_kernels = "armv6m",
+    flowlet_integer_kernels = "armv7m",
+    flowlet_integer_kernels = "mve"
+))]
 mod job;
 mod layers;
+#[cfg(flowlet_integer_kernels = "mve")]
+mod mve;
 mod portable;
 #[cfg(flowlet_float_kernels = "vfp")]
 mod vfp;
@@ -63,9 +70,9 @@ use super::activation::Activation;
 use crate::{Error, Part};
 use core::ops::Deref;
 pub(crate) use layers::{
-    f32_relu, f32_sums, f32_usual, fixed_hidden, fixed_output, fixed_relu, fixed_slopes,
+    f32_at_once, f32_relu, f32_sums, f32_usual, fixed_at_once, fixed_hidden, fixed_layer, fixed_output,
+    fixed_relu, fixed_slopes, is_native, ALWAYS_AT_ONCE,
 };
-use portable::{bytes, halves, packed};
 
 /// Element type of a layer's weights, and their order in the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,7 +185,7 @@ pub const ACTIVATION_LIMIT: i64 = 32767;
 /// Shift of a hidden ReLU layer of i16 weights for which kernels may be faster than for others.
 pub const USUAL_SHIFT_I16: u8 = 14;
 /// The same for i8 weights.
-pub const USUAL_SHIFT_I8: u8 = 10;
+pub const USUAL_SHIFT_I8: u8 = 9;
 
 /// One layer, borrowed from the image.
 ///
@@ -198,6 +205,11 @@ impl<'a> Deref for Dense<'a> {
     fn deref(&self) -> &Layer<'a> {
         &self.layer
     }
+}
+
+/// The outputs of the layer at the front of `words`, without their padding.
+pub(crate) fn outputs(words: &[u32]) -> Option<usize> {
+    words.first().map(|sizes| (sizes >> 16) as usize)
 }
 
 /// The parts of a [`Dense`].
@@ -294,6 +306,7 @@ impl<'a> Dense<'a> {
     }
 
     /// [`Self::weight`] of an integer layer.
+    #[inline(never)]
     pub(super) fn integer(&self, row: usize, column: usize) -> Option<i32> {
         let at = self.encoding.position((self.padded_outputs(), self.padded_inputs()), row, column);
         let word = |per: usize| Some(self.weights.get(at / per)? >> (32 / per * (at % per)));
@@ -348,52 +361,17 @@ pub fn power_of_two(exponent: i32) -> f32 {
 /// Proves that no row of a fixed-point layer can overflow its i32 accumulator, whatever the
 /// activations: `|bias| + sum |w| * 32767 < 2^31`.
 pub(crate) fn check_accumulators(layer: &Dense<'_>) -> Result<(), Error> {
-    let malformed = Error::Malformed(Part::Conditioner);
-    let block_words = layer.padded_inputs() * layer.encoding.bits() / 8;
-    let mut weights = layer.weights;
-    for bias in layer.bias.as_chunks::<4>().0 {
-        let (block, rest) = weights.split_at_checked(block_words).ok_or(malformed)?;
-        weights = rest;
-        // At most MAX_WIDTH * 2^15 each.
-        let mut sums = [0u32; 4];
-        match layer.encoding {
-            Encoding::F32Rows4 | Encoding::F32Rows8 => return Err(malformed),
-            Encoding::I8Packed4 => {
-                for &word in block {
-                    for (sum, w) in sums.iter_mut().zip(packed(word)) {
-                        *sum += w.unsigned_abs();
-                    }
-                }
-            }
-            Encoding::I16Rows4 | Encoding::I8Rows4 => {
-                for words in block.as_chunks::<4>().0 {
-                    for (sum, &word) in sums.iter_mut().zip(words) {
-                        *sum += size(layer.encoding, word);
-                    }
-                }
-            }
-            Encoding::I16Rows | Encoding::I8Rows => {
-                // Never empty: a layer has inputs.
-                for (sum, row) in sums.iter_mut().zip(block.chunks_exact((block_words / 4).max(1))) {
-                    *sum += row.iter().map(|&word| size(layer.encoding, word)).sum::<u32>();
-                }
-            }
+    for (row, &bias) in layer.bias.iter().enumerate() {
+        // At most MAX_WIDTH * 2^15.
+        let mut sum = 0u32;
+        for column in 0..layer.padded_inputs() {
+            let weight = layer.integer(row, column).ok_or(Error::Malformed(Part::Conditioner))?;
+            sum += weight.unsigned_abs();
         }
-        for (&bias, sum) in bias.iter().zip(sums) {
-            let bound = i64::from((bias as i32).unsigned_abs()) + i64::from(sum) * ACTIVATION_LIMIT;
-            if bound > i64::from(i32::MAX) {
-                return Err(Error::AccumulatorOverflow);
-            }
+        let bound = i64::from((bias as i32).unsigned_abs()) + i64::from(sum) * ACTIVATION_LIMIT;
+        if bound > i64::from(i32::MAX) {
+            return Err(Error::AccumulatorOverflow);
         }
     }
     Ok(())
-}
-
-/// Sum of the magnitudes of a word's i8 or i16 weights.
-fn size(encoding: Encoding, word: u32) -> u32 {
-    if encoding.bits() == 8 {
-        bytes(word).iter().map(|w| w.unsigned_abs()).sum()
-    } else {
-        halves(word).iter().map(|w| w.unsigned_abs()).sum()
-    }
 }

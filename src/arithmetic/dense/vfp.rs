@@ -8,7 +8,7 @@
     reason = "kernels in assembly: 32x32 in 3.5 cycles per multiply-accumulate by estimate, compiled for speed 6.0"
 )]
 
-use super::{Dense, Encoding};
+use super::{Dense, Encoding, MAX_WIDTH};
 use core::arch::global_asm;
 
 /// As the argument `linear`: no ReLU.
@@ -30,6 +30,8 @@ kernels! {
 
 /// Word 1 of a hidden layer with ReLU in blocks of 8 rows.
 const USUAL: u32 = u32::from_le_bytes([Encoding::F32Rows8 as u8, super::RELU, 0, 0]);
+/// The same of an output layer.
+const LAST: u32 = u32::from_le_bytes([Encoding::F32Rows8 as u8, super::OUTPUT, 0, 0]);
 
 /// See [`portable::f32_sums`](super::portable::f32_sums).
 pub(super) fn f32_sums(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
@@ -38,6 +40,51 @@ pub(super) fn f32_sums(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> 
         Encoding::F32Rows4 => run(flowlet_f32_rows4, layer, input, output, LINEAR),
         _ => None,
     }
+}
+
+/// The layer at the front of `words`, if it is linear or has ReLU and its weights lie in blocks of 8 rows; else `None`,
+/// and nothing is done.
+///
+/// Every score comes by here: a [`Dense`] is not made.
+///
+/// `Some(None)`: the layer is longer than the words, or the buffers do not fit it.
+#[inline(always)]
+pub(super) fn f32_at_once<'a>(
+    words: &'a [u32],
+    input: &[f32],
+    output: &mut [f32],
+) -> Option<Option<&'a [u32]>> {
+    let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
+    let inputs = (sizes & 0xffff) as usize;
+    let rows = ((sizes >> 16) as usize + 3) & !3;
+    let linear = match kind {
+        USUAL => 0,
+        LAST => LINEAR,
+        _ => return None,
+    };
+    Some((|| {
+        let (bias, words) = words.split_at_checked(rows)?;
+        // Below 2^32, as either is below 2^17; the kernels want a row, and an input at most of MAX_WIDTH.
+        let (weights, words) = words.split_at_checked(rows.wrapping_mul(inputs))?;
+        let fits = input.len() >= inputs && output.len() >= rows;
+        if !fits || rows == 0 || inputs.wrapping_sub(1) >= MAX_WIDTH {
+            return None;
+        }
+        // SAFETY: there are `inputs * rows` weights, and a multiple of 4 rows of them; input and output are long
+        // enough by the comparison, and aligned to words by their types. The function keeps the caller's registers.
+        unsafe {
+            flowlet_f32_rows8(
+                weights.as_ptr(),
+                input.as_ptr(),
+                output.as_mut_ptr(),
+                bias.as_ptr(),
+                inputs,
+                linear,
+                rows,
+            );
+        }
+        Some(words)
+    })())
 }
 
 /// A hidden layer if it is a usual one; else `None`, and nothing is done.

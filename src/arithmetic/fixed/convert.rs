@@ -37,6 +37,46 @@ pub fn fixed_to_f32(x: i64, fraction_bits: i32) -> f32 {
     if x == 0 {
         return 0.0;
     }
+    if (-60..=120).contains(&fraction_bits) {
+        return normal_to_f32(x, fraction_bits);
+    }
+    wide_to_f32(x, fraction_bits)
+}
+
+/// [`fixed_to_f32`] with `fraction_bits` from -60 to 120, so that nothing is subnormal and nothing overflows.
+pub(super) fn normal_to_f32(x: i64, fraction_bits: i32) -> f32 {
+    let size = x.unsigned_abs();
+    let (mut low, mut bits) = (size as u32, fraction_bits);
+    let high = (size >> 32) as u32;
+    if high != 0 {
+        // The upper 32 bits from the first one on; whether any below is set goes into the last of them.
+        let drop = 32 - high.leading_zeros();
+        let kept = (size >> (drop & 63)) as u32;
+        low = kept | u32::from(u64::from(kept) << (drop & 63) != size);
+        bits -= drop as i32;
+    }
+    small_to_f32(low, bits, x < 0)
+}
+
+/// [`normal_to_f32`] of a size of 32 bits and a sign.
+pub(super) fn small_to_f32(size: u32, fraction_bits: i32, is_negative: bool) -> f32 {
+    if size == 0 {
+        return 0.0;
+    }
+    let zeros = size.leading_zeros();
+    let normal = size << (zeros & 31);
+    // To nearest, ties to even: half of the last place, less one where that place holds a zero. A carry runs into
+    // the exponent, as it should.
+    let rounding = 0x7f + (normal >> 8 & 1);
+    let carry = normal.checked_add(rounding).is_none();
+    let kept = if carry { 1 << 24 } else { (normal + rounding) >> 8 };
+    let exponent = (157 - fraction_bits) as u32 - zeros;
+    f32::from_bits(u32::from(is_negative) << 31 | ((exponent << 23) + kept))
+}
+
+/// [`fixed_to_f32`] of all numbers but zero.
+#[inline(never)]
+fn wide_to_f32(x: i64, fraction_bits: i32) -> f32 {
     let sign = if x < 0 { 1u32 << 31 } else { 0 };
     let size = x.unsigned_abs();
     let zeros = size.leading_zeros();
@@ -81,6 +121,9 @@ mod tests {
             let bits = (i % 180) as i32;
             let small = x >> 11;
             assert_eq!(fixed_to_f32(small, bits), (small as f64 / 2f64.powi(bits)) as f32, "{small} {bits}");
+            if x != 0 && bits <= 120 {
+                assert_eq!(normal_to_f32(x, bits), wide_to_f32(x, bits), "{x} {bits}");
+            }
         }
         assert_eq!(fixed_to_f32(1, 149), f32::from_bits(1));
         assert_eq!(fixed_to_f32(1, 150), 0.0);

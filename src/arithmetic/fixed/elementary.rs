@@ -11,7 +11,7 @@
 //! | [`ln`] | `>= 1` | [`LN_ABSOLUTE`] |
 
 use super::table;
-use super::{round_shift, FRACTION_BITS, ONE};
+use super::{product_high_rounded_by_halves, round_shift, FRACTION_BITS, ONE};
 
 /// Largest relative error of [`exp2`].
 pub const EXP2_RELATIVE: f64 = 5e-7;
@@ -47,7 +47,27 @@ pub(in crate::arithmetic) fn high(a: u32, b: u32) -> u32 {
 /// The upper half of a signed product, rounded to nearest: `SMMULR` on cores that have it.
 #[inline(always)]
 pub(super) fn high_rounded(a: i32, b: i32) -> i32 {
-    ((i64::from(a) * i64::from(b)).wrapping_add(1 << 31) >> 32) as i32
+    if cfg!(flowlet_integer_kernels = "armv6m") {
+        product_high_rounded_by_halves(a, b)
+    } else {
+        ((i64::from(a) * i64::from(b)).wrapping_add(1 << 31) >> 32) as i32
+    }
+}
+
+/// [`high`] of `a` and `top 2^16`, with `top < 2^16`: two products of 32 bits, where those are all there is.
+#[inline(always)]
+fn high_by_top(a: u32, top: u32) -> u32 {
+    if cfg!(flowlet_integer_kernels = "armv6m") {
+        high_by_top_in_32_bits(a, top)
+    } else {
+        high(a, top << 16)
+    }
+}
+
+/// The same; neither product wraps, and neither does their sum.
+#[inline(always)]
+fn high_by_top_in_32_bits(a: u32, top: u32) -> u32 {
+    (a >> 16).wrapping_mul(top).wrapping_add((a & 0xffff).wrapping_mul(top) >> 16)
 }
 
 /// `2^x` for x in Q9.22, as `(mantissa in Q30 within [1, 2), exponent)`.
@@ -85,12 +105,18 @@ pub fn exp(x: i32) -> (u32, i32) {
 /// A cubic a step, `c0 + r (c1 - r (c2 + c3 r))`; see `fixed_tables.py`.
 #[inline(always)]
 pub(in crate::arithmetic) fn tanh_positive(index: u32, position: u32) -> u32 {
+    tanh_cubic(index, position >> 16, |a| high(a, position))
+}
+
+/// [`tanh_positive`] at the position whose upper 16 bits are `top`; `times` is the upper half of a product with it.
+#[inline(always)]
+fn tanh_cubic(index: u32, top: u32, times: impl Fn(u32) -> u32) -> u32 {
     let [c0, c1, bend] = table::TANH.get((index & 63) as usize).copied().unwrap_or_default();
     let twist = i32::from(bend as i16) as u32;
     // c2 stands above c3 in the word, and what c3 adds to it there is accounted for.
-    let bend = bend.wrapping_add(twist.wrapping_mul(position >> 16));
-    let slope = c1.wrapping_sub(high(bend, position) >> 8);
-    c0.wrapping_add(high(slope, position))
+    let bend = bend.wrapping_add(twist.wrapping_mul(top));
+    let slope = c1.wrapping_sub(times(bend) >> 8);
+    c0.wrapping_add(times(slope))
 }
 
 /// Hyperbolic tangent of a Q15.16 number, in Q31: within ±(1 - 2^-22).
@@ -101,7 +127,8 @@ pub fn tanh_q31(x: i32) -> i32 {
     let size = (x.clamp(-TANH_LIMIT, TANH_LIMIT - 1) ^ sign).wrapping_sub(sign) as u32;
     // Both ends meet the last step's end.
     let size = size - (size >> 19);
-    let y = tanh_positive(size >> 13, size << 19) as i32;
+    let top = (size & 0x1fff) << 3;
+    let y = tanh_cubic(size >> 13, top, |a| high_by_top(a, top)) as i32;
     (y ^ sign).wrapping_sub(sign)
 }
 
@@ -195,6 +222,16 @@ mod tests {
         assert_eq!(tanh(i32::MAX), ONE);
         assert_eq!(tanh(i32::MIN), -ONE);
         assert_eq!(tanh_q31(i32::MIN), -tanh_q31(i32::MAX));
+    }
+
+    #[test]
+    fn products_of_32_bits_give_the_upper_half_of_one_of_64() {
+        for top in (0..1u32 << 16).step_by(37).chain([0xffff]) {
+            for a in (0..32).flat_map(|bit| [1u32 << bit, (1u32 << bit) - 1, u32::MAX - (1 << bit)]) {
+                let a = a.wrapping_add(top.wrapping_mul(77_777));
+                assert_eq!(high_by_top_in_32_bits(a, top), high(a, top << 16), "{a} {top}");
+            }
+        }
     }
 
     #[test]

@@ -84,9 +84,15 @@ pub(crate) fn product_shift(a: i32, b: i32, bits: u32) -> i32 {
     match bits {
         // The upper half of the product decides: on a core that multiplies 32 bits only, the lower is not even
         // put together.
-        33..=63 => ((product_high(a, b) >> (bits - 33)) + 1) >> 1,
+        33..=63 => product_shift_high(a, b, bits),
         _ => saturate(round_shift(i64::from(a) * i64::from(b), bits)),
     }
+}
+
+/// [`product_shift`] with `33 <= bits <= 63`.
+#[inline(always)]
+pub(crate) fn product_shift_high(a: i32, b: i32, bits: u32) -> i32 {
+    ((product_high(a, b) >> (bits.wrapping_sub(33) & 31)) + 1) >> 1
 }
 
 /// The upper 32 bits of `a * b`.
@@ -103,13 +109,27 @@ fn product_high(a: i32, b: i32) -> i32 {
 /// lower half.
 #[inline(always)]
 fn product_high_by_halves(a: i32, b: i32) -> i32 {
+    let (high, rest) = product_by_halves(a, b);
+    high.wrapping_add(rest >> 16)
+}
+
+/// The same, rounded to nearest: `(a * b + 2^31) >> 32`.
+#[inline(always)]
+fn product_high_rounded_by_halves(a: i32, b: i32) -> i32 {
+    let (high, rest) = product_by_halves(a, b);
+    high.wrapping_add(((rest >> 15) + 1) >> 1)
+}
+
+/// `a * b / 2^32` without its last 16 bits, as a whole number and 2^16ths, which may be negative.
+#[inline(always)]
+fn product_by_halves(a: i32, b: i32) -> (i32, i32) {
     let (a_high, a_low) = (a >> 16, a & 0xffff);
     let (b_high, b_low) = (b >> 16, b & 0xffff);
     let lowest = (a_low as u32).wrapping_mul(b_low as u32);
     // Each sum is at most 2^31 - 2^16 in size.
     let middle = a_high.wrapping_mul(b_low).wrapping_add((lowest >> 16) as i32);
     let other = a_low.wrapping_mul(b_high).wrapping_add(middle & 0xffff);
-    a_high.wrapping_mul(b_high).wrapping_add(middle >> 16).wrapping_add(other >> 16)
+    (a_high.wrapping_mul(b_high).wrapping_add(middle >> 16), other)
 }
 
 /// `x * 2^exponent * mantissa`, mantissa in Q30, as made by [`elementary::exp`].
@@ -173,6 +193,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     const ZERO: i32 = 0;
     const ZERO_LOG: i64 = 0;
     const STANDARDIZER_WORDS: usize = STANDARDIZER_WORDS;
+    const INPUT_GROUP: usize = 4;
     const GAIN_WORDS: usize = linear::GAIN_WORDS;
 
     fn value(word: u32) -> Option<i32> {
@@ -360,7 +381,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn log_to_f32(log: i64) -> f32 {
-        convert::fixed_to_f32(log, FRACTION_BITS as i32)
+        convert::normal_to_f32(log, FRACTION_BITS as i32)
     }
 
     fn tail_probability(statistic: i64, quantiles: &[u32]) -> f32 {
@@ -383,7 +404,8 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         let position = ((whole << FRACTION_BITS) + part) as i32;
         let (mantissa, exponent) =
             elementary::exp2(-(position / crate::calibration::STEPS_PER_OCTAVE as i32));
-        convert::fixed_to_f32(i64::from(mantissa), 30 - exponent)
+        // By the check 2^-32 at least.
+        convert::small_to_f32(mantissa, 30 - exponent.max(-60), false)
     }
 
     fn quantiles_ascend(previous: u32, next: u32) -> bool {
@@ -404,7 +426,10 @@ impl<S: Support> Arithmetic for FixedWith<S> {
             };
             *out = ((x + half) >> shift) as i16;
         }
-        rest.fill(0);
+        // Three at most: a fill would be a function of its own.
+        for padding in rest {
+            *padding = core::hint::black_box(0);
+        }
     }
 
     fn input_format_is_valid(limit: i32, shift: u8) -> bool {
@@ -433,6 +458,15 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         activation::shift_is_valid(activation, shift)
     }
 
+    fn dense_layer<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+        let done = super::dense::fixed_at_once(words, input, output);
+        let has_others = S::CAPABILITIES.has(Capability::Activations);
+        if super::dense::ALWAYS_AT_ONCE && !has_others && !S::CAPABILITIES.has(Capability::OtherOrders) {
+            return done;
+        }
+        done.or_else(|| super::dense::fixed_layer(words, input, output, has_others))
+    }
+
     fn dense_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
         if S::CAPABILITIES.has(Capability::Activations) {
             super::dense::fixed_hidden(layer, input, output)
@@ -455,6 +489,9 @@ impl<S: Support> Arithmetic for FixedWith<S> {
             return malformed;
         }
         S::CAPABILITIES.check_activation(layer.activation)?;
+        if !super::dense::is_native(layer.encoding) && !S::CAPABILITIES.has(Capability::OtherOrders) {
+            return Err(Error::LeftOut(Capability::OtherOrders));
+        }
         let is_homogeneous = layer.activation.is_homogeneous();
         let shift_fits = if layer.is_output || !is_homogeneous {
             (1..=62).contains(&layer.shift)
@@ -496,6 +533,8 @@ mod tests {
         for (a, b) in pairs {
             let product = i64::from(a) * i64::from(b);
             assert_eq!(product_high_by_halves(a, b), (product >> 32) as i32, "{a} {b}");
+            let rounded = ((product + (1 << 31)) >> 32) as i32;
+            assert_eq!(product_high_rounded_by_halves(a, b), rounded, "{a} {b}");
             for bits in 1..=63 {
                 assert_eq!(
                     product_shift(a, b, bits),

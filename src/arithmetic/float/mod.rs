@@ -61,6 +61,7 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
     const ZERO_LOG: f32 = 0.0;
     /// mean, 1 / std, std.
     const STANDARDIZER_WORDS: usize = 3;
+    const INPUT_GROUP: usize = 1;
     const GAIN_WORDS: usize = linear::GAIN_WORDS;
 
     fn value(word: u32) -> Option<f32> {
@@ -302,6 +303,20 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
 
     fn activation_is_valid(_activation: Activation, shift: u8) -> bool {
         shift == 0
+    }
+
+    fn dense_layer<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+        let output: &mut [f32] = bytemuck::cast_slice_mut(output);
+        if let Some(done) = dense::f32_at_once(words, bytemuck::cast_slice(input), output) {
+            return done;
+        }
+        let (layer, rest) = Dense::parse(words)?;
+        if layer.is_output {
+            Self::dense_output(&layer, bytemuck::cast_slice(input), output)?;
+        } else {
+            Self::dense_hidden(&layer, bytemuck::cast_slice(input), output)?;
+        }
+        Some(rest)
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {

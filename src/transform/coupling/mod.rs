@@ -100,21 +100,21 @@ pub struct Coupling<'a> {
 }
 
 impl<'a> Coupling<'a> {
-    /// A coupling of version 1: affine, with a tanh clamp.
-    pub(super) fn parse_affine(body: &'a [u32], supports: Capabilities) -> Option<Self> {
-        if !supports.has(Capability::AffineCoupling) {
-            return None;
-        }
-        let (&[shape, bound, input_limit, net], words) = body.split_first_chunk::<4>()?;
-        Self::assemble([shape, bound, input_limit, net], Map::Affine(ScaleMap::Tanh), words, supports)
-    }
-
-    pub(super) fn parse(body: &'a [u32], supports: Capabilities) -> Option<Self> {
-        let (&[shape, bound, input_limit, net, map], words) = body.split_first_chunk::<5>()?;
+    /// A coupling's block; of version 1 it is affine, with a tanh clamp, and has no word for its map.
+    #[inline(always)]
+    pub(super) fn parse(kind: u8, body: &'a [u32], supports: Capabilities) -> Option<Self> {
+        let (&front, words) = body.split_first_chunk::<4>()?;
+        let (map, words) = if kind == super::kind::COUPLING {
+            let (&map, words) = words.split_first()?;
+            (map, words)
+        } else {
+            (u32::from_le_bytes([map::AFFINE, affine::scale_map::TANH, 0, 0]), words)
+        };
         let (map, words) = Map::parse(map, words, supports)?;
-        Self::assemble([shape, bound, input_limit, net], map, words, supports)
+        Self::assemble(front, map, words, supports)
     }
 
+    #[inline(always)]
     fn assemble(front: [u32; 4], map: Map, words: &'a [u32], supports: Capabilities) -> Option<Self> {
         let [shape, bound, input_limit, net] = front;
         let [_, _, flags, input_shift] = shape.to_le_bytes();
@@ -199,6 +199,7 @@ impl<'a> Coupling<'a> {
     }
 
     /// Runs the net, then the map over the transformed part, one way or the other.
+    #[inline(always)]
     fn couple<A: Arithmetic>(
         &self,
         x: &mut [A::Value],
@@ -222,6 +223,18 @@ impl<'a> Coupling<'a> {
             _ => None,
         }
     }
+}
+
+/// Density direction of a coupling's block.
+#[inline(never)]
+pub(super) fn forward_block<A: Arithmetic>(
+    (kind, body): (u8, &[u32]),
+    x: &mut [A::Value],
+    context: &[A::Value],
+    scratch: &mut Scratch<'_>,
+) -> Option<A::Log> {
+    let coupling = Coupling::parse(kind, body, A::SUPPORTS)?;
+    coupling.couple::<A>(x, context, scratch, Direction::Forward)
 }
 
 /// What a coupling's block needs: its map's bytes are those of word 4, its net's those of word 3.
