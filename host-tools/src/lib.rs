@@ -1,6 +1,8 @@
 //! Host side of flowlet: training, export, quantization, scoring and simulation of normalizing flows.
 
 pub mod bench;
+pub mod chip_search;
+pub mod chips;
 pub mod cli;
 pub mod cost;
 pub mod device;

@@ -13,6 +13,7 @@ mod dense;
 mod encode;
 mod ensemble;
 mod file;
+mod measure;
 mod observe;
 mod quantizer;
 mod rounding;
@@ -24,8 +25,10 @@ pub use calibrate::{CalibrationError, Sketch};
 pub use decode::{import, import_ensemble};
 pub use ensemble::Ensemble;
 pub use file::{ImageFile, ImageFileError};
+pub use measure::dummy;
 pub use flowlet::image::descriptor::{Combine, Numeric, Statistic};
 
+use encode::is_fixed;
 use flowlet::{Model, Scorer};
 use thiserror::Error;
 
@@ -172,7 +175,7 @@ pub fn certify_stored<'f>(
     let (ensemble, stored) = (exact.into(), stored.into());
     ensemble.check()?;
     stored.check()?;
-    if !encode::is_fixed(numeric) {
+    if !is_fixed(numeric) {
         return Ok(None);
     }
     let encoded = encode::Encoded::new(&stored.experts, numeric, observed)?;

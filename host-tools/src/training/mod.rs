@@ -21,6 +21,7 @@ mod structure;
 #[cfg(test)]
 mod tests;
 mod trainer;
+mod untrained;
 mod whiten;
 
 pub use config::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig};
@@ -31,3 +32,4 @@ pub use progress::{Epoch, Plan, Progress};
 pub(crate) use random::Random;
 pub use search::{kinds, search, Candidate, Outcome, Search};
 pub use trainer::{train, Trained};
+pub use untrained::untrained;
