@@ -97,9 +97,8 @@ pub fn find(text: &str) -> Result<Chip, UnknownChip> {
         }
     }
     let chips = all();
-    let fits = |chip: &&Chip| {
-        wanted.strip_prefix(chip.name.as_str()).is_some_and(|rest| chip.could_end_in(rest))
-    };
+    let fits =
+        |chip: &&Chip| wanted.strip_prefix(chip.name.as_str()).is_some_and(|rest| chip.could_end_in(rest));
     let Some(chip) = chips.iter().filter(fits).max_by_key(|chip| chip.name.len()) else {
         let mut near: Vec<(f64, &Chip)> =
             chips.iter().map(|chip| (strsim::jaro_winkler(&wanted, &chip.name), chip)).collect();

@@ -218,7 +218,8 @@ impl Halving<'_> {
         for (number, &divisor) in rungs.iter().enumerate() {
             let wanted: BTreeSet<usize> =
                 alive.iter().flat_map(|&a| &self.space.architectures[a]).copied().collect();
-            last = self.train(&wanted, divisor, &proxy, &format!("rung {} of {}", number + 1, rungs.len()))?;
+            last =
+                self.train(&wanted, divisor, &proxy, &format!("rung {} of {}", number + 1, rungs.len()))?;
             for (candidate, priced) in candidates.iter_mut().zip(fitting) {
                 if alive.contains(&priced.architecture) {
                     self.judge(candidate, &self.space.architectures[priced.architecture], &last, &proxy);

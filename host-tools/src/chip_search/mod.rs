@@ -16,8 +16,8 @@ mod space;
 
 pub use halving::{search, Candidate, Finalist, Found, Request, Watch};
 pub use pareto::{front, Point};
-pub use proxy::Worth;
 pub use price::Cost;
+pub use proxy::Worth;
 pub use space::{Fixed, Space};
 
 use crate::cli::grouped;
@@ -108,7 +108,8 @@ impl Budget {
 
     /// By what factor the worst limit is missed; at most 1 where all are kept.
     fn strain(&self, cost: Cost) -> f64 {
-        let ratio = |limit: Limit| self.most(limit).map(|most| limit.of(cost) as f64 / (most as f64).max(1.0));
+        let ratio =
+            |limit: Limit| self.most(limit).map(|most| limit.of(cost) as f64 / (most as f64).max(1.0));
         Limit::ALL.into_iter().filter_map(ratio).fold(0.0, f64::max)
     }
 }
@@ -162,7 +163,11 @@ impl fmt::Display for Impossible {
             let most = self.budget.most(limit).unwrap_or(0);
             format!("{} {} ({} is {})", number(least), limit.unit(), limit.option(), number(most))
         });
-        write!(f, "the smallest flow for {features} features needs {}", told.collect::<Vec<_>>().join(" and "))
+        write!(
+            f,
+            "the smallest flow for {features} features needs {}",
+            told.collect::<Vec<_>>().join(" and ")
+        )
     }
 }
 

@@ -187,7 +187,11 @@ mod tests {
                 assert!(!space.experts[..index].contains(expert), "{expert:?}");
                 assert!(space.architectures.iter().any(|a| a.contains(&index)), "{expert:?} is never used");
             }
-            println!("{rows} rows: {} experts, {} architectures", space.experts.len(), space.architectures.len());
+            println!(
+                "{rows} rows: {} experts, {} architectures",
+                space.experts.len(),
+                space.architectures.len()
+            );
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod bench;
 mod certified;
+mod chip;
 mod demo;
 mod eval;
 mod explain;
@@ -59,6 +60,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(Box<train::TrainArgs>),
+    Chips(chip::ChipsArgs),
     Score(score::ScoreArgs),
     Eval(eval::EvalArgs),
     Quantize(quantize::QuantizeArgs),
@@ -107,6 +109,7 @@ impl Command {
     fn run(self, output: &Output) -> anyhow::Result<()> {
         match self {
             Self::Train(args) => args.run(output),
+            Self::Chips(args) => args.run(output),
             Self::Score(args) => args.run(output),
             Self::Eval(args) => args.run(output),
             Self::Quantize(args) => args.run(output),

@@ -25,8 +25,8 @@ pub use calibrate::{CalibrationError, Sketch};
 pub use decode::{import, import_ensemble};
 pub use ensemble::Ensemble;
 pub use file::{ImageFile, ImageFileError};
-pub use measure::dummy;
 pub use flowlet::image::descriptor::{Combine, Numeric, Statistic};
+pub use measure::dummy;
 
 use encode::is_fixed;
 use flowlet::{Model, Scorer};
