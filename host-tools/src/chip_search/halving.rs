@@ -13,8 +13,8 @@ use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What each rung divides the epochs by.
-const RUNGS: [usize; 3] = [9, 3, 1];
+/// What each rung divides the epochs by, usually.
+pub const RUNGS: &[usize] = &[9, 3, 1];
 /// One in so many architectures goes up to the next rung,
 const KEPT: usize = 4;
 /// but so many at least,
@@ -36,6 +36,8 @@ pub struct Request<'a> {
     pub numerics: &'a [Numeric],
     /// What it may cost.
     pub budget: Budget,
+    /// What each rung divides the epochs by, falling to 1: [`RUNGS`], or `[1]` to train all candidates to the end.
+    pub rungs: &'a [usize],
     /// What an image of experts with these settings says of itself; its length counts.
     pub metadata: &'a (dyn Fn(&[&TrainConfig]) -> Metadata + Sync),
 }
@@ -213,7 +215,7 @@ impl Halving<'_> {
             .collect();
         let mut alive: BTreeSet<usize> = fitting.iter().map(|p| p.architecture).collect();
         // A few are best all trained to the end at once.
-        let rungs = if alive.len() <= FEWEST { &RUNGS[RUNGS.len() - 1..] } else { &RUNGS[..] };
+        let rungs = if alive.len() <= FEWEST { &[1][..] } else { self.request.rungs };
         let mut last = Bank::new();
         for (number, &divisor) in rungs.iter().enumerate() {
             let wanted: BTreeSet<usize> =

@@ -3,8 +3,9 @@
 //!
 //! What a candidate costs is known before it is trained ([`price`]), so candidates over the budget are never trained. The
 //! others go through rungs of successive halving (Jamieson and Talwalkar 2016; Li et al. 2018): all are trained for a
-//! ninth of the epochs, the best quarter of them for a third, the best quarter of those to the end. Experts that several
-//! candidates share are trained once. What is best is said by the [`proxy`].
+//! ninth of the epochs, the best quarter of them for a third, the best quarter of those to the end, always with some of the
+//! Pareto front, which would else lose all that is small. Every rung trains anew, since rate and noise follow the number of
+//! epochs; experts that several candidates share are trained once. What is best is said by the [`proxy`].
 //!
 //! The same data, settings and kind of processor give the same choice at any number of threads.
 
@@ -14,7 +15,7 @@ mod price;
 mod proxy;
 mod space;
 
-pub use halving::{search, Candidate, Finalist, Found, Request, Watch};
+pub use halving::{search, Candidate, Finalist, Found, Request, Watch, RUNGS};
 pub use pareto::{front, Point};
 pub use price::Cost;
 pub use proxy::Worth;

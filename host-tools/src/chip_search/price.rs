@@ -138,3 +138,100 @@ pub(super) fn undominated(priced: &[Priced]) -> Vec<Priced> {
     };
     (0..priced.len()).filter(|&index| !beaten(index)).map(|index| priced[index]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Fixed;
+    use super::*;
+    use crate::export::{build_observing, certify, Calibration, Effort};
+    use crate::training::{auto_experts, train, Matrix, Random};
+
+    fn named(inputs: usize, contexts: usize, experts: &[&TrainConfig]) -> Metadata {
+        let names = |n: usize| (0..n).map(|i| (format!("column {i}"), String::new())).collect();
+        let provenance = experts.iter().map(|c| c.summary()).collect::<Vec<_>>().join("; ");
+        Metadata {
+            provenance,
+            features: names(inputs - contexts),
+            contexts: names(contexts),
+            ..Metadata::default()
+        }
+    }
+
+    /// The filter is exact: no candidate is dropped that would have fitted, and none is trained that does not.
+    #[test]
+    fn prices_are_the_costs_of_trained_images() {
+        for (columns, contexts) in [(2, 0), (5, 1)] {
+            let mut random = Random::new(4, 4);
+            let mut normal = move || (0..12).map(|_| random.uniform()).sum::<f32>() - 6.0;
+            let values = (0..240 * columns).map(|_| normal()).collect();
+            let data = Matrix::new(240, columns, values).expect("a matrix");
+            let settings = TrainConfig { contexts, threads: 1, ..TrainConfig::default() };
+            let reference: Vec<TrainConfig> = auto_experts(&settings).concat();
+            let mut space = Space::new(&reference, &Fixed::default(), 216);
+            // Every expert in some architecture; all of them would take a minute.
+            space.architectures = space.architectures.into_iter().step_by(5).collect();
+            let metadata = |experts: &[&TrainConfig]| named(columns, contexts, experts);
+            let shape = Shape { features: columns - contexts, rows: (216, 24), metadata: &metadata };
+            let numerics = [Numeric::I8, Numeric::I16, Numeric::F32];
+            let budget = Budget {
+                core: Core::CortexM0Plus,
+                has_fpu: false,
+                flash: None,
+                ram: None,
+                instructions: None,
+            };
+            let priced = price(&space, &shape, &numerics, &budget).expect("prices");
+            assert_eq!(priced.len(), 3 * space.architectures.len());
+            let used: Vec<bool> = (0..space.experts.len())
+                .map(|e| space.architectures.iter().any(|a| a.contains(&e)))
+                .collect();
+            let trained: Vec<Option<_>> = space
+                .experts
+                .par_iter()
+                .zip(used)
+                .map(|(config, is_used)| {
+                    let config = TrainConfig { epochs: Some(1), ..config.clone() };
+                    is_used.then(|| train(&data, &config, &mut ()).expect("trained"))
+                })
+                .collect();
+            priced.par_iter().for_each(|p| {
+                let members: Vec<_> =
+                    space.architectures[p.architecture].iter().filter_map(|&e| trained[e].as_ref()).collect();
+                let flows = ensemble(members.iter().map(|t| t.flow.clone()).collect());
+                let held: Vec<f32> =
+                    members[0].holdout_rows.iter().flat_map(|&row| data.row(row)).copied().collect();
+                let configs: Vec<&TrainConfig> =
+                    space.members(&space.architectures[p.architecture]).collect();
+                let calibration = Calibration { readings: &held, false_alarm_rate: 0.01 };
+                let image =
+                    build_observing(&flows, p.numeric, &metadata(&configs), calibration, &data.values)
+                        .expect("an image");
+                let effort = Effort { parts: 1, rows: 3, radius: 0.01 };
+                let certificate =
+                    certify(&flows, p.numeric, &held, &data.values, effort).expect("a certificate");
+                let image = certificate.map_or(image.clone(), |c| image.certified(&c));
+                let cost = Cost::of(&image, budget.core).expect("a cost");
+                assert_eq!(
+                    cost,
+                    p.cost,
+                    "{} in {:?}",
+                    space.name(&space.architectures[p.architecture]),
+                    p.numeric
+                );
+            });
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_beaten_in_everything_are_dropped() {
+        let cost = |image_bytes, instructions| Cost { image_bytes, workspace_bytes: 8, instructions };
+        let priced = |architecture, numeric, cost| Priced { architecture, numeric, cost };
+        let all = [
+            priced(0, Numeric::I8, cost(10, 10)),
+            priced(0, Numeric::I16, cost(12, 9)),
+            priced(0, Numeric::F32, cost(12, 9)),
+            priced(1, Numeric::F32, cost(20, 20)),
+        ];
+        assert_eq!(undominated(&all), [all[0], all[1], all[3]]);
+    }
+}

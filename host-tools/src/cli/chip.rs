@@ -149,6 +149,7 @@ impl Job<'_> {
             fixed: &self.fixed,
             numerics: &numerics,
             budget,
+            rungs: chip_search::RUNGS,
             metadata: &metadata,
         };
         let watch = Watch { output, progress: Mutex::new(None) };

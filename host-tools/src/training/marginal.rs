@@ -186,7 +186,7 @@ mod tests {
         let one = fit(&values, (2, 2), &rows, (MarginalKind::Linear, KNOTS));
         let mut other = values.clone();
         other[170..].fill(9.0);
-        assert_eq!(one, fit(&other, (2, 2), &rows, MarginalKind::Linear));
+        assert_eq!(one, fit(&other, (2, 2), &rows, (MarginalKind::Linear, KNOTS)));
         assert_ne!(one.features[0], one.features[1]);
     }
 }
