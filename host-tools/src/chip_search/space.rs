@@ -6,6 +6,8 @@ use crate::training::{BaseKind, FlowKind, MarginalFront, TrainConfig};
 const COMPONENTS: [usize; 4] = [4, 8, 16, 32];
 /// Components of mixtures behind couplings, likewise.
 const FEW: [usize; 1] = [8];
+/// Components of mixtures that stand alone where next to nothing fits.
+const FEWEST: [usize; 5] = [1, 2, 3, 6, 12];
 /// Couplings and widths of their nets.
 const LAYERS: [usize; 4] = [6, 4, 2, 1];
 const WIDTHS: [usize; 4] = [64, 32, 16, 8];
@@ -63,12 +65,15 @@ impl Space {
             let maps = TrainConfig { layers: 0, hidden: whitened.hidden.clone(), ..coupled.clone() };
             firsts.extend(grid.mixtures(&maps, &COMPONENTS));
             firsts.extend(grid.mixtures(&TrainConfig { knots: FEW_KNOTS, ..maps.clone() }, &COMPONENTS));
-            // The smallest: no maps, few components, or none.
+            // The smallest: no maps, few components, or none. Additive couplings cost least on cores without an FPU.
             let plain = TrainConfig { marginal: MarginalFront::None, ..maps };
-            alone.extend(grid.mixtures(&plain, &[1, 4, 16]));
-            let normal =
-                TrainConfig { marginal: MarginalFront::None, base: BaseKind::Normal, ..coupled.clone() };
-            alone.extend(grid.coupled(&normal, &[4, 2], &[16, 8], &[]));
+            alone.extend(grid.mixtures(&plain, &FEWEST));
+            alone.extend(grid.mixtures(whitened, &FEWEST));
+            for flow in [FlowKind::Realnvp, FlowKind::Nice] {
+                let base = BaseKind::Normal;
+                let normal = TrainConfig { flow, marginal: MarginalFront::None, base, ..coupled.clone() };
+                alone.extend(grid.coupled(&normal, &[4, 2], &[32, 16, 8], &[]));
+            }
         }
         let seconds: Vec<usize> =
             grid.mixtures(whitened, &COMPONENTS).into_iter().map(|config| space.expert(config)).collect();
