@@ -3,6 +3,8 @@
 pub mod bench;
 pub mod bootstrap;
 pub mod calibration;
+pub mod chip_search;
+pub mod chips;
 pub mod cli;
 pub mod cost;
 pub mod device;

@@ -72,14 +72,22 @@ impl Fit {
         output: &'a Output,
         keeper: Option<&'a mut dyn Keeper>,
     ) -> anyhow::Result<Self> {
-        let columns = table.columns.len();
-        if columns > MAX_FEATURES {
-            bail!("{columns} inputs; an image holds at most {MAX_FEATURES}: pick some with --columns");
-        }
-        let values = table.normal_values();
-        let matrix = Matrix::new(values.len() / columns, columns, values)?;
+        let matrix = matrix(table)?;
         let experts = train_experts(&matrix, experts, &mut Training::new(output, keeper))
             .map_err(|error| name_column(error, table))?;
+        Self::of(table, matrix, experts, name, false_alarm_rate, output)
+    }
+
+    /// Of experts that were trained on the normal rows of a table, which `matrix` holds.
+    pub(super) fn of(
+        table: &Table,
+        matrix: Matrix,
+        experts: Experts,
+        name: String,
+        false_alarm_rate: f32,
+        output: &Output,
+    ) -> anyhow::Result<Self> {
+        let columns = table.columns.len();
         let flows: Vec<Flow> = experts.members.iter().map(|m| m.trained.flow.clone()).collect();
         let trained = &experts.members[experts.quoted].trained;
         let contexts = trained.flow.contexts;
@@ -108,13 +116,9 @@ impl Fit {
             ));
             matrix.values.clone()
         };
-        let metadata = Metadata {
-            name,
-            provenance: provenance(table, &experts, matrix.rows),
-            features: names(&table.columns[..columns - contexts]),
-            contexts: names(&table.columns[columns - contexts..]),
-            trained_as: String::new(),
-        };
+        let configs: Vec<&TrainConfig> =
+            experts.members.iter().map(|m| &m.candidates[m.chosen].config).collect();
+        let metadata = metadata(table, &configs, matrix.rows, name);
         let statistic = Statistic::NegativeLogProb;
         let reference = export::build(
             ensemble(&flows, experts.quoted, statistic),
@@ -351,13 +355,35 @@ fn ensemble(flows: &[Flow], quoted: usize, statistic: Statistic) -> Ensemble<'_>
     Ensemble { experts: Cow::Borrowed(flows), combine, quoted, statistic }
 }
 
+/// The normal rows of a table.
+pub(super) fn matrix(table: &Table) -> anyhow::Result<Matrix> {
+    let columns = table.columns.len();
+    if columns > MAX_FEATURES {
+        bail!("{columns} inputs; an image holds at most {MAX_FEATURES}: pick some with --columns");
+    }
+    let values = table.normal_values();
+    Ok(Matrix::new(values.len() / columns, columns, values)?)
+}
+
+/// What an image of experts with these settings, trained on so many rows, says of itself.
+pub(super) fn metadata(table: &Table, experts: &[&TrainConfig], rows: usize, name: String) -> Metadata {
+    let features = table.columns.len() - experts[0].contexts;
+    Metadata {
+        name,
+        provenance: provenance(table, experts, rows),
+        features: names(&table.columns[..features]),
+        contexts: names(&table.columns[features..]),
+        trained_as: String::new(),
+    }
+}
+
 /// Columns as inputs without units.
 fn names(columns: &[String]) -> Vec<(String, String)> {
     columns.iter().map(|column| (column.clone(), String::new())).collect()
 }
 
 /// Training knows columns by number only.
-fn name_column(error: TrainError, table: &Table) -> anyhow::Error {
+pub(super) fn name_column(error: TrainError, table: &Table) -> anyhow::Error {
     match &error {
         TrainError::NotFinite { column, .. } | TrainError::NotAnInteger { column, .. } => {
             let name = table.columns.get(*column).cloned().unwrap_or_default();
@@ -368,14 +394,13 @@ fn name_column(error: TrainError, table: &Table) -> anyhow::Error {
 }
 
 /// The same for the same inputs: neither folders nor dates nor the number of threads.
-fn provenance(table: &Table, experts: &Experts, rows: usize) -> String {
+fn provenance(table: &Table, experts: &[&TrainConfig], rows: usize) -> String {
     let file = table.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let kept = |m: &Search| m.candidates[m.chosen].config.summary();
-    let recipes: Vec<String> = experts.members.iter().map(kept).collect();
-    let seed = experts.members[0].candidates[0].config.seed;
+    let recipes: Vec<String> = experts.iter().map(|config| config.summary()).collect();
     format!(
-        "flowlet {}: {}, seed {seed}, {rows} rows of {file}",
+        "flowlet {}: {}, seed {}, {rows} rows of {file}",
         env!("CARGO_PKG_VERSION"),
         recipes.join("; and "),
+        experts[0].seed,
     )
 }

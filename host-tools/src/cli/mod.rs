@@ -6,6 +6,7 @@
 mod bench;
 mod certified;
 mod checkpoint;
+mod chip;
 mod confidence;
 mod demo;
 mod eval;
@@ -63,6 +64,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(Box<train::TrainArgs>),
+    Chips(chip::ChipsArgs),
     Score(score::ScoreArgs),
     Eval(eval::EvalArgs),
     Quantize(quantize::QuantizeArgs),
@@ -112,6 +114,7 @@ impl Command {
     fn run(self, output: &Output) -> anyhow::Result<()> {
         match self {
             Self::Train(args) => args.run(output),
+            Self::Chips(args) => args.run(output),
             Self::Score(args) => args.run(output),
             Self::Eval(args) => args.run(output),
             Self::Quantize(args) => args.run(output),

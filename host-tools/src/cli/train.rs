@@ -2,17 +2,19 @@
 
 use super::certified;
 use super::checkpoint::{Checkpoint, CheckpointArgs};
-use super::false_alarms::CalibrationArgs;
+use super::chip::{BudgetArgs, Job};
+use super::false_alarms::{Calibrated, CalibrationArgs};
 use super::files;
-use super::fit::{self, Fit};
+use super::fit::{self, Chosen, Fit};
 use super::output::{grouped, Output};
 use super::scoring::{self, NumericArg};
 use super::tables::TableArgs;
 use super::usage;
-use crate::export::{self, Core, ImageFile, Numeric, Statistic};
+use crate::chip_search::Fixed;
+use crate::export::{self, Certificate, Core, ImageFile, Numeric, Statistic};
 use crate::flow::{Activation, ImageShape, Padding};
 use crate::report::history::{beside, History};
-use crate::selection;
+use crate::selection::{self, Selection};
 use crate::training::{
     auto_experts, kinds, BaseKind, Candidate, ConditionerKind, FlowKind, Keeper, MarginalFront, MaskKind,
     Search, TrainConfig,
@@ -34,6 +36,7 @@ Examples:
   flowlet train day1.csv day2.csv --label fault --ignore time -o pump.flow
   flowlet train pump.csv --context speed,load -o pump.flow
   flowlet train pump.csv --false-alarms \"1 per week at 1 Hz\" --time-ordered -o pump.flow
+  flowlet train pump.csv -o pump.flow --chip stm32f401 --max-flash 16k --max-ram 2k --max-instructions 50000
   flowlet train pump.csv -o small.flow --layers 4 --hidden 16,16 --numeric i16 --seed 7")]
 pub(super) struct TrainArgs {
     /// Tables with the same columns: .csv, .npy or .parquet
@@ -64,12 +67,15 @@ pub(super) struct TrainArgs {
     bins: Option<usize>,
     #[command(flatten)]
     parts: Parts,
+    #[command(flatten)]
+    budget: BudgetArgs,
     /// Numbers that the image computes with [default: i8 if that costs little, else i16]
     #[arg(long, value_enum, help_heading = "Flow")]
     numeric: Option<NumericArg>,
-    /// Core that the integer weights lie in order for; every core evaluates every order, with the same bits
-    #[arg(long, value_name = "CORE", value_parser = scoring::core_parser(), default_value = "cortex-m4f", help_heading = "Flow")]
-    core: Core,
+    /// Core that the integer weights lie in order for; every core evaluates every order, with the same bits [default:
+    /// cortex-m4f, or that of --chip]
+    #[arg(long, value_name = "CORE", value_parser = scoring::core_parser(), help_heading = "Flow")]
+    core: Option<Core>,
     /// What is compared with the alarm's threshold; auto takes the log-density unless another separates anomalies
     /// clearly better: labelled ones, or else perturbed rows
     #[arg(long, value_enum, default_value = "auto", help_heading = "Flow")]
@@ -235,6 +241,25 @@ enum FlowArg {
 }
 
 impl TrainArgs {
+    /// What a search within a budget varies, and what it leaves.
+    fn searched(&self, experts: &[Vec<TrainConfig>]) -> anyhow::Result<(Vec<TrainConfig>, Fixed)> {
+        let parts = &self.parts;
+        if self.flow == FlowArg::Likeliest {
+            return Err(usage(
+                "--flow likeliest does not go with a budget: auto searches kinds of flows too",
+            ));
+        }
+        if parts.image.is_some() || parts.integers.is_some() || parts.conditioner == ConditionerKind::Conv1d {
+            return Err(usage("--image, --integers and --conditioner conv1d do not go with a budget"));
+        }
+        let fixed = Fixed {
+            layers: self.layers,
+            hidden: self.hidden.clone(),
+            parts: parts.base.is_some() || parts.marginal.is_some() || parts.components > 0,
+        };
+        Ok((experts.concat(), fixed))
+    }
+
     /// The settings of each expert's candidates: one of one, unless `auto` is to choose.
     fn experts(&self) -> anyhow::Result<Vec<Vec<TrainConfig>>> {
         let parts = &self.parts;
@@ -321,8 +346,33 @@ impl TrainArgs {
         })
     }
 
+    /// From trained experts to the image: statistic, numbers, certificate, the core's order.
+    fn finish(
+        &self,
+        mut fit: Fit,
+        numeric: Option<Numeric>,
+        core: Core,
+        anomalies: Option<&[f32]>,
+        output: &Output,
+    ) -> anyhow::Result<Finished> {
+        let calibrated = self.alarm.calibrate(&mut fit, output)?;
+        let selection = fit.select(self.statistic.into(), anomalies)?;
+        let mut chosen = fit.choose(numeric)?;
+        let certificate = fit.certificate(chosen.numeric)?;
+        if let Some(certificate) = &certificate {
+            chosen.image = chosen.image.certified(certificate);
+        }
+        chosen.image = export::arrange(&chosen.image, core)?;
+        Ok(Finished { fit, calibrated, selection, chosen, certificate })
+    }
+
     pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
         let experts = self.experts()?;
+        let limits = self.budget.limits(self.core.unwrap_or_default())?;
+        let core = limits.as_ref().map_or(self.core.unwrap_or_default(), |limits| limits.budget.core);
+        if limits.is_some() {
+            self.searched(&experts)?;
+        }
         files::check_target(&self.output)?;
         self.history.as_deref().map_or(Ok(()), files::check_target)?;
         let table = self.table.read_all(&self.data, output)?.with_context(&self.context)?;
@@ -342,17 +392,24 @@ impl TrainArgs {
         let stem = table.path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
         let name = self.name.clone().unwrap_or(stem);
         let mut checkpoint = Checkpoint::open(&self.output, &self.checkpoint, output);
-        let keeper = Some(&mut checkpoint as &mut dyn Keeper);
-        let mut fit = Fit::new(&table, &experts, name, self.alarm.false_alarm_rate(), output, keeper)?;
-        let calibrated = self.alarm.calibrate(&mut fit, output)?;
         let anomalies = table.anomalous_values();
-        let selection = fit.select(self.statistic.into(), anomalies.as_deref())?;
-        let mut chosen = fit.choose(self.numeric.map(Numeric::from))?;
-        let certificate = fit.certificate(chosen.numeric)?;
-        if let Some(certificate) = &certificate {
-            chosen.image = chosen.image.certified(certificate);
-        }
-        chosen.image = export::arrange(&chosen.image, self.core)?;
+        let finish = |fit, numeric| self.finish(fit, numeric, core, anomalies.as_deref(), output);
+        let (finished, search) = match &limits {
+            None => {
+                let keeper = Some(&mut checkpoint as &mut dyn Keeper);
+                let fit = Fit::new(&table, &experts, name, self.alarm.false_alarm_rate(), output, keeper)?;
+                (finish(fit, self.numeric.map(Numeric::from))?, None)
+            }
+            Some(limits) => {
+                let (reference, fixed) = self.searched(&experts)?;
+                let numeric = self.numeric.map(Numeric::from);
+                let (table, false_alarm_rate) = (&table, self.alarm.false_alarm_rate());
+                let job = Job { table, reference, fixed, numeric, limits, name: &name, false_alarm_rate };
+                let (finished, search) = job.run(|fit, numeric| finish(fit, Some(numeric)), output)?;
+                (finished, Some((search, limits)))
+            }
+        };
+        let Finished { fit, calibrated, selection, chosen, certificate } = finished;
         files::write_whole(&self.output, chosen.image.bytes())?;
         checkpoint.remove();
 
@@ -387,7 +444,7 @@ impl TrainArgs {
             "parameters": fit.parameters(),
             "macs": fit.macs(),
             "numeric": numeric,
-            "core": self.core.name(),
+            "core": core.name(),
             "numeric_reason": chosen.reason,
             "mean_abs_delta_log_prob": chosen.delta.mean,
             "max_abs_delta_log_prob": chosen.delta.max,
@@ -400,6 +457,11 @@ impl TrainArgs {
         });
         let alarms = self.alarm.line(&fit, &chosen.image, chosen.numeric, &calibrated, &mut json)?;
         certified::add_json(&mut json, certificate.as_ref().map(|c| (c.record(), c.reason())));
+        let mut searched = String::new();
+        if let Some((search, limits)) = &search {
+            search.add_json(&mut json, limits);
+            searched = search.told(limits);
+        }
         self.write_history(&chosen.image, &mut json, &fit)?;
         let proved = certificate.as_ref().map_or_else(String::new, |c| {
             format!("\n           {}", certified::line(&c.record(), c.reason()))
@@ -411,7 +473,7 @@ impl TrainArgs {
              statistic  {}: {}\n\
              {alarms}\
              numbers    {numeric}: {}{proved}\n\
-             image      {} bytes; {workspace_bytes} bytes of workspace on the device",
+             image      {} bytes; {workspace_bytes} bytes of workspace on the device{searched}",
             self.output.display(),
             config.summary(),
             features,
@@ -436,6 +498,15 @@ impl TrainArgs {
         );
         output.finish(&text, &json)
     }
+}
+
+/// An image, and how it came about.
+pub(super) struct Finished {
+    fit: Fit,
+    calibrated: Calibrated,
+    selection: Selection,
+    pub(super) chosen: Chosen,
+    certificate: Option<Certificate>,
 }
 
 impl TrainArgs {

@@ -13,6 +13,7 @@ mod dense;
 mod encode;
 mod ensemble;
 mod file;
+mod measure;
 mod observe;
 mod quantizer;
 mod rounding;
@@ -25,8 +26,10 @@ pub use decode::{import, import_ensemble};
 pub use ensemble::Ensemble;
 pub use file::{ImageFile, ImageFileError};
 pub use flowlet::image::descriptor::{Combine, Numeric, Statistic};
+pub use measure::dummy;
 
 use crate::calibration::{RateInterval, Tail};
+use encode::is_fixed;
 use flowlet::{Model, Scorer};
 use thiserror::Error;
 
@@ -202,7 +205,7 @@ pub fn certify_stored<'f>(
     let (ensemble, stored) = (exact.into(), stored.into());
     ensemble.check()?;
     stored.check()?;
-    if !encode::is_fixed(numeric) {
+    if !is_fixed(numeric) {
         return Ok(None);
     }
     let encoded = encode::Encoded::new(&stored.experts, numeric, observed)?;

@@ -111,6 +111,8 @@ pub struct TrainConfig {
     pub components: usize,
     /// Maps of single features in front of the couplings.
     pub marginal: MarginalFront,
+    /// Knots of each of these maps, 2..=33.
+    pub knots: usize,
     /// Shape of the features as an image, for the multi-scale form of a flow; `None` for plain vectors.
     pub image: Option<ImageShape>,
     /// Scales of an image, 1..=8.
@@ -210,6 +212,7 @@ impl Default for TrainConfig {
             base: BaseKind::Normal,
             components: 0,
             marginal: MarginalFront::None,
+            knots: 17,
             image: None,
             levels: 2,
             integers: None,
@@ -262,9 +265,15 @@ impl TrainConfig {
         }
         if self.marginal != MarginalFront::None {
             text.push_str(&format!(", {} marginals", self.marginal.name()));
+            if self.knots != Self::default().knots {
+                text.push_str(&format!(" of {} knots", self.knots));
+            }
         }
         if self.base != BaseKind::Normal {
             text.push_str(&format!(", {} base", self.base.name()));
+            if self.base == BaseKind::Mixture && self.components > 0 {
+                text.push_str(&format!(" of {}", self.components));
+            }
         }
         if self.contamination > 0.0 {
             text.push_str(&format!(", without the worst {} %", (1e4 * self.contamination).round() / 100.0));
@@ -277,6 +286,13 @@ impl TrainConfig {
     pub fn epochs_for(&self, rows: usize) -> usize {
         let batches = rows.div_ceil(self.batch.max(1)).max(1);
         self.epochs.unwrap_or_else(|| (STEPS / batches).clamp(20, 500))
+    }
+
+    /// Components of a mixture base for `rows` training rows where their number is not given: one for every eight rows, up
+    /// to 32 (64 without couplings).
+    #[must_use]
+    pub fn derived_components(&self, rows: usize) -> usize {
+        (rows / 8).clamp(1, if self.layers == 0 { MOST_ALONE } else { MOST_DERIVED })
     }
 
     /// Checks every field.
@@ -302,6 +318,7 @@ impl TrainConfig {
         count("layers", self.layers, 0, 64, "use 0 to 64 couplings")?;
         count("bins", self.bins, 4, 16, "use 4 to 16 bins")?;
         count("components", self.components, 0, 64, "use 1 to 64 components, or 0 to have it derived")?;
+        count("knots", self.knots, 2, 33, "use 2 to 33 knots")?;
         count("levels", self.levels, 1, 8, "use 1 to 8 scales")?;
         if let Some(most) = self.integers {
             count("integers", most as usize, 1, (1 << 24) - 1, "use the largest value, 1 to 16777215")?;
@@ -368,3 +385,7 @@ impl TrainConfig {
 
 /// Steps of training when the number of epochs is not given.
 const STEPS: usize = 2000;
+/// Most components of a mixture base behind couplings when their number is not given: more cost time and gain nothing.
+const MOST_DERIVED: usize = 32;
+/// The same without couplings, where the mixture alone has to take the shape of the data.
+const MOST_ALONE: usize = 64;

@@ -8,8 +8,6 @@
 use super::normal::{density, probability, quantile};
 use crate::flow::{Marginal, MarginalKind, MarginalMap};
 
-/// Knots of each map.
-pub(crate) const KNOTS: usize = 17;
 /// Standard deviation of the smearing, in standard deviations of the data.
 const SMEAR: f64 = 0.15;
 /// Bounds of the tails' slopes: a steeper one would blow noise up, a flatter one hide what is far out.
@@ -74,10 +72,10 @@ impl Smeared {
     }
 }
 
-/// The map of one column, of which there is at least one value.
-fn map(values: Vec<f64>, form: MarginalKind) -> MarginalMap {
+/// The map of one column, of which there is at least one value, with `knots` of them.
+fn map(values: Vec<f64>, form: MarginalKind, knots: usize) -> MarginalMap {
     let smeared = Smeared::new(values, SMEAR);
-    let levels: Vec<f64> = (0..KNOTS).map(|k| (k as f64 + 0.5) / KNOTS as f64).collect();
+    let levels: Vec<f64> = (0..knots).map(|k| (k as f64 + 0.5) / knots as f64).collect();
     let x: Vec<f64> = levels.iter().map(|&p| smeared.quantile(p)).collect();
     let y: Vec<f64> = levels.iter().map(|&p| quantile(p)).collect();
     let tail = |end: usize, p: f64| {
@@ -85,15 +83,15 @@ fn map(values: Vec<f64>, form: MarginalKind) -> MarginalMap {
         slope.clamp(TAIL_SLOPES.0, TAIL_SLOPES.1)
     };
     let far = levels[0] / TAIL_REACH;
-    let (left, right) = (tail(0, far), tail(KNOTS - 1, 1.0 - far));
+    let (left, right) = (tail(0, far), tail(knots - 1, 1.0 - far));
     let slopes = match form {
         MarginalKind::Linear => vec![left, right],
         MarginalKind::RationalQuadratic => {
             // d quantile(F(x)) / dx.
             let derivative = |k: usize| smeared.density(x[k]) / density(y[k]);
             let mut slopes: Vec<f64> =
-                (0..KNOTS).map(|k| derivative(k).clamp(DERIVATIVES.0, DERIVATIVES.1)).collect();
-            (slopes[0], slopes[KNOTS - 1]) = (left, right);
+                (0..knots).map(|k| derivative(k).clamp(DERIVATIVES.0, DERIVATIVES.1)).collect();
+            (slopes[0], slopes[knots - 1]) = (left, right);
             slopes
         }
     };
@@ -101,15 +99,15 @@ fn map(values: Vec<f64>, form: MarginalKind) -> MarginalMap {
     MarginalMap { x: narrow(&x), y: narrow(&y), slopes: narrow(&slopes) }
 }
 
-/// Maps for all features from `rows` of `values` (row-major, `stride` a row, features first).
+/// Maps of `knots` for all features from `rows` of `values` (row-major, `stride` a row, features first).
 pub(crate) fn fit(
     values: &[f64],
     (features, stride): (usize, usize),
     rows: &[usize],
-    form: MarginalKind,
+    (form, knots): (MarginalKind, usize),
 ) -> Marginal {
     let column = |i: usize| rows.iter().map(|&row| values[row * stride + i]).collect();
-    Marginal { form, features: (0..features).map(|i| map(column(i), form)).collect() }
+    Marginal { form, features: (0..features).map(|i| map(column(i), form, knots)).collect() }
 }
 
 /// A straight line per feature that gives mean 0 and standard deviation 1, as a map of two knots.
@@ -135,6 +133,8 @@ mod tests {
     use super::*;
     use crate::training::random::Random;
 
+    const KNOTS: usize = 17;
+
     fn gaussian(random: &mut Random) -> f64 {
         (0..12).map(|_| f64::from(random.uniform())).sum::<f64>() - 6.0
     }
@@ -146,7 +146,7 @@ mod tests {
         // Smeared by s, a standard normal has the deviation sqrt(1 + s^2).
         let slope = 1.0 / (1.0 + SMEAR * SMEAR).sqrt();
         for form in [MarginalKind::Linear, MarginalKind::RationalQuadratic] {
-            let map = map(values.clone(), form);
+            let map = map(values.clone(), form, KNOTS);
             assert_eq!(map.x.len(), KNOTS);
             for (x, y) in map.x.iter().zip(&map.y) {
                 assert!((f64::from(*x) * slope - f64::from(*y)).abs() < 0.04, "{x} to {y}");
@@ -167,7 +167,7 @@ mod tests {
         ];
         for values in columns {
             for form in [MarginalKind::Linear, MarginalKind::RationalQuadratic] {
-                let map = map(values.clone(), form);
+                let map = map(values.clone(), form, KNOTS);
                 for (x, y) in map.x.windows(2).zip(map.y.windows(2)) {
                     let slope = (y[1] - y[0]) / (x[1] - x[0]);
                     assert!(x[1] > x[0] && (1.0 / 256.0..=64.0).contains(&slope), "{slope}: {map:?}");
@@ -183,10 +183,10 @@ mod tests {
     fn a_fit_draws_nothing_and_uses_its_rows_only() {
         let values: Vec<f64> = (0..200).map(|i| f64::from(i * 37 % 101) / 30.0).collect();
         let rows: Vec<usize> = (0..80).collect();
-        let one = fit(&values, (2, 2), &rows, MarginalKind::Linear);
+        let one = fit(&values, (2, 2), &rows, (MarginalKind::Linear, KNOTS));
         let mut other = values.clone();
         other[170..].fill(9.0);
-        assert_eq!(one, fit(&other, (2, 2), &rows, MarginalKind::Linear));
+        assert_eq!(one, fit(&other, (2, 2), &rows, (MarginalKind::Linear, KNOTS)));
         assert_ne!(one.features[0], one.features[1]);
     }
 }

@@ -24,6 +24,7 @@ mod subset;
 #[cfg(test)]
 mod tests;
 mod trainer;
+mod untrained;
 mod whiten;
 
 pub use config::{BaseKind, ConditionerKind, FlowKind, MarginalFront, MaskKind, TrainConfig};
@@ -35,3 +36,4 @@ pub use progress::{Epoch, Keeper, Plan, Progress};
 pub(crate) use random::Random;
 pub use search::{kinds, search, Candidate, Outcome, Search};
 pub use trainer::{train, Trained};
+pub use untrained::untrained;

@@ -65,8 +65,8 @@ impl Front<'_> {
         self.transforms.push(transform);
     }
 
-    fn marginal(&self, form: MarginalKind) -> Marginal {
-        marginal::fit(&self.values, (self.features, self.columns), self.fit, form)
+    fn marginal(&self, form: MarginalKind, knots: usize) -> Marginal {
+        marginal::fit(&self.values, (self.features, self.columns), self.fit, (form, knots))
     }
 }
 
@@ -132,13 +132,13 @@ pub(crate) fn preprocess(
         behind.push(Transform::Logit(logit.clone()));
         let marginal = match form(config.marginal) {
             None => marginal::standardize(&behind.values, (features, d), trusted),
-            Some(form) => behind.marginal(form),
+            Some(form) => behind.marginal(form, config.knots),
         };
         bounded = Some(Bounded { logit, marginal, step });
     } else {
         front.push(Transform::SoftTail(SoftTail { knee: config.knee }));
         if let Some(form) = form(config.marginal) {
-            let map = front.marginal(form);
+            let map = front.marginal(form, config.knots);
             front.push(Transform::Marginal(map));
         }
         if config.whiten {

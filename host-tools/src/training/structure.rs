@@ -12,11 +12,6 @@ use super::random::Random;
 use super::{TrainConfig, TrainError};
 use crate::flow::{CouplingMap, ImageShape, Mask, ScaleMap, Spline, SplineParameters};
 
-/// Most components of a mixture base behind couplings when their number is not given: more cost time and gain nothing.
-const MOST_DERIVED: usize = 32;
-/// The same without couplings, where the mixture alone has to take the shape of the data.
-const MOST_ALONE: usize = 64;
-
 /// Features and context inputs of a flow, and the settings.
 pub(super) struct Structure<'a> {
     pub(super) features: usize,
@@ -101,12 +96,10 @@ impl Structure<'_> {
         }
     }
 
-    /// Components of a mixture base: as many as asked for, else one for every eight rows, up to 32 (64 without
-    /// couplings).
+    /// Components of a mixture base: as many as asked for, or else derived.
     fn components(&self) -> usize {
         match self.config.components {
-            0 if self.config.layers == 0 => (self.rows / 8).clamp(1, MOST_ALONE),
-            0 => (self.rows / 8).clamp(1, MOST_DERIVED),
+            0 => self.config.derived_components(self.rows),
             asked => asked.min(self.rows),
         }
     }
