@@ -78,7 +78,7 @@ fn budgets_are_kept() {
 }
 
 #[test]
-fn threads_change_nothing_and_a_generous_budget_gives_the_default() {
+fn threads_change_nothing_and_what_is_named_is_kept() {
     let folder = Folder::new();
     folder.write("t.csv", normal_csv(300, 6));
     let train =

@@ -7,7 +7,8 @@ use super::{MarginalFront, TrainConfig, TrainError};
 use crate::flow::{Flow, Linear, Marginal, MarginalKind, MarginalMap, SoftTail, Standardize, Transform};
 
 /// A flow of the shape that [`train`](super::train) gives for these settings, over so many features and trained on `rows`
-/// rows, those held out not counted. Its parameters are those that training starts from; nothing is fitted to data. Takes
+/// rows, those held out not counted. Nothing is fitted to data, and its
+/// parameters mean nothing. Takes
 /// microseconds to milliseconds.
 ///
 /// # Errors
@@ -67,6 +68,13 @@ pub fn untrained(features: usize, rows: usize, config: &TrainConfig) -> Result<F
     let engine = Engine::new((features, config.contexts), chain, structure.base()?);
     let parameters = engine.initialize(&mut random);
     transforms.extend(engine.export(&parameters));
+    for transform in &mut transforms {
+        // Scales of one would be dropped where flows are simplified; those of a trained flow are not.
+        if let Transform::ElementwiseAffine(t) = transform {
+            t.log_scale.fill(0.1);
+            t.shift.fill(0.1);
+        }
+    }
     let base = engine.export_base(&parameters);
     Ok(Flow { features, contexts: config.contexts, transforms, base })
 }
