@@ -13,7 +13,7 @@ const DEFAULT_REPLICATES: usize = 1000;
 const FEWEST_REPLICATES: usize = 200;
 
 /// How far figures can be trusted.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 #[command(next_help_heading = "Confidence")]
 pub(super) struct BootstrapArgs {
     /// Replicates of the bootstrap behind the 95 % intervals; 0 for none [default: 1000, fewer beyond a million rows]
@@ -28,12 +28,6 @@ pub(super) struct BootstrapArgs {
     /// Seed of the bootstrap
     #[arg(long, value_name = "S", default_value_t = 0)]
     bootstrap_seed: u64,
-}
-
-impl Default for BootstrapArgs {
-    fn default() -> Self {
-        Self { bootstrap: None, time_ordered: false, block: None, bootstrap_seed: 0 }
-    }
 }
 
 impl BootstrapArgs {

@@ -23,6 +23,19 @@ pub fn forbidden() -> bool {
 /// Where skips are [`forbidden`]: the test fails.
 pub fn record(test: &str, missing: &Missing) {
     assert!(!forbidden(), "{test}: {missing}\n(nothing may be skipped where CI is set)");
+    note(test, missing);
+}
+
+/// Begins the lines of skips that fail nothing.
+pub const OPTIONAL: &str = "optional: ";
+
+/// Records that a test was skipped for want of a tool that flowlet itself never needs, such as a browser: counted and
+/// shown, but no failure anywhere.
+pub fn record_optional(test: &str, missing: &Missing) {
+    note(&format!("{OPTIONAL}{test}"), missing);
+}
+
+fn note(test: &str, missing: &Missing) {
     eprintln!("{test} skipped: {missing}");
     let file = env::var_os(VARIABLE).map(|path| OpenOptions::new().create(true).append(true).open(path));
     if let Some(Ok(mut file)) = file {

@@ -241,7 +241,7 @@ impl Blocks {
         let mut carried = Vec::new();
         let mut ended = false;
         // The header may be longer than a block.
-        while !ended && !carried.contains(&b'\n') || carried.is_empty() && !ended {
+        while !ended && !carried.contains(&b'\n') {
             ended = fill(&mut file, &mut carried, block_bytes).map_err(io)?;
         }
         check_start(path, &carried, ended)?;
