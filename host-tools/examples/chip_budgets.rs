@@ -127,6 +127,7 @@ fn main() -> Result<(), String> {
             fixed: &Fixed::default(),
             numerics: &[Numeric::I8, Numeric::I16, Numeric::F32],
             budget,
+            folds: 1,
             rungs: if all { &[1] } else { RUNGS },
             metadata: &metadata,
         };

@@ -36,6 +36,8 @@ pub struct Request<'a> {
     pub numerics: &'a [Numeric],
     /// What it may cost.
     pub budget: Budget,
+    /// Trainings whose held-out rows the image is calibrated on, at least 1: more rows, more quantiles, more bytes.
+    pub folds: usize,
     /// What each rung divides the epochs by, falling to 1: [`RUNGS`], or `[1]` to train all candidates to the end.
     pub rungs: &'a [usize],
     /// What an image of experts with these settings says of itself; its length counts.
@@ -139,7 +141,7 @@ fn run(request: &Request<'_>, watch: &dyn Watch) -> Result<Found, SearchError> {
     let features = data.columns.saturating_sub(reference[0].contexts);
     let held = ((data.rows as f64 * reference[0].holdout).round() as usize).max(1);
     let rows = data.rows.saturating_sub(held);
-    let calibration_rows = if held >= MIN_READINGS { held } else { data.rows };
+    let calibration_rows = if held >= MIN_READINGS { held * request.folds.max(1) } else { data.rows };
     let space = Space::new(reference, request.fixed, rows);
     let shape = Shape { features, rows: (rows, calibration_rows), metadata: request.metadata };
     let all = price(&space, &shape, request.numerics, &budget)?;

@@ -117,6 +117,8 @@ pub(super) struct Job<'a> {
     pub(super) fixed: Fixed,
     pub(super) numeric: Option<Numeric>,
     pub(super) limits: &'a Limits,
+    /// Trainings whose held-out rows the image will be calibrated on.
+    pub(super) folds: usize,
     pub(super) name: &'a str,
     pub(super) false_alarm_rate: f32,
 }
@@ -149,6 +151,7 @@ impl Job<'_> {
             fixed: &self.fixed,
             numerics: &numerics,
             budget,
+            folds: self.folds,
             rungs: chip_search::RUNGS,
             metadata: &metadata,
         };

@@ -215,8 +215,8 @@ impl CalibrationArgs {
     }
 
     /// Trainings in all, where each holds out so many rows.
-    fn folds(&self, held_out: usize, holdout: f64) -> usize {
-        if held_out < export::MIN_READINGS {
+    pub(super) fn folds(&self, held_out: usize, holdout: f64) -> usize {
+        if self.time_ordered || held_out < export::MIN_READINGS {
             return 1;
         }
         let most = ((1.0 / holdout + 1e-9) as usize).clamp(1, MOST_FOLDS);

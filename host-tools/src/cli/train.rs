@@ -404,7 +404,10 @@ impl TrainArgs {
                 let (reference, fixed) = self.searched(&experts)?;
                 let numeric = self.numeric.map(Numeric::from);
                 let (table, false_alarm_rate) = (&table, self.alarm.false_alarm_rate());
-                let job = Job { table, reference, fixed, numeric, limits, name: &name, false_alarm_rate };
+                let holdout = reference[0].holdout;
+                let folds = self.alarm.folds((normal_rows as f64 * holdout).round() as usize, holdout);
+                let name = &name;
+                let job = Job { table, reference, fixed, numeric, limits, folds, name, false_alarm_rate };
                 let (finished, search) = job.run(|fit, numeric| finish(fit, Some(numeric)), output)?;
                 (finished, Some((search, limits)))
             }
