@@ -82,7 +82,7 @@ type Threshold = (&'static str, fn(&[f64], f64) -> f64);
 
 const THRESHOLDS: [Threshold; 6] = [
     ("largest and mean excess", |x, p| beyond(x, p, 1.0, mean_excess)),
-    ("probability-weighted moments", |x, p| beyond(x, p, 2.0, |e| weighted_moments(e))),
+    ("probability-weighted moments", |x, p| beyond(x, p, 2.0, weighted_moments)),
     ("maximum likelihood", |x, p| beyond(x, p, 2.0, |e| likelihood(e, 0, f64::INFINITY, 0.0))),
     ("penalized to shape 0.2", |x, p| beyond(x, p, 2.0, |e| likelihood(e, 0, 0.2, 0.2))),
     ("to shape 0.3, largest censored", |x, p| beyond(x, p, 2.0, |e| likelihood(e, 1, 0.2, 0.3))),

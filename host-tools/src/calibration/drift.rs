@@ -86,7 +86,7 @@ pub fn distance(a: &[f64], b: &[f64]) -> f64 {
 pub fn exceedance(statistic: f64, size: f64) -> f64 {
     let root = size.max(0.0).sqrt();
     let x = (root + 0.12 + 0.11 / root.max(1e-9)) * statistic;
-    if !(x > 0.2) {
+    if x.is_nan() || x <= 0.2 {
         return 1.0;
     }
     let sum: f64 = (1..=100)

@@ -78,7 +78,7 @@ impl<'a> Tail<'a> {
     #[must_use]
     pub fn new(sorted: &'a [f64]) -> Self {
         let n = sorted.len();
-        let above = ((n as f64 * UPPER_SHARE) as usize).max(FEWEST_EXCESSES).min(MOST_EXCESSES).min(n / 2);
+        let above = ((n as f64 * UPPER_SHARE) as usize).clamp(FEWEST_EXCESSES, MOST_EXCESSES).min(n / 2);
         let mut tail = Tail {
             sorted,
             above,
