@@ -114,7 +114,7 @@ fn main() -> Result<(), String> {
             "| set | features | AUROC | unconstrained | bytes | workspace | instructions | seconds | found |"
         );
     }
-    println!("|---|{}", "---|".repeat(if all { 8 } else { 8 }));
+    println!("{}|", "|---".repeat(9));
     let (mut sums, mut rhos) = (vec![0.0; 8], [0.0; 6]);
     for folder in &folders {
         let set = load(folder);

@@ -147,7 +147,7 @@ fn run(request: &Request<'_>, watch: &dyn Watch) -> Result<Found, SearchError> {
     let all = price(&space, &shape, request.numerics, &budget)?;
     let fitting: Vec<Priced> = all.iter().copied().filter(|p| budget.admits(p.cost)).collect();
     if fitting.is_empty() {
-        return Err(impossible(&space, &all, features, budget).into());
+        return Err(Box::new(impossible(&space, &all, features, budget)).into());
     }
     let over = Limit::ALL.map(|limit| (limit, all.iter().filter(|p| budget.exceeds(limit, p.cost)).count()));
     let of_reference = all.iter().filter(|p| p.architecture == 0);

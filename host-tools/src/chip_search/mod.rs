@@ -120,7 +120,7 @@ impl Budget {
 pub enum SearchError {
     /// No candidate keeps the budget.
     #[error(transparent)]
-    Impossible(#[from] Impossible),
+    Impossible(#[from] Box<Impossible>),
     /// Nothing that fits could be trained.
     #[error(transparent)]
     Train(#[from] TrainError),

@@ -7,9 +7,7 @@ use super::{MarginalFront, TrainConfig, TrainError};
 use crate::flow::{Flow, Linear, Marginal, MarginalKind, MarginalMap, SoftTail, Standardize, Transform};
 
 /// A flow of the shape that [`train`](super::train) gives for these settings, over so many features and trained on `rows`
-/// rows, those held out not counted. Nothing is fitted to data, and its
-/// parameters mean nothing. Takes
-/// microseconds to milliseconds.
+/// rows, those held out not counted. Nothing is fitted, and its parameters mean nothing. Takes milliseconds.
 ///
 /// # Errors
 /// [`TrainError::Setting`]: settings out of range, and integers, whose front needs data.
