@@ -458,6 +458,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         activation::shift_is_valid(activation, shift)
     }
 
+    #[inline(always)]
     fn dense_layer<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
         let done = super::dense::fixed_at_once(words, input, output);
         let has_others = S::CAPABILITIES.has(Capability::Activations);
