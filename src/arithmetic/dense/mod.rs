@@ -185,7 +185,7 @@ pub const ACTIVATION_LIMIT: i64 = 32767;
 /// Shift of a hidden ReLU layer of i16 weights for which kernels may be faster than for others.
 pub const USUAL_SHIFT_I16: u8 = 14;
 /// The same for i8 weights.
-pub const USUAL_SHIFT_I8: u8 = 9;
+pub const USUAL_SHIFT_I8: u8 = 10;
 
 /// One layer, borrowed from the image.
 ///
