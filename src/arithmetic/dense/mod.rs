@@ -53,15 +53,9 @@ mod armv6m;
 mod armv7em;
 #[cfg(flowlet_integer_kernels = "armv7m")]
 mod armv7m;
-#[cfg(any(
-    flowlet_integer_kernels = "armv6m",
-    flowlet_integer_kernels = "armv7m",
-    flowlet_integer_kernels = "mve"
-))]
+#[cfg(any(flowlet_integer_kernels = "armv6m", flowlet_integer_kernels = "armv7m"))]
 mod job;
 mod layers;
-#[cfg(flowlet_integer_kernels = "mve")]
-mod mve;
 mod portable;
 #[cfg(flowlet_float_kernels = "vfp")]
 mod vfp;
