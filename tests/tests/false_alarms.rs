@@ -146,7 +146,7 @@ fn measure(folder: &Path, name: &str, split: u64) -> [(usize, usize, RateInterva
     let image = |flows: Vec<Flow>, readings: &[f32], further: &[flowlet::Statistics], false_alarm_rate| {
         let calibration = Calibration { readings, false_alarm_rate };
         let evidence = Evidence { further, suspects: 0 };
-        build_with(&ensemble(flows), Numeric::F32, &metadata, calibration, readings, evidence)
+        build_with(ensemble(flows), Numeric::F32, &metadata, calibration, readings, evidence)
             .expect("an image")
     };
     let chosen: Vec<TrainConfig> = experts.iter().map(|e| e[0].clone()).collect();

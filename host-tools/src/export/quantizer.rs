@@ -186,15 +186,11 @@ fn homogeneous(
 }
 
 /// The shift that kernels prefer, in place of the least one with which weights keep their resolution, where it
-/// is near: i8 activations then keep 11 bits, i16 ones 13, or i16 weights 14. i8 weights have no bit to spare, and
-/// no activation saturates sooner than by its range, which readings far out would feel.
+/// is larger by two at most: activations then keep 13 bits. A smaller shift would saturate activations sooner,
+/// which readings far out would feel.
 fn usual_shift(encoding: Encoding, least: u32) -> u32 {
-    let (usual, near) = if encoding == Encoding::I8Rows4 {
-        (u32::from(USUAL_SHIFT_I8), USUAL_SHIFT_I8 - 4..=USUAL_SHIFT_I8)
-    } else {
-        (u32::from(USUAL_SHIFT_I16), USUAL_SHIFT_I16 - 2..=USUAL_SHIFT_I16 + 2)
-    };
-    if near.contains(&(least as u8)) {
+    let usual = u32::from(if encoding == Encoding::I8Rows4 { USUAL_SHIFT_I8 } else { USUAL_SHIFT_I16 });
+    if (usual.saturating_sub(2)..=usual).contains(&least) {
         usual
     } else {
         least

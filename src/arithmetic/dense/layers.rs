@@ -18,15 +18,12 @@ mod integer {
     };
     #[cfg(flowlet_integer_kernels = "armv7m")]
     pub(super) use crate::arithmetic::dense::armv7m::{accumulate, at_once, fixed_relu, fixed_scaled};
-    #[cfg(flowlet_integer_kernels = "mve")]
-    pub(super) use crate::arithmetic::dense::mve::{accumulate, at_once, fixed_relu, fixed_scaled};
     #[cfg(not(flowlet_integer_kernels = "armv7em"))]
     pub(super) use crate::arithmetic::dense::portable::usual;
     #[cfg(not(any(
         flowlet_integer_kernels = "armv6m",
         flowlet_integer_kernels = "armv7em",
-        flowlet_integer_kernels = "armv7m",
-        flowlet_integer_kernels = "mve"
+        flowlet_integer_kernels = "armv7m"
     )))]
     pub(super) use crate::arithmetic::dense::portable::{accumulate, at_once, fixed_relu, fixed_scaled};
 }

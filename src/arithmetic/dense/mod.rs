@@ -53,15 +53,9 @@ mod armv6m;
 mod armv7em;
 #[cfg(flowlet_integer_kernels = "armv7m")]
 mod armv7m;
-#[cfg(any(
-    flowlet_integer_kernels = "armv6m",
-    flowlet_integer_kernels = "armv7m",
-    flowlet_integer_kernels = "mve"
-))]
+#[cfg(any(flowlet_integer_kernels = "armv6m", flowlet_integer_kernels = "armv7m"))]
 mod job;
 mod layers;
-#[cfg(flowlet_integer_kernels = "mve")]
-mod mve;
 mod portable;
 #[cfg(flowlet_float_kernels = "vfp")]
 mod vfp;
@@ -185,7 +179,7 @@ pub const ACTIVATION_LIMIT: i64 = 32767;
 /// Shift of a hidden ReLU layer of i16 weights for which kernels may be faster than for others.
 pub const USUAL_SHIFT_I16: u8 = 14;
 /// The same for i8 weights.
-pub const USUAL_SHIFT_I8: u8 = 9;
+pub const USUAL_SHIFT_I8: u8 = 10;
 
 /// One layer, borrowed from the image.
 ///
