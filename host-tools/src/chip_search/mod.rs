@@ -1,11 +1,11 @@
 //! The best detector that fits a chip: a search over architectures and numbers within a budget of flash, RAM and
 //! instructions.
 //!
-//! What a candidate costs is known before it is trained ([`price`]), so candidates over the budget are never trained. The
+//! What a candidate costs is known before it is trained (`price`), so candidates over the budget are never trained. The
 //! others go through rungs of successive halving (Jamieson and Talwalkar 2016; Li et al. 2018): all are trained for a
 //! ninth of the epochs, the best quarter of them for a third, the best quarter of those to the end, always with some of the
 //! Pareto front, which would else lose all that is small. Every rung trains anew, since rate and noise follow the number of
-//! epochs; experts that several candidates share are trained once. What is best is said by the [`proxy`].
+//! epochs; experts that several candidates share are trained once. What is best is said by the `proxy`.
 //!
 //! The same data, settings and kind of processor give the same choice at any number of threads.
 

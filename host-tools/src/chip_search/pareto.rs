@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct Point {
     /// What it is.
     pub name: String,
-    /// Quality without labels, larger is better; see [`super::proxy`].
+    /// Quality without labels, larger is better; see `proxy.rs`.
     pub proxy: f64,
     /// Predicted instructions of a score.
     pub instructions: u64,
