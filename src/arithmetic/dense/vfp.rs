@@ -64,7 +64,7 @@ pub(super) fn f32_at_once<'a>(
     };
     Some((|| {
         let (bias, words) = words.split_at_checked(rows)?;
-        // Below 2^32, as either is below 2^17; the kernels want a row, and an input at most of MAX_WIDTH.
+        // Below 2^32: at most 2^16 rows of less than 2^16 inputs; the kernels want a row, and an input at most of MAX_WIDTH.
         let (weights, words) = words.split_at_checked(rows.wrapping_mul(inputs))?;
         let fits = input.len() >= inputs && output.len() >= rows;
         if !fits || rows == 0 || inputs.wrapping_sub(1) >= MAX_WIDTH {
