@@ -23,8 +23,8 @@
 //! The same code runs on the host and on the chip and gives the same bits on both.
 //!
 //! Where things are: [`image`] is the file and its one check, [`transform`] one invertible transform
-//! per file, [`conditioner`] the nets inside couplings, [`arithmetic`] the two sets of numbers, and
-//! [`base`] the distribution that a flow maps to.
+//! per file, [`conditioner`] the nets inside couplings, [`arithmetic`] the two sets of numbers, [`base`] the
+//! distribution that a flow maps to, and [`stream`] the way from a sensor's samples to an alarm.
 #![no_std]
 #![deny(missing_docs)]
 
@@ -41,6 +41,7 @@ pub mod image;
 mod pass;
 mod sample;
 mod score;
+pub mod stream;
 pub mod support;
 pub mod transform;
 

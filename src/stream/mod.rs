@@ -1,0 +1,14 @@
+//! From a sensor's samples to an alarm pin: what stands before and behind a [`crate::Scorer`] when readings do not come
+//! ready-made.
+//!
+//! ```text
+//! samples -> health -> window -> features -> Scorer -> surprise -> alarm
+//!                                                   \-> drift, commissioning
+//! ```
+//!
+//! Data goes forward only, and no stage knows what board it is on: samples are handed in, verdicts are handed out, and
+//! whoever owns the sensor and the pin stands outside. Every buffer has a fixed size, chosen when the firmware is
+//! compiled and checked against the image at the door. The host tool calls the same code, so that features, scores
+//! and alarms have the same bits there.
+//!
+//! A fault of the sensor is neither an anomaly nor silence: it has a verdict of its own.
