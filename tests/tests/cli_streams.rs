@@ -104,3 +104,48 @@ fn a_killed_training_leaves_nothing() {
     child.wait().expect("it ends");
     assert_eq!(folder.list(), ["t.csv"]);
 }
+
+/// A table of 7 million rows, 84 MB, is read in parts, and training remembers only the rows that it drew.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_long_table_is_drawn_from_in_bounded_memory() {
+    use std::io::Write;
+    const ROWS: usize = 7_000_000;
+    let folder = Folder::new();
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({ROWS}, 3), }}");
+    header.push_str(&" ".repeat(117 - header.len()));
+    let mut file = std::io::BufWriter::new(std::fs::File::create(folder.path().join("t.npy")).expect("a file"));
+    file.write_all(b"\x93NUMPY\x01\x00\x76\x00").and_then(|()| writeln!(file, "{header}")).expect("a header");
+    for row in 0..ROWS {
+        let t = row as f32 * 0.37;
+        for value in [t.sin(), (t * 1.3).cos() + 0.3 * t.sin(), (row % 1009) as f32] {
+            file.write_all(&value.to_le_bytes()).expect("a value");
+        }
+    }
+    file.into_inner().expect("all of it");
+
+    let mut child = folder
+        .command("train t.npy -o m.flow --max-rows 3000 --seed 5 --flow realnvp --layers 2 --hidden 8 --epochs 1 --json")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("flowlet starts");
+    let mut peak = 0;
+    let status = format!("/proc/{}/status", child.id());
+    while child.try_wait().expect("it runs").is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u32>().ok());
+        peak = peak.max(kilobytes.unwrap_or(0));
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("3000 of 7000000 rows are used"), "{said}");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["rows"], 3000);
+    // What the program needs for a table of nothing but those rows is some 20 MB.
+    println!("peak of {peak} KB for a table of {} KB", ROWS * 12 / 1000);
+    assert!((1_000..50_000).contains(&peak), "{peak} KB");
+}

@@ -1,6 +1,7 @@
 //! Arguments about input tables, the same for every command that reads one.
 
 use super::output::Output;
+use super::progress::Progress;
 use crate::table::{Chunks, ReadOptions, Table, TableError};
 use clap::Args;
 use std::ops::Range;
@@ -37,9 +38,27 @@ fn rows(text: &str) -> Result<Range<usize>, String> {
 }
 
 impl TableArgs {
-    /// Reads the tables for training.
-    pub(super) fn read_all(&self, paths: &[PathBuf], output: &Output) -> Result<Table, TableError> {
-        let table = Table::read_all(paths, &self.options(None))?;
+    /// Reads the tables for training: at most so many rows of each label, drawn by a seed if there are more.
+    pub(super) fn read_sample(
+        &self,
+        paths: &[PathBuf],
+        most: (usize, u64),
+        output: &Output,
+    ) -> Result<Table, TableError> {
+        // A file that is read in parts says how far it is; a new one begins again.
+        let mut shown: Option<(u64, Progress)> = None;
+        let mut watch = |done: u64, total: u64, unit: &'static str| {
+            if shown.as_ref().is_none_or(|(of, _)| *of != total) {
+                shown = Some((total, Progress::start(output, "reading", unit, total)));
+            }
+            if let Some((_, progress)) = &shown {
+                progress.set(done, "", false);
+                if done == total {
+                    progress.finish();
+                }
+            }
+        };
+        let table = Table::read_sample(paths, &self.options(None), most, &mut watch)?;
         table.notes.iter().for_each(|note| output.note(note));
         Ok(table)
     }

@@ -47,6 +47,10 @@ pub(super) struct TrainArgs {
     output: PathBuf,
     #[command(flatten)]
     table: TableArgs,
+    /// Train on at most so many rows of each label; of longer tables they are drawn evenly, by --seed, while the files are
+    /// read in parts: memory does not grow with them
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = positive, help_heading = "Input")]
+    max_rows: usize,
     /// Columns of the operating point (speed, load, temperature): they say what is normal and are not scored
     #[arg(long, value_name = "A,B", value_delimiter = ',', help_heading = "Input")]
     context: Vec<String>,
@@ -375,7 +379,8 @@ impl TrainArgs {
         }
         files::check_target(&self.output)?;
         self.history.as_deref().map_or(Ok(()), files::check_target)?;
-        let table = self.table.read_all(&self.data, output)?.with_context(&self.context)?;
+        let most = (self.max_rows, self.recipe.seed);
+        let table = self.table.read_sample(&self.data, most, output)?.with_context(&self.context)?;
         let features = table.columns.len() - self.context.len();
         let normal_rows = table.labels.as_ref().map_or(table.rows, |l| l.iter().filter(|a| !**a).count());
         if normal_rows == 0 {
@@ -570,6 +575,13 @@ fn told(fit: &Fit) -> String {
         }
     }
     text
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a number of rows, 1 or more".to_owned()),
+        Ok(number) => Ok(number),
+    }
 }
 
 /// What can be said of --context before a table is read.

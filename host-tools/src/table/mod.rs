@@ -9,12 +9,14 @@ mod error;
 mod half;
 mod npy;
 mod parquet;
+mod reservoir;
 mod source;
 mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use error::{CellProblem, Place, TableError};
+pub use reservoir::Watch;
 use source::Source;
 use std::collections::HashSet;
 use std::ops::Range;

@@ -150,6 +150,17 @@ impl Chunks {
         self.notes.iter().cloned().chain(left_out(&self.path, self.skipped, self.rows)).collect()
     }
 
+    /// The part of the file by which the columns were found, until it is taken.
+    pub(super) fn first_part(&self) -> Option<&Source> {
+        self.first.as_ref()
+    }
+
+    /// Data rows read so far, those left out included.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Rows left out for a bad cell so far.
     #[must_use]
     pub fn skipped_rows(&self) -> usize {
