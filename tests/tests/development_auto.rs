@@ -7,6 +7,7 @@
 use flowlet_tests::development::{folder, load, SETS};
 use flowlet_tools::export::{build_observing, scores, Calibration, Combine, Ensemble, Metadata, Numeric};
 use flowlet_tools::metrics::{auroc, mean, trimmed_mean};
+use flowlet_tools::selection::select;
 use flowlet_tools::training::{auto_experts, train_experts, BaseKind, MarginalFront, TrainConfig};
 use std::path::Path;
 
@@ -47,6 +48,10 @@ fn measure(folder: &Path, set: &str, experts: &[Vec<TrainConfig>]) -> Measured {
         let calibration = Calibration { readings: &held_out, false_alarm_rate: 0.01 };
         let features = set.columns.iter().map(|name| (name.clone(), String::new())).collect();
         let metadata = Metadata { features, ..Metadata::default() };
+        let plain = build_observing(&ensemble, Numeric::F32, &metadata, calibration, &set.train.values);
+        let statistic =
+            select(&plain.expect("an image"), &held_out, None, None).expect("statistics").statistic;
+        let ensemble = Ensemble { statistic, ..ensemble };
         for (i, numeric) in [Numeric::F32, Numeric::I16, Numeric::I8].into_iter().enumerate() {
             let image = build_observing(&ensemble, numeric, &metadata, calibration, &set.train.values);
             let scores = scores(&image.expect("an image"), &set.test.values).expect("scores");

@@ -231,8 +231,8 @@ impl Fit {
         Ok(export::rate_interval(image, self.calibration(), evidence)?)
     }
 
-    /// Takes the statistic that was asked for, or else the one that separates best: `anomalies` (row-major) from the
-    /// held-out rows, or, without any, perturbed ones.
+    /// Takes the statistic that was asked for, or else the one that separates `anomalies` (row-major) best from the
+    /// held-out rows; without any, the log-density.
     pub(super) fn select(
         &mut self,
         asked: Option<Statistic>,

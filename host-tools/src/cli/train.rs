@@ -80,8 +80,8 @@ pub(super) struct TrainArgs {
     /// cortex-m4f, or that of --chip]
     #[arg(long, value_name = "CORE", value_parser = scoring::core_parser(), help_heading = "Flow")]
     core: Option<Core>,
-    /// What is compared with the alarm's threshold; auto takes the log-density unless another separates anomalies
-    /// clearly better: labelled ones, or else perturbed rows
+    /// What is compared with the alarm's threshold; auto takes the log-density unless another separates labelled anomalies
+    /// clearly better
     #[arg(long, value_enum, default_value = "auto", help_heading = "Flow")]
     statistic: StatisticArg,
     /// Where to write what `report` draws the training curve from [default: M.flow.json, beside the image]
