@@ -32,7 +32,13 @@ impl<'a> Permutation<'a> {
 #[inline(never)]
 pub(super) fn forward<V: Pod>(body: &[u32], x: &mut [V], kept: &mut [u32]) -> Option<()> {
     let before: &mut [V] = bytemuck::cast_slice_mut(kept.get_mut(..x.len())?);
-    for (kept, &x) in before.iter_mut().zip(x.iter()) {
+    // Four at a time: one load and one store of several registers where a core has them.
+    let (kept, kept_rest) = before.as_chunks_mut::<4>();
+    let (fours, rest) = x.as_chunks::<4>();
+    for (kept, &four) in kept.iter_mut().zip(fours) {
+        *kept = four;
+    }
+    for (kept, &x) in kept_rest.iter_mut().zip(rest) {
         *kept = x;
     }
     for (z, &from) in x.iter_mut().zip(Permutation::parse(body).order) {

@@ -31,7 +31,7 @@ const LARGEST_CLAMP: i32 = (1 << 30) - 1;
 struct Scales {
     /// The clamp in Q17, as a multiplier of Q31 that leaves Q16.
     clamp: i32,
-    /// `clamp log2(e)` in Q23, which leaves Q22.
+    /// `clamp log2(e)` in Q25, which leaves Q24.
     octaves: i32,
     /// All scales are below `2^bits`, 1 to 5.
     bits: u32,
@@ -43,11 +43,11 @@ impl Scales {
         if clamp <= 0 || clamp > FAST_CLAMP {
             return None;
         }
-        // Q25 times Q30, to Q23.
-        let octaves = high_rounded(clamp << 9, elementary::LOG2_E_Q30);
+        // Q27 times Q30, to Q25.
+        let octaves = high_rounded(clamp << 11, elementary::LOG2_E_Q30);
         // What the compiler knows of its sign would cost a product of each feature three instructions more.
         let octaves = core::hint::black_box(octaves);
-        Some(Scales { clamp: clamp << 1, octaves, bits: (octaves as u32 >> 23) + 1 })
+        Some(Scales { clamp: clamp << 1, octaves, bits: (octaves as u32 >> 25) + 1 })
     }
 
     /// tanh in Q31 to the log-scale in Q15.16.
@@ -59,7 +59,7 @@ impl Scales {
     /// tanh in Q31 to its scale in units of `2^(bits - 31)`.
     #[inline(always)]
     fn scale(self, tanh: i32) -> i32 {
-        let (mantissa, exponent) = elementary::exp2_q22(high_rounded(tanh, self.octaves));
+        let (mantissa, exponent) = elementary::exp2_q24(high_rounded(tanh, self.octaves));
         // exponent < bits, as |tanh| <= 1 - 2^-22.
         let right = (self.bits as i32).wrapping_sub(1).wrapping_sub(exponent);
         (mantissa >> (right & 31)) as i32

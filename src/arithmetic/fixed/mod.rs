@@ -183,6 +183,17 @@ impl<S> FixedWith<S> {
     }
 }
 
+/// The limit that a far value saturates at.
+#[cold]
+#[inline(never)]
+fn farthest(x: i32, limit: i32) -> i32 {
+    if x < 0 {
+        -limit
+    } else {
+        limit
+    }
+}
+
 impl<S: Support> Arithmetic for FixedWith<S> {
     const SUPPORTS: Capabilities = S::CAPABILITIES;
 
@@ -416,14 +427,10 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         let (used, rest) = out.split_at_mut_checked(inputs.len()).unwrap_or_default();
         // By the check 1 <= shift <= 15, and limit >> shift fits i16.
         let (shift, half) = (u32::from(shift & 15), (1 << (shift & 15)) >> 1);
+        // A limit is positive: from `-limit` to `limit` the sum is within twice the limit, and beyond it is not.
+        let span = (limit as u32).wrapping_mul(2);
         for (out, &x) in used.iter_mut().zip(inputs) {
-            let x = if x > limit {
-                limit
-            } else if x < -limit {
-                -limit
-            } else {
-                x
-            };
+            let x = if x.wrapping_add(limit) as u32 > span { farthest(x, limit) } else { x };
             *out = ((x + half) >> shift) as i16;
         }
         // Three at most: a fill would be a function of its own.
