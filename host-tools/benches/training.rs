@@ -1,17 +1,24 @@
 //! Training throughput of one thread: forward, backward and AdamW of a RealNVP and of a spline flow of 8 bins, with
 //! 6 couplings of (32, 32), batches of 256, on standard normal data. Prints one JSON object per line:
-//! `{"name", "lanes", "d", "samples_per_second"}`, of the best epoch of 8 batches: short, so that some epochs
-//! run undisturbed on a shared machine.
+//! `{"name", "lanes", "d", "samples_per_second"}`, of the best epoch of 8 batches in processor time: short, so that
+//! some epochs run undisturbed on a shared machine.
 //!
-//! `cargo bench -p flowlet-tools --bench training [-- EPOCHS]`; `peers/throughput.py` calls it next to the Python
-//! libraries.
+//! Then the same RealNVP on one thread and on two by turns: `speedup` is the ratio of the best epochs in wall-clock
+//! time, which needs two idle cores; `processor_time` what the two together take of the processor, in units of what one
+//! takes: on a busy machine the speedup cannot be seen, but 2 divided by this bounds it.
+//!
+//! `cargo bench -p flowlet-tools --bench training [-- EPOCHS [NAME [D]]]`, of all names those that begin with `NAME`;
+//! `peers/throughput.py` calls it next to the Python libraries.
 
-use flowlet_tools::training::{train, FlowKind, Matrix, TrainConfig};
+use flowlet_tools::training::{train, Epoch, FlowKind, Matrix, Progress, TrainConfig, TrainError};
+use std::time::Duration;
 
 const ROWS: usize = 256 * 8;
+/// Turns of one thread and two threads.
+const TURNS: usize = 5;
 
 /// Sums of twelve uniform numbers less six: near enough to normal for timing.
-fn data(columns: usize) -> Result<Matrix, flowlet_tools::training::TrainError> {
+fn data(columns: usize) -> Result<Matrix, TrainError> {
     let mut state = 1_u64;
     let mut uniform = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -21,11 +28,50 @@ fn data(columns: usize) -> Result<Matrix, flowlet_tools::training::TrainError> {
     Matrix::new(ROWS, columns, values)
 }
 
+/// Processor time of all threads so far.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// The best epoch: wall-clock time and processor time in seconds, each by itself.
+struct Stopwatch {
+    before: Duration,
+    wall: f64,
+    processor: f64,
+}
+
+impl Progress for Stopwatch {
+    fn epoch(&mut self, epoch: &Epoch, _: bool) {
+        let now = processor_time();
+        self.wall = self.wall.min(epoch.duration.as_secs_f64());
+        // The first epoch's would hold the preparation too.
+        if epoch.number > 1 {
+            self.processor = self.processor.min((now - self.before).as_secs_f64());
+        }
+        self.before = processor_time();
+    }
+}
+
+/// Trains; the stopwatch and the lanes.
+fn timed(data: &Matrix, config: &TrainConfig) -> Result<(Stopwatch, &'static str), TrainError> {
+    let mut watch = Stopwatch { before: Duration::ZERO, wall: f64::INFINITY, processor: f64::INFINITY };
+    let trained = train(data, config, &mut watch)?;
+    Ok((watch, trained.lanes))
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Cargo adds `--bench`, and `cargo test --benches` runs this without it: one short run then.
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let short = !arguments.iter().any(|a| a == "--bench");
-    let epochs = arguments.iter().find_map(|a| a.parse().ok()).unwrap_or(if short { 1 } else { 300 });
+    let (flags, arguments): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|a| a.starts_with("--"));
+    let epochs = match arguments.first() {
+        Some(epochs) => epochs.parse()?,
+        None if flags.iter().any(|f| f == "--bench") => 300,
+        None => 2,
+    };
+    let wanted = arguments.get(1).map_or("", String::as_str);
+    let only: Option<usize> = arguments.get(2).map(|d| d.parse()).transpose()?;
+
     let plain = TrainConfig {
         layers: 6,
         hidden: vec![32, 32],
@@ -40,16 +86,32 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let regularized = TrainConfig { noise: 0.1, average: 50.0, ..plain.clone() };
     let spline = TrainConfig { flow: FlowKind::Nsf, ..plain.clone() };
-    for columns in [8, 16, 32] {
+    let kinds =
+        [("flowlet", &plain), ("flowlet, noise and average", &regularized), ("flowlet, NSF", &spline)];
+    for columns in [8, 16, 32].into_iter().filter(|&d| only.is_none_or(|only| only == d)) {
         let data = data(columns)?;
-        for (name, config) in
-            [("flowlet", &plain), ("flowlet, noise and average", &regularized), ("flowlet, NSF", &spline)]
-        {
-            let trained = train(&data, config, &mut ())?;
-            let seconds = trained.history.iter().map(|e| e.duration.as_secs_f64());
-            let best = ROWS as f64 / seconds.fold(f64::INFINITY, f64::min);
+        for (name, config) in kinds.iter().filter(|(name, _)| name.starts_with(wanted)) {
+            let (best, lanes) = timed(&data, config)?;
+            let rate = ROWS as f64 / best.processor;
             let line = serde_json::json!({
-                "name": name, "lanes": trained.lanes, "d": columns, "samples_per_second": best,
+                "name": name, "lanes": lanes, "d": columns, "samples_per_second": rate,
+            });
+            println!("{line}");
+        }
+        let name = "threads";
+        if name.starts_with(wanted) {
+            let mut wall = [f64::INFINITY; 2];
+            let mut processor = [f64::INFINITY; 2];
+            for _ in 0..TURNS {
+                for threads in [1, 2] {
+                    let (best, _) = timed(&data, &TrainConfig { threads, ..plain.clone() })?;
+                    wall[threads - 1] = wall[threads - 1].min(best.wall);
+                    processor[threads - 1] = processor[threads - 1].min(best.processor);
+                }
+            }
+            let line = serde_json::json!({
+                "name": name, "d": columns,
+                "speedup": wall[0] / wall[1], "processor_time": processor[1] / processor[0],
             });
             println!("{line}");
         }

@@ -42,7 +42,9 @@ pub struct Epoch {
 }
 
 /// Receives what happens during training. All methods do nothing by default; `()` watches nothing.
-pub trait Progress {
+///
+/// It may be called from another thread than the one that trains, one call at a time.
+pub trait Progress: Send {
     /// Before the first step.
     fn start(&mut self, _plan: &Plan) {}
     /// After a step: epoch from 1, batch from 1, mean negative log-likelihood of the batch in nats
@@ -60,7 +62,7 @@ pub trait Progress {
 
 /// Keeps states of training. A run is known by a number that depends on the data, on all settings but the threads,
 /// on the vector instructions and on the version of this crate: a state serves only the run that gave it.
-pub trait Keeper {
+pub trait Keeper: Send {
     /// The last state kept for this run.
     fn find(&mut self, run: u64) -> Option<Vec<u8>>;
     /// Whether a state should be kept after this epoch. The state of a run that ended is kept in any case.

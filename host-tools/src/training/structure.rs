@@ -30,7 +30,7 @@ impl Structure<'_> {
         let mut chain = match self.config.flow {
             FlowKind::Realnvp => self.couplings(random, &|| Box::new(self.affine()))?,
             FlowKind::Nice => self.nice(random)?,
-            FlowKind::Nsf => self.couplings(random, &|| Box::new(TileSpline { spline: self.spline() }))?,
+            FlowKind::Nsf => self.couplings(random, &|| Box::new(TileSpline::new(self.spline())))?,
             FlowKind::Glow => self.glow(random)?,
         };
         chain.push(Box::new(TileSoftTail::new(self.features, self.stride(), self.config.outer_knee)));
@@ -56,7 +56,7 @@ impl Structure<'_> {
         let map = || -> Result<Box<dyn TileMap>, TrainError> {
             match config.flow {
                 FlowKind::Realnvp => Ok(Box::new(self.affine())),
-                FlowKind::Nsf => Ok(Box::new(TileSpline { spline: self.spline() })),
+                FlowKind::Nsf => Ok(Box::new(TileSpline::new(self.spline()))),
                 other => Err(setting("flow", other.name(), "images have --flow realnvp or nsf")),
             }
         };

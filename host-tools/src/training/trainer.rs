@@ -100,25 +100,29 @@ pub fn train(
     };
     // More threads than tiles in a batch would only wait.
     let threads = threads.min(config.batch.min(data.rows).div_ceil(TILE)).max(1);
-    let mut trainer = Trainer::new(data, config, threads)?;
-    if progress.keeper().is_some() {
-        trainer.run = Some(run_number(data, config, trainer.engine.kernels().name()));
+    let mut run = || {
+        let mut trainer = Trainer::new(data, config, threads)?;
+        if progress.keeper().is_some() {
+            trainer.run = Some(run_number(data, config, trainer.engine.kernels().name()));
+        }
+        trainer.train(progress)
+    };
+    if threads == 1 {
+        return run();
     }
-    if threads > 1 {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(|e| TrainError::Threads { threads, reason: e.to_string() })?;
-        trainer.pool = Some(pool);
-    }
-    trainer.train(progress)
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|e| TrainError::Threads { threads, reason: e.to_string() })?;
+    // All of it on one of the pool's threads: to hand over each batch from outside would cost as much as it gains.
+    pool.install(run)
 }
 
 /// All that the loop holds.
 struct Trainer<'a> {
     config: &'a TrainConfig,
+    /// More than one only within a pool of so many.
     threads: usize,
-    pool: Option<rayon::ThreadPool>,
     engine: Engine,
     front: Preprocessed,
     /// All that is not held out.
@@ -161,7 +165,7 @@ impl<'a> Trainer<'a> {
         chain.extend(structure.chain(&mut Random::new(config.seed, purpose::STRUCTURE))?);
         let inputs = (features, config.contexts);
         let engine = Engine::new(inputs, chain, structure.base()?).noise_behind(fixed);
-        Ok(Self { config, threads, pool: None, engine, front, fit, trusted, held_out, run: None })
+        Ok(Self { config, threads, engine, front, fit, trusted, held_out, run: None })
     }
 
     /// Parameters before the first step: of the base what suits the trusted rows.
@@ -262,7 +266,7 @@ impl<'a> Trainer<'a> {
             let seed = split_mix(config.seed ^ split_mix(purpose::NOISE ^ ((step as u64) << 8)));
             let step = self.front.bounded.as_ref().map_or(0.0, |b| b.step);
             let rows = Rows { data: &self.front.values, rows: batch, noise, step, seed };
-            let nll = self.gradient(&course.parameters, memory, rows, gradient);
+            let nll = self.engine.gradient(&course.parameters, memory, rows, gradient);
             let tail = mean(batch.iter().map(|&r| self.front.log_det[r]));
             let bounds = (config.weight_decay, config.grad_norm);
             let kernels = self.engine.kernels();
@@ -320,31 +324,21 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn gradient(
-        &self,
-        parameters: &[Line],
-        memory: &mut Batch,
-        rows: Rows<'_>,
-        gradient: &mut [Line],
-    ) -> f64 {
-        match &self.pool {
-            None => self.engine.gradient(parameters, memory, rows, gradient),
-            Some(pool) => pool.install(|| self.engine.gradient(parameters, memory, rows, gradient)),
-        }
-    }
-
     /// Negative log-likelihoods of rows, standardized nats.
     fn losses(&self, parameters: &[Line], rows: &[usize]) -> Vec<f64> {
+        if rows.is_empty() {
+            return Vec::new();
+        }
         let part = |rows: &[usize]| {
             let mut workspace = self.engine.workspace();
             let values = self.engine.log_prob(parameters, &mut workspace, &self.front.values, rows);
             let tails = rows.iter().map(|&r| self.front.log_det[r]);
             values.into_iter().zip(tails).map(|(v, tail)| -v - tail).collect::<Vec<_>>()
         };
-        match &self.pool {
-            None => part(rows),
-            Some(pool) => pool.install(|| rows.par_chunks(16 * TILE).flat_map_iter(part).collect()),
+        if self.threads == 1 {
+            return part(rows);
         }
+        rows.par_chunks(16 * TILE).flat_map_iter(part).collect()
     }
 
     /// Mean and trimmed mean over the held-out rows; NaN if there are none.

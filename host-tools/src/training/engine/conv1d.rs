@@ -5,7 +5,7 @@
 //! copying it costs one line per output channel's multiply-adds.
 
 use super::conditioner::TileConditioner;
-use super::kernels::{Kernels, PANELS, TILE};
+use super::kernels::{Kernels, PANELS};
 use super::lanes::Line;
 use super::layer::{starting_bound, Layer};
 use crate::flow::{Activation, Conditioner, Conv1d, ConvLayer, Padding};
@@ -169,7 +169,7 @@ impl TileConditioner for TileConv1d {
     }
 
     fn scratch(&self) -> usize {
-        let turned = self.layers.iter().map(|l| l.dense.shape.stride() * TILE).max().unwrap_or(0);
+        let turned = self.layers.iter().map(|l| l.dense.shape.turned()).max().unwrap_or(0);
         2 * self.widest() + 2 * self.window() + turned
     }
 

@@ -1,7 +1,7 @@
 //! A trainable dense linear map as triangular factors (Kingma and Dhariwal 2018, "Glow", section 3.2).
 
 use super::actnorm::total;
-use super::kernels::{DenseRef, Kernels, Shape, PANELS, TILE};
+use super::kernels::{DenseRef, Kernels, Shape, PANELS};
 use super::lanes::{floats, Line, LINE};
 use super::transform::TileTransform;
 use crate::flow;
@@ -75,7 +75,7 @@ impl TileTransform for TileLinear {
         2 * self.matrix() + self.vector() + 3 * self.panels()
     }
     fn scratch(&self) -> usize {
-        2 * self.panels() + self.matrix() + self.vector() + self.shape().stride() * TILE
+        2 * self.panels() + self.matrix() + self.vector() + self.shape().turned()
     }
     fn initialize(&self, parameters: &mut [Line], _: &mut Random) {
         parameters.fill(Line::ZERO);
@@ -156,7 +156,7 @@ impl TileTransform for TileLinear {
         let (next, rest) = rest.split_at_mut(self.panels());
         let (full, rest) = rest.split_at_mut(self.matrix());
         let (unused, rest) = rest.split_at_mut(self.vector());
-        let turned = &mut rest[..self.shape().stride() * TILE];
+        let turned = &mut rest[..self.shape().turned()];
         let (lower_gradient, rest) = gradient.split_at_mut(self.matrix());
         let (upper_gradient, shift_gradient) = rest.split_at_mut(self.matrix());
 

@@ -1,7 +1,7 @@
 //! A multi-layer perceptron on a tile: the activation after every layer but the last.
 
 use super::conditioner::TileConditioner;
-use super::kernels::{Kernels, PANELS, TILE};
+use super::kernels::{Kernels, PANELS};
 use super::lanes::Line;
 use super::layer::{starting_bound, Layer};
 use crate::flow::{Activation, Conditioner, Mlp};
@@ -55,7 +55,7 @@ impl TileConditioner for TileMlp {
     }
 
     fn scratch(&self) -> usize {
-        let turned = self.layers.iter().map(|l| l.shape.stride() * TILE).max().unwrap_or(0);
+        let turned = self.layers.iter().map(|l| l.shape.turned()).max().unwrap_or(0);
         2 * self.widest() + turned
     }
 

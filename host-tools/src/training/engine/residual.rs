@@ -1,7 +1,7 @@
 //! A residual net on a tile (nflows' form, see [`flow::ResidualNet`]).
 
 use super::conditioner::TileConditioner;
-use super::kernels::{Kernels, PANELS, TILE};
+use super::kernels::{Kernels, PANELS};
 use super::lanes::Line;
 use super::layer::{starting_bound, Layer};
 use crate::flow::{Activation, Conditioner, ResidualBlock, ResidualNet};
@@ -60,7 +60,7 @@ impl TileConditioner for TileResidual {
 
     fn scratch(&self) -> usize {
         let inner = self.trunk().max(self.initial.shape.inputs * PANELS);
-        self.trunk() + 2 * inner + self.initial.shape.stride().max(self.last.shape.stride()) * TILE
+        self.trunk() + 2 * inner + self.initial.shape.turned().max(self.last.shape.turned())
     }
 
     fn initialize(&self, parameters: &mut [Line], random: &mut Random, outputs: &[f32]) {

@@ -7,34 +7,38 @@ use crate::flow;
 
 /// Rational-quadratic splines with outputs, feature by feature, `[widths, heights, derivatives]`.
 pub(crate) struct TileSpline {
-    /// At most 32 bins.
-    pub(crate) spline: flow::Spline,
+    spline: flow::Spline,
+    settings: SplineSettings,
 }
 
 impl TileSpline {
-    fn settings(&self) -> SplineSettings {
-        SplineSettings {
-            bins: self.spline.bins,
-            bound: self.spline.bound,
-            min_bin: self.spline.min_bin,
-            min_derivative: self.spline.min_derivative,
-            clipped: self.spline.parameters == flow::SplineParameters::SoftClipped,
-        }
+    /// Splines of 2 to 32 bins.
+    pub(crate) fn new(spline: flow::Spline) -> Self {
+        let clipped = spline.parameters == flow::SplineParameters::SoftClipped;
+        let settings = SplineSettings {
+            bins: spline.bins,
+            bound: spline.bound,
+            min_bin: spline.min_bin,
+            min_derivative: spline.min_derivative,
+            clipped,
+            end: SplineSettings::raw_of_one(clipped, spline.min_derivative),
+        };
+        Self { spline, settings }
     }
 }
 
 // `outputs` keeps the softmax of widths and heights, `kept` what `SplineKernels::spline` says.
 impl TileMap for TileSpline {
     fn outputs(&self, moved: usize) -> usize {
-        self.settings().raw() * moved
+        self.settings.raw() * moved
     }
     fn kept(&self, moved: usize) -> usize {
-        self.settings().kept() * moved
+        self.settings.kept() * moved
     }
     fn identity(&self, moved: usize) -> Vec<f32> {
-        let settings = self.settings();
+        let settings = self.settings;
         let bins = 2 * settings.bins;
-        let one = settings.raw_of_one();
+        let one = settings.end;
         (0..self.outputs(moved)).map(|i| if i % settings.raw() < bins { 0.0 } else { one }).collect()
     }
     fn export(&self) -> flow::CouplingMap {
@@ -49,7 +53,7 @@ impl TileMap for TileSpline {
         kept: &mut [Line],
         log_det: &mut Line,
     ) {
-        k.spline(self.settings(), x, outputs, kept, log_det);
+        k.spline(self.settings, x, outputs, kept, log_det);
     }
 
     fn backward(
@@ -60,6 +64,6 @@ impl TileMap for TileSpline {
         kept: &mut [Line],
         weight: &Line,
     ) {
-        k.spline_gradient(self.settings(), slope, outputs, kept, weight);
+        k.spline_gradient(self.settings, slope, outputs, kept, weight);
     }
 }

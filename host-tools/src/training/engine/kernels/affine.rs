@@ -64,7 +64,8 @@ fn log_sigmoid<L: Lanes>(l: L, y: L::V, floor: L::V) -> (L::V, L::V) {
     let grown = l.mul(floor, l.add(one, exp(l, l.min(minus, l.splat(80.0)))));
     let log = l.add(l.sub(l.min(y, zero), ln_1p(l, e)), ln_1p(l, grown));
     // Sigmoid and one minus it are 1 / (1 + e) and e / (1 + e), or the other way round.
-    let (high, low) = (l.div(one, whole), l.div(e, whole));
+    let high = l.reciprocal(whole);
+    let low = l.mul(e, high);
     let sigmoid = l.select_gt(y, zero, high, low);
     (log, l.div(l.mul(high, low), l.add(sigmoid, floor)))
 }
@@ -95,7 +96,7 @@ impl<L: Lanes> AffineKernels for L {
                     (s, l.select_gt(l.splat(clamp), size(raw), one, zero))
                 }),
                 ScaleMap::SoftSign { clamp } => affine_by(l, x, outputs, log_det, |raw| {
-                    let share = l.div(one, l.mul_add(size(raw), l.splat(1.0 / clamp), one));
+                    let share = l.reciprocal(l.mul_add(size(raw), l.splat(1.0 / clamp), one));
                     (l.mul(raw, share), l.mul(share, share))
                 }),
                 ScaleMap::Sigmoid { offset, floor } => affine_by(l, x, outputs, log_det, |raw| {

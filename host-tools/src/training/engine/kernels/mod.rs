@@ -1,8 +1,7 @@
 //! The inner loops, written once over [`Lanes`] and compiled once per lane type.
 //!
-//! One matrix kernel serves the forward pass, the input gradient and the weight gradient: a block of
-//! accumulators, a broadcast element of one matrix times a contiguous line of the other. `Kernels` is the
-//! object-safe face of it, so that the rest of the engine is ordinary code without lane parameters.
+//! `Kernels` is the object-safe face of it, so that the rest of the engine is ordinary code without lane
+//! parameters.
 //!
 //! Layout: a *panel* is 16 samples; a tile has [`PANELS`] of them. A tile of `n` rows (features or
 //! activations) is `PANELS * n` lines, panel by panel. Weights are `outputs` rows of `stride` lines, padded
@@ -11,6 +10,7 @@
 mod activation;
 mod affine;
 mod base;
+mod dense;
 mod linear;
 mod soft_tail;
 mod spline;
@@ -18,12 +18,12 @@ mod spline;
 pub(crate) use activation::ActivationKernels;
 pub(crate) use affine::AffineKernels;
 pub(crate) use base::{BaseKernels, MixtureShape, BLOCK};
+pub(crate) use dense::DenseKernels;
 pub(crate) use linear::LinearKernels;
 pub(crate) use soft_tail::SoftTailKernels;
 pub(crate) use spline::{SplineKernels, SplineSettings};
 
 use super::lanes::{Lanes, Line, LINE};
-use super::matrix::{dense_block, for_row_blocks, input_block, weight_block};
 pub(crate) use super::matrix::{DenseRef, Shape};
 
 /// Panels in a tile.
@@ -50,28 +50,16 @@ pub(crate) struct AdamStep {
 
 /// The kernels of one lane type; those of a topic stand in a file and a trait of their own.
 pub(crate) trait Kernels:
-    ActivationKernels + AffineKernels + LinearKernels + SplineKernels + SoftTailKernels + BaseKernels
+    DenseKernels
+    + ActivationKernels
+    + AffineKernels
+    + LinearKernels
+    + SplineKernels
+    + SoftTailKernels
+    + BaseKernels
 {
     /// Name of the lane type.
     fn name(&self) -> &'static str;
-
-    /// `out = W x + b`, then ReLU if `relu`, for each panel.
-    fn dense(&self, net: DenseRef<'_>, x: &[Line], out: &mut [Line], relu: bool);
-
-    /// `dx = W^T delta`, zero where `gate <= 0` (the ReLU of the layer before).
-    fn dense_input(&self, net: DenseRef<'_>, delta: &[Line], dx: &mut [Line], gate: Option<&[Line]>);
-
-    /// `dw += delta x^T` over the tile and `db += delta` summed; `turned` is scratch of
-    /// `stride * TILE` lines.
-    fn dense_weights(
-        &self,
-        shape: Shape,
-        x: &[Line],
-        delta: &[Line],
-        dw: &mut [Line],
-        db: &mut [Line],
-        turned: &mut [Line],
-    );
 
     /// Lays rows out as a tile: `data` has `features` values a row, padded to whole lines; places without
     /// a row are zero.
@@ -114,97 +102,6 @@ fn sum_line(line: &Line) -> f32 {
 impl<L: Lanes> Kernels for L {
     fn name(&self) -> &'static str {
         L::NAME
-    }
-
-    fn dense(&self, net: DenseRef<'_>, x: &[Line], out: &mut [Line], relu: bool) {
-        let l = *self;
-        let Shape { inputs, outputs } = net.shape;
-        l.vectorize(
-            #[inline(always)]
-            || {
-                for p in 0..PANELS {
-                    let x = &x[p * inputs..][..inputs];
-                    let out = &mut out[p * outputs..][..outputs];
-                    // One wide vector needs eight rows to hide the latency of the multiply-add.
-                    if L::WIDTH == LINE {
-                        for_row_blocks!(outputs, 8, row, R => dense_block::<L, R, 1>(l, net, row, x, out, relu));
-                    } else {
-                        for_row_blocks!(outputs, 4, row, R => dense_block::<L, R, 2>(l, net, row, x, out, relu));
-                    }
-                }
-            },
-        );
-    }
-
-    fn dense_input(&self, net: DenseRef<'_>, delta: &[Line], dx: &mut [Line], gate: Option<&[Line]>) {
-        let l = *self;
-        let Shape { inputs, outputs } = net.shape;
-        l.vectorize(
-            #[inline(always)]
-            || {
-                for p in 0..PANELS {
-                    let delta = &delta[p * outputs..][..outputs];
-                    let dx = &mut dx[p * inputs..][..inputs];
-                    let gate = gate.map(|g| &g[p * inputs..][..inputs]);
-                    // One wide vector needs eight rows to hide the latency of the multiply-add.
-                    if L::WIDTH == LINE {
-                        for_row_blocks!(inputs, 8, row, R => input_block::<L, R, 1>(l, net, row, delta, dx, gate));
-                    } else {
-                        for_row_blocks!(inputs, 4, row, R => input_block::<L, R, 2>(l, net, row, delta, dx, gate));
-                    }
-                }
-            },
-        );
-    }
-
-    fn dense_weights(
-        &self,
-        shape: Shape,
-        x: &[Line],
-        delta: &[Line],
-        dw: &mut [Line],
-        db: &mut [Line],
-        turned: &mut [Line],
-    ) {
-        let l = *self;
-        let Shape { inputs, outputs } = shape;
-        l.vectorize(
-            #[inline(always)]
-            || {
-                for block in 0..shape.stride() {
-                    let live = (inputs - block * LINE).min(LINE);
-                    for p in 0..PANELS {
-                        let to = &mut turned[block * TILE + p * LINE..][..LINE];
-                        let to: &mut [Line; LINE] = to.try_into().expect("a panel");
-                        let from = &x[p * inputs + block * LINE..][..live];
-                        if let Ok(from) = from.try_into() {
-                            l.transpose(from, to);
-                        } else {
-                            let mut padded = [Line::ZERO; LINE];
-                            padded[..live].copy_from_slice(from);
-                            l.transpose(&padded, to);
-                        }
-                    }
-                    let at = (block, live);
-                    if L::WIDTH == LINE || live <= L::WIDTH {
-                        for_row_blocks!(outputs, 8, row, R =>
-                            weight_block::<L, R, 1>(l, shape, row, at, delta, turned, dw));
-                    } else {
-                        for_row_blocks!(outputs, 4, row, R =>
-                            weight_block::<L, R, 2>(l, shape, row, at, delta, turned, dw));
-                    }
-                }
-                for o in 0..outputs {
-                    let mut sum = delta[o];
-                    for p in 1..PANELS {
-                        for (sum, d) in sum.0.iter_mut().zip(delta[p * outputs + o].0) {
-                            *sum += d;
-                        }
-                    }
-                    db[o / LINE].0[o % LINE] += sum_line(&sum);
-                }
-            },
-        );
     }
 
     fn gather(&self, data: &[Line], features: usize, rows: &[usize], to: &mut [Line]) {
@@ -357,7 +254,8 @@ impl<L: Lanes> Kernels for L {
                         let second = l.mul_add(l.sub(l.mul(g, g), old), l.splat(1.0 - beta2), old);
                         l.store(first, &mut m.0[at..]);
                         l.store(second, &mut v.0[at..]);
-                        let change = l.div(first, l.add(l.sqrt(second), l.splat(epsilon)));
+                        let inverse = l.reciprocal(l.add(l.sqrt(second), l.splat(epsilon)));
+                        let change = l.mul(first, inverse);
                         let kept = l.mul(l.load(&p.0[at..]), l.splat(keep));
                         l.store(l.sub(kept, l.mul(change, l.splat(rate))), &mut p.0[at..]);
                     }

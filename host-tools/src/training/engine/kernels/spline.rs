@@ -1,7 +1,8 @@
 //! Rational-quadratic splines on a panel, and their gradient: `flowlet::arithmetic::spline` has the formulas.
 //!
 //! Each sample lies in a bin of its own. Instead of gathering that bin's numbers, the loops go over all bins,
-//! whose edges the softmax needs anyway, and select.
+//! whose edges the softmax needs anyway, and select. Loops over the usual number of bins are compiled for it, so that
+//! what they share stays in registers.
 
 use super::super::lanes::{exp, ln_1p, Lanes, Line, LINE};
 use flowlet::arithmetic::spline::{LEAST, MOST_BINS};
@@ -19,7 +20,12 @@ pub(crate) struct SplineSettings {
     pub(crate) min_derivative: f32,
     /// Soft-clipped raw parameters (zuko) instead of softplus.
     pub(crate) clipped: bool,
+    /// The raw derivative that gives 1: the end knots', and where training starts.
+    pub(crate) end: f32,
 }
+
+/// Bins that the kernels are compiled for; others take the general form of them.
+const USUAL_BINS: usize = 8;
 
 /// Lines kept of each feature and panel, besides the clip's shares.
 const KEPT: usize = 8;
@@ -44,12 +50,12 @@ impl SplineSettings {
         (floor, 1.0 - self.bins as f32 * floor)
     }
 
-    /// The raw derivative that gives 1: the end knots', and where training starts.
-    pub(crate) fn raw_of_one(self) -> f32 {
-        if self.clipped {
+    /// [`Self::end`], from the other settings.
+    pub(crate) fn raw_of_one(clipped: bool, min_derivative: f32) -> f32 {
+        if clipped {
             0.0
         } else {
-            let rest = 1.0 - f64::from(self.min_derivative.max(LEAST));
+            let rest = 1.0 - f64::from(min_derivative.max(LEAST));
             rest.exp_m1().ln() as f32
         }
     }
@@ -95,9 +101,17 @@ impl<L: Lanes> SplineKernels for L {
         l.vectorize(
             #[inline(always)]
             || {
-                for (x, (raw, kept)) in x.iter_mut().zip(features) {
-                    for at in (0..LINE).step_by(L::WIDTH) {
-                        forward(l, settings, at, x, raw, kept, log_det);
+                if settings.bins == USUAL_BINS {
+                    for (x, (raw, kept)) in x.iter_mut().zip(features) {
+                        for at in (0..LINE).step_by(L::WIDTH) {
+                            forward::<L, USUAL_BINS>(l, settings, USUAL_BINS, at, x, raw, kept, log_det);
+                        }
+                    }
+                } else {
+                    for (x, (raw, kept)) in x.iter_mut().zip(features) {
+                        for at in (0..LINE).step_by(L::WIDTH) {
+                            forward::<L, MOST_BINS>(l, settings, settings.bins, at, x, raw, kept, log_det);
+                        }
                     }
                 }
             },
@@ -117,9 +131,17 @@ impl<L: Lanes> SplineKernels for L {
         l.vectorize(
             #[inline(always)]
             || {
-                for (g, (raw, kept)) in g.iter_mut().zip(features) {
-                    for at in (0..LINE).step_by(L::WIDTH) {
-                        backward(l, settings, at, g, raw, kept, weight);
+                if settings.bins == USUAL_BINS {
+                    for (g, (raw, kept)) in g.iter_mut().zip(features) {
+                        for at in (0..LINE).step_by(L::WIDTH) {
+                            backward::<L, USUAL_BINS>(l, settings, USUAL_BINS, at, g, raw, kept, weight);
+                        }
+                    }
+                } else {
+                    for (g, (raw, kept)) in g.iter_mut().zip(features) {
+                        for at in (0..LINE).step_by(L::WIDTH) {
+                            backward::<L, MOST_BINS>(l, settings, settings.bins, at, g, raw, kept, weight);
+                        }
                     }
                 }
             },
@@ -161,32 +183,43 @@ fn ln<L: Lanes>(l: L, x: L::V) -> L::V {
     l.mul_add(k, l.splat(0.693_359_4), l.add(r, low))
 }
 
-/// The softmax of one axis in place of its raw parameters; the clip's derivatives go to `clip`.
+/// The softmax of one axis, also in place of its raw parameters; the clip's derivatives go to `clip`.
 #[inline(always)]
-fn softmax<L: Lanes>(l: L, settings: SplineSettings, at: usize, raw: &mut [Line], clip: &mut [Line]) {
+fn softmax<L: Lanes, const M: usize>(
+    l: L,
+    settings: SplineSettings,
+    at: usize,
+    raw: &mut [Line],
+    clip: &mut [Line],
+) -> [L::V; M] {
+    let mut shares = [l.splat(0.0); M];
+    for (share, raw) in shares.iter_mut().zip(raw.iter()) {
+        *share = l.load(&raw.0[at..]);
+    }
+    let bins = raw.len();
     if settings.clipped {
-        for (raw, clip) in raw.iter_mut().zip(clip) {
-            let v = l.load(&raw.0[at..]);
-            let grown = l.mul_add(abs(l, v), l.splat(CLIP_BINS), l.splat(1.0));
-            let share = l.div(l.splat(1.0), grown);
-            l.store(l.mul(v, share), &mut raw.0[at..]);
+        for (value, clip) in shares[..bins].iter_mut().zip(clip) {
+            let grown = l.mul_add(abs(l, *value), l.splat(CLIP_BINS), l.splat(1.0));
+            let share = l.reciprocal(grown);
+            *value = l.mul(*value, share);
             l.store(l.mul(share, share), &mut clip.0[at..]);
         }
     }
-    let mut top = l.load(&raw[0].0[at..]);
-    for raw in raw.iter().skip(1) {
-        top = l.max(top, l.load(&raw.0[at..]));
+    let mut top = shares[0];
+    for &share in &shares[1..bins] {
+        top = l.max(top, share);
     }
     let mut sum = l.splat(0.0);
-    for raw in raw.iter_mut() {
-        let e = exp(l, l.sub(l.load(&raw.0[at..]), top));
-        sum = l.add(sum, e);
-        l.store(e, &mut raw.0[at..]);
+    for share in &mut shares[..bins] {
+        *share = exp(l, l.sub(*share, top));
+        sum = l.add(sum, *share);
     }
-    let inverse = l.div(l.splat(1.0), sum);
-    for raw in raw {
-        l.store(l.mul(l.load(&raw.0[at..]), inverse), &mut raw.0[at..]);
+    let inverse = l.reciprocal(sum);
+    for (share, raw) in shares.iter_mut().zip(raw) {
+        *share = l.mul(*share, inverse);
+        l.store(*share, &mut raw.0[at..]);
     }
+    shares
 }
 
 /// A derivative and what its raw parameter changes it by.
@@ -194,22 +227,25 @@ fn softmax<L: Lanes>(l: L, settings: SplineSettings, at: usize, raw: &mut [Line]
 fn derivative<L: Lanes>(l: L, settings: SplineSettings, raw: L::V) -> (L::V, L::V) {
     let (zero, one) = (l.splat(0.0), l.splat(1.0));
     if settings.clipped {
-        let share = l.div(one, l.mul_add(abs(l, raw), l.splat(CLIP_DERIVATIVES), one));
+        let share = l.reciprocal(l.mul_add(abs(l, raw), l.splat(CLIP_DERIVATIVES), one));
         let d = exp(l, l.mul(raw, share));
         (d, l.mul(d, l.mul(share, share)))
     } else {
         let small = exp(l, l.sub(zero, abs(l, raw)));
         let d = l.add(l.max(raw, zero), ln_1p(l, small));
-        let high = l.div(one, l.add(one, small));
+        let high = l.reciprocal(l.add(one, small));
         let change = l.select_gt(raw, zero, high, l.mul(small, high));
         (l.add(d, l.splat(settings.min_derivative.max(LEAST))), change)
     }
 }
 
+/// `bins` is at most `M`; a constant where it is `M`.
 #[inline(always)]
-fn forward<L: Lanes>(
+#[allow(clippy::too_many_arguments)] // the pieces of one panel
+fn forward<L: Lanes, const M: usize>(
     l: L,
     settings: SplineSettings,
+    bins: usize,
     at: usize,
     x: &mut Line,
     raw: &mut [Line],
@@ -217,13 +253,13 @@ fn forward<L: Lanes>(
     log_det: &mut Line,
 ) {
     let (zero, one) = (l.splat(0.0), l.splat(1.0));
-    let bins = settings.bins;
     let (widths, rest) = raw.split_at_mut(bins);
     let (heights, derivatives) = rest.split_at_mut(bins);
+    let derivatives = &mut derivatives[..bins - 1];
     let (kept, clip) = kept.split_at_mut(KEPT);
     let (clip_widths, clip_heights) = clip.split_at_mut(clip.len() / 2);
-    softmax(l, settings, at, widths, clip_widths);
-    softmax(l, settings, at, heights, clip_heights);
+    let widths: [L::V; M] = softmax(l, settings, at, widths, clip_widths);
+    let heights: [L::V; M] = softmax(l, settings, at, heights, clip_heights);
 
     let given = l.load(&x.0[at..]);
     let bound = l.splat(settings.bound);
@@ -231,16 +267,16 @@ fn forward<L: Lanes>(
     let side = 2.0 * settings.bound;
     let (floor, shared) = settings.shares();
     let (floor, shared) = (l.splat(side * floor), l.splat(side * shared));
-    let size = |share: &Line| l.mul_add(l.load(&share.0[at..]), shared, floor);
-    let end = l.splat(settings.raw_of_one());
+    let size = |share: L::V| l.mul_add(share, shared, floor);
+    let end = l.splat(settings.end);
 
     let (mut left, mut bottom) = (l.splat(-settings.bound), l.splat(-settings.bound));
-    let (mut w, mut h) = (size(&widths[0]), size(&heights[0]));
+    let (mut w, mut h) = (size(widths[0]), size(heights[0]));
     let (mut next_left, mut next_bottom) = (l.add(left, w), l.add(bottom, h));
     let (mut raw0, mut raw1) = (end, derivatives.first().map_or(end, |d| l.load(&d.0[at..])));
     let mut index = zero;
     for k in 1..bins {
-        let (width, height) = (size(&widths[k]), size(&heights[k]));
+        let (width, height) = (size(widths[k]), size(heights[k]));
         let before = l.load(&derivatives[k - 1].0[at..]);
         let after = derivatives.get(k).map_or(end, |d| l.load(&d.0[at..]));
         // Stay where the edge lies above the value.
@@ -257,15 +293,16 @@ fn forward<L: Lanes>(
     }
     let (d0, change0) = derivative(l, settings, raw0);
     let (d1, change1) = derivative(l, settings, raw1);
-    let u = l.min(l.max(l.div(l.sub(value, left), w), zero), one);
+    let inverse_w = l.reciprocal(w);
+    let u = l.min(l.max(l.mul(l.sub(value, left), inverse_w), zero), one);
     let v = l.sub(one, u);
     let uv = l.mul(u, v);
     let two_uv = l.add(uv, uv);
-    let s = l.div(h, w);
+    let s = l.mul(h, inverse_w);
     let numerator = l.mul_add(l.mul(s, u), u, l.mul(d0, uv));
     let below = l.mul_add(s, l.sub(one, two_uv), l.mul(l.add(d0, d1), uv));
     let m = l.mul_add(l.mul(d1, u), u, l.mul_add(s, two_uv, l.mul(l.mul(d0, v), v)));
-    let inverse = l.div(one, below);
+    let inverse = l.reciprocal(below);
     let z = l.mul_add(h, l.mul(numerator, inverse), bottom);
     let ratio = l.mul(s, inverse);
     let log = ln(l, l.mul(l.mul(ratio, ratio), m));
@@ -281,10 +318,13 @@ fn forward<L: Lanes>(
     }
 }
 
+/// `bins` is at most `M`; a constant where it is `M`.
 #[inline(always)]
-fn backward<L: Lanes>(
+#[allow(clippy::too_many_arguments)] // the pieces of one panel
+fn backward<L: Lanes, const M: usize>(
     l: L,
     settings: SplineSettings,
+    bins: usize,
     at: usize,
     g: &mut Line,
     raw: &mut [Line],
@@ -292,9 +332,9 @@ fn backward<L: Lanes>(
     weight: &Line,
 ) {
     let (zero, one) = (l.splat(0.0), l.splat(1.0));
-    let bins = settings.bins;
     let (widths, rest) = raw.split_at_mut(bins);
     let (heights, derivatives) = rest.split_at_mut(bins);
+    let derivatives = &mut derivatives[..bins - 1];
     let (kept, clip) = kept.split_at(KEPT);
     let load = |i: usize| l.load(&kept[i].0[at..]);
     let (u, w, h, d0, d1) = (load(0), load(1), load(2), load(3), load(4));
@@ -304,12 +344,12 @@ fn backward<L: Lanes>(
     let uv = l.mul(u, v);
     let two_uv = l.add(uv, uv);
     let same = l.sub(one, two_uv);
-    let inverse_w = l.div(one, w);
+    let inverse_w = l.reciprocal(w);
     let s = l.mul(h, inverse_w);
     let numerator = l.mul_add(l.mul(s, u), u, l.mul(d0, uv));
     let below = l.mul_add(s, same, l.mul(l.add(d0, d1), uv));
     let m = l.mul_add(l.mul(d1, u), u, l.mul_add(s, two_uv, l.mul(l.mul(d0, v), v)));
-    let inverse = l.div(one, below);
+    let inverse = l.reciprocal(below);
     let share = l.mul(numerator, inverse);
 
     // Nothing reaches the parameters of a spline that a sample passes by.
@@ -321,9 +361,9 @@ fn backward<L: Lanes>(
     // Reverse mode through z = bottom + h numerator / below and log = 2 ln s + ln m - 2 ln below.
     let to_numerator = l.mul(l.mul(to_z, h), inverse);
     let to_below = l.sub(zero, l.mul(l.mul_add(l.mul(to_z, h), share, two_log), inverse));
-    let to_m = l.div(to_log, m);
+    let to_m = l.mul(to_log, l.reciprocal(m));
     let to_s = l.mul_add(l.mul(to_numerator, u), u, l.mul_add(to_below, same, l.mul(to_m, two_uv)));
-    let to_s = l.add(to_s, l.div(two_log, s));
+    let to_s = l.mul_add(two_log, l.mul(w, l.reciprocal(h)), to_s);
     let to_both = l.mul(to_below, uv);
     let to_d0 = l.mul_add(to_numerator, uv, l.mul_add(l.mul(to_m, v), v, to_both));
     let to_d1 = l.mul_add(l.mul(to_m, u), u, to_both);
@@ -352,7 +392,7 @@ fn backward<L: Lanes>(
     for (axis, (shares, to_edge, to_size)) in axes.into_iter().enumerate() {
         let (to_edge, to_size) = (l.mul(to_edge, shared), l.mul(to_size, shared));
         // An edge moves with all bins before it.
-        let mut to_share = [zero; MOST_BINS];
+        let mut to_share = [zero; M];
         let mut mean = zero;
         for (k, (to_share, share)) in to_share.iter_mut().zip(shares.iter()).enumerate() {
             let k = k as f32;

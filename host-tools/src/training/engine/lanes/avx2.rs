@@ -15,18 +15,14 @@ impl Avx2 {
     pub(crate) fn detect() -> Option<Self> {
         (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
     }
-
-    /// The AVX2 lanes of a processor with AVX-512F, which includes AVX2 and FMA.
-    #[inline(always)]
-    pub(super) fn of_avx512(_: super::Avx512) -> Self {
-        Self(())
-    }
 }
 
 impl Lanes for Avx2 {
     type V = __m256;
     const NAME: &'static str = "avx2";
     const WIDTH: usize = 8;
+    const VECTORS: usize = 2;
+    const ROWS: usize = 4;
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -124,7 +120,10 @@ impl Lanes for Avx2 {
     fn transpose(self, from: &[Line; LINE], to: &mut [Line; LINE]) {
         for rows in [0, 8] {
             for columns in [0, 8] {
-                let block: [__m256; 8] = std::array::from_fn(|i| self.load(&from[rows + i].0[columns..]));
+                let mut block = [self.splat(0.0); 8];
+                for (i, v) in block.iter_mut().enumerate() {
+                    *v = self.load(&from[rows + i].0[columns..]);
+                }
                 // SAFETY: `self` proves AVX.
                 let block = unsafe { transpose_8x8(block) };
                 for (j, v) in block.into_iter().enumerate() {

@@ -21,6 +21,8 @@ impl Lanes for Avx512 {
     type V = __m512;
     const NAME: &'static str = "avx512";
     const WIDTH: usize = 16;
+    const VECTORS: usize = 4;
+    const ROWS: usize = 4;
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -69,6 +71,16 @@ impl Lanes for Avx512 {
         unsafe { _mm512_div_ps(a, b) }
     }
     #[inline(always)]
+    fn reciprocal(self, a: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512F.
+        unsafe {
+            // As for the root: an estimate and one step of Newton's.
+            let estimate = _mm512_rcp14_ps(a);
+            let lacking = _mm512_fnmadd_ps(a, estimate, _mm512_set1_ps(1.0));
+            _mm512_fmadd_ps(estimate, lacking, estimate)
+        }
+    }
+    #[inline(always)]
     fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512F.
         unsafe { _mm512_fmadd_ps(a, b, c) }
@@ -76,7 +88,14 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn sqrt(self, a: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512F.
-        unsafe { _mm512_sqrt_ps(a) }
+        unsafe {
+            // The estimate to 14 bits and one step of Newton's: `sqrt` itself holds up the divider. Zero stays zero.
+            let inverse = _mm512_rsqrt14_ps(_mm512_max_ps(a, _mm512_set1_ps(f32::MIN_POSITIVE)));
+            let root = _mm512_mul_ps(a, inverse);
+            let half = _mm512_set1_ps(0.5);
+            let lacking = _mm512_fnmadd_ps(root, _mm512_mul_ps(inverse, half), half);
+            _mm512_fmadd_ps(root, lacking, root)
+        }
     }
     #[inline(always)]
     fn min(self, a: __m512, b: __m512) -> __m512 {
@@ -101,21 +120,56 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn power_of_two(self, k: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512F.
-        unsafe {
-            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(k), _mm512_set1_epi32(127));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
-        }
+        unsafe { _mm512_scalef_ps(_mm512_set1_ps(1.0), k) }
+    }
+    #[inline(always)]
+    fn scale(self, a: __m512, k: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512F.
+        unsafe { _mm512_scalef_ps(a, k) }
     }
     #[inline(always)]
     fn exponent(self, a: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512F.
-        unsafe {
-            let biased = _mm512_srli_epi32::<23>(_mm512_castps_si512(a));
-            _mm512_cvtepi32_ps(_mm512_sub_epi32(biased, _mm512_set1_epi32(127)))
-        }
+        unsafe { _mm512_getexp_ps(a) }
     }
     #[inline(always)]
     fn transpose(self, from: &[Line; LINE], to: &mut [Line; LINE]) {
-        Avx2::of_avx512(self).transpose(from, to);
+        for quarter in 0..4 {
+            let columns = 4 * quarter;
+            // SAFETY: `self` proves AVX-512F; four f32 are readable at each of the places, which lie in a line.
+            let [a, b, c, d] = unsafe {
+                let rows = |i: usize| {
+                    let at = |row: usize| _mm_loadu_ps(from[row].0[columns..columns + 4].as_ptr());
+                    let v = _mm512_castps128_ps512(at(i));
+                    let v = _mm512_insertf32x4::<1>(v, at(4 + i));
+                    let v = _mm512_insertf32x4::<2>(v, at(8 + i));
+                    _mm512_insertf32x4::<3>(v, at(12 + i))
+                };
+                transpose_4x4([rows(0), rows(1), rows(2), rows(3)])
+            };
+            self.store(a, &mut to[columns].0);
+            self.store(b, &mut to[columns + 1].0);
+            self.store(c, &mut to[columns + 2].0);
+            self.store(d, &mut to[columns + 3].0);
+        }
+    }
+}
+
+/// Transposes each 128-bit quarter of four registers.
+///
+/// # Safety
+/// The processor must have AVX-512F.
+#[inline(always)]
+unsafe fn transpose_4x4([a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
+    // SAFETY: the caller promises AVX-512F, all that these register shuffles need.
+    unsafe {
+        let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+        let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+        [
+            _mm512_shuffle_ps::<0x44>(ab, cd),
+            _mm512_shuffle_ps::<0xee>(ab, cd),
+            _mm512_shuffle_ps::<0x44>(ab_high, cd_high),
+            _mm512_shuffle_ps::<0xee>(ab_high, cd_high),
+        ]
     }
 }

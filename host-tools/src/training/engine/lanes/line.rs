@@ -23,3 +23,11 @@ pub(crate) fn floats(lines: &[Line]) -> &[f32] {
     // `16 * lines.len()` initialised f32 in one allocation, alive as long as the borrow.
     unsafe { std::slice::from_raw_parts(lines.as_ptr().cast::<f32>(), lines.len() * LINE) }
 }
+
+/// The same to write to.
+#[inline(always)]
+#[allow(unsafe_code)] // as above
+pub(crate) fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
+    // SAFETY: as in `floats`; the borrow is exclusive, and any f32 may be written to a `Line`.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<f32>(), lines.len() * LINE) }
+}

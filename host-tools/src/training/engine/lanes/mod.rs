@@ -14,15 +14,17 @@ mod line;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+mod product;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
-pub(crate) use line::{floats, Line, LINE};
+pub(crate) use line::{floats, floats_mut, Line, LINE};
 #[cfg(target_arch = "aarch64")]
 pub(crate) use neon::Neon;
 pub(crate) use portable::Portable;
+pub(crate) use product::{multiply, Elements, Vectors};
 
 /// Arithmetic on vectors of `WIDTH` f32, and the shape of the matrix kernels that suits them.
 ///
@@ -34,6 +36,11 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// Elements in a vector.
     const WIDTH: usize;
+    /// Vectors side by side in a block of accumulators: 2 or 4, and whole lines of them.
+    const VECTORS: usize;
+    /// Rows of a block that wide: enough accumulators to hide the latency of the multiply-add, and no more than there
+    /// are registers.
+    const ROWS: usize;
 
     /// Runs `f` compiled with this lane type's instructions; `f` must be `#[inline(always)]`.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
@@ -52,9 +59,14 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a / b`
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `1 / a` to 2e-7 relative, for normal `a` with a normal reciprocal.
+    #[inline(always)]
+    fn reciprocal(self, a: Self::V) -> Self::V {
+        self.div(self.splat(1.0), a)
+    }
     /// `a * b + c`, rounded once where the instructions exist.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// Square root.
+    /// Square root to 2e-7 relative, of zero or a normal positive number.
     fn sqrt(self, a: Self::V) -> Self::V;
     /// Smaller of both.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
@@ -66,6 +78,11 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     fn round(self, a: Self::V) -> Self::V;
     /// `2^k` for integral `k` in -126..=127.
     fn power_of_two(self, k: Self::V) -> Self::V;
+    /// `a * 2^k` for integral `k` in -126..=127.
+    #[inline(always)]
+    fn scale(self, a: Self::V, k: Self::V) -> Self::V {
+        self.mul(a, self.power_of_two(k))
+    }
     /// `floor(log2(a))` for positive normal `a`.
     fn exponent(self, a: Self::V) -> Self::V;
     /// `to[j][i] = from[i][j]`
@@ -86,7 +103,7 @@ pub(crate) fn exp<L: Lanes>(l: L, x: L::V) -> L::V {
         p = l.mul_add(p, r, l.splat(c));
     }
     let p = l.add(l.mul_add(p, l.mul(r, r), r), l.splat(1.0));
-    l.mul(p, l.power_of_two(k))
+    l.scale(p, k)
 }
 
 /// tanh(x) to 2e-7 relative, any finite x.
@@ -105,7 +122,7 @@ pub(crate) fn tanh<L: Lanes>(l: L, x: L::V) -> L::V {
     let near = l.mul_add(l.mul(p, s), x, x);
     // e^18 is past the point where 1 - 2/(e+1) rounds to 1.
     let e = exp(l, l.min(l.add(a, a), l.splat(18.5)));
-    let far = l.sub(one, l.div(l.splat(2.0), l.add(e, one)));
+    let far = l.sub(one, l.mul(l.splat(2.0), l.reciprocal(l.add(e, one))));
     let far = l.select_gt(x, zero, far, l.sub(zero, far));
     l.select_gt(a, l.splat(0.625), far, near)
 }
@@ -179,11 +196,19 @@ mod tests {
         assert!(e < 3e-7, "{} tanh errs by {e:e}", L::NAME);
         let e = worst(l, tanh, f64::tanh, 1e-6, 0.7);
         assert!(e < 3e-7, "{} tanh errs by {e:e} near 0", L::NAME);
+        for (low, high) in [(1e-37, 1e-30), (1e-12, 1e-8), (0.1, 9.0), (1e6, 1e30)] {
+            let e = worst(l, L::sqrt, f64::sqrt, low, high);
+            assert!(e < 2e-7, "{} sqrt errs by {e:e} in {low}..={high}", L::NAME);
+            let e = worst(l, L::reciprocal, f64::recip, low, high);
+            assert!(e < 2e-7, "{} reciprocal errs by {e:e} in {low}..={high}", L::NAME);
+        }
         for (low, high) in [(1e-6, 1e-3), (1e-3, 0.5), (0.4, 3.0), (1.0, 1e3), (1e3, 1e6), (1e6, 9e36)] {
             let e = worst(l, ln_1p, f64::ln_1p, low, high);
             assert!(e < 2e-7, "{} ln_1p errs by {e:e} in {low}..={high}", L::NAME);
         }
         let mut out = [0.0_f32; LINE];
+        l.store(l.sqrt(l.splat(0.0)), &mut out);
+        assert_eq!(out[0], 0.0, "{} sqrt(0)", L::NAME);
         l.store(ln_1p(l, l.splat(f32::MAX)), &mut out);
         assert!(out[0].is_finite());
         for (x, want) in [(1e30, 1.0), (-1e30, -1.0), (0.0, 0.0)] {

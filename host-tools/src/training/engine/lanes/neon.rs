@@ -22,6 +22,8 @@ impl Lanes for Neon {
     type V = float32x4_t;
     const NAME: &'static str = "neon";
     const WIDTH: usize = 4;
+    const VECTORS: usize = 4;
+    const ROWS: usize = 4;
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -118,8 +120,10 @@ impl Lanes for Neon {
     fn transpose(self, from: &[Line; LINE], to: &mut [Line; LINE]) {
         for rows in (0..LINE).step_by(4) {
             for columns in (0..LINE).step_by(4) {
-                let block: [float32x4_t; 4] =
-                    std::array::from_fn(|i| self.load(&from[rows + i].0[columns..]));
+                let mut block = [self.splat(0.0); 4];
+                for (i, v) in block.iter_mut().enumerate() {
+                    *v = self.load(&from[rows + i].0[columns..]);
+                }
                 // SAFETY: `self` proves NEON.
                 let block = unsafe { transpose_4x4(block) };
                 for (j, v) in block.into_iter().enumerate() {

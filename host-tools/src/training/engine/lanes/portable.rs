@@ -22,6 +22,8 @@ impl Lanes for Portable {
     type V = V;
     const NAME: &'static str = "portable";
     const WIDTH: usize = WIDTH;
+    const VECTORS: usize = 4;
+    const ROWS: usize = 2;
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {

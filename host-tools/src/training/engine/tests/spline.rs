@@ -10,7 +10,7 @@ fn engine(features: usize, hidden: &[usize], kernels: Box<dyn Kernels>) -> Engin
         Spline { bins, bound, min_bin: minimum, min_derivative: minimum, parameters }
     };
     let coupling = |mask: Mask, spline: Spline| -> Box<dyn TileTransform> {
-        let map = Box::new(TileSpline { spline });
+        let map = Box::new(TileSpline::new(spline));
         let net = TileMlp::new(
             crate::flow::Activation::Relu,
             mask.given().len(),
