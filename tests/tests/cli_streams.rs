@@ -114,7 +114,8 @@ fn a_long_table_is_drawn_from_in_bounded_memory() {
     let folder = Folder::new();
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({ROWS}, 3), }}");
     header.push_str(&" ".repeat(117 - header.len()));
-    let mut file = std::io::BufWriter::new(std::fs::File::create(folder.path().join("t.npy")).expect("a file"));
+    let mut file =
+        std::io::BufWriter::new(std::fs::File::create(folder.path().join("t.npy")).expect("a file"));
     file.write_all(b"\x93NUMPY\x01\x00\x76\x00").and_then(|()| writeln!(file, "{header}")).expect("a header");
     for row in 0..ROWS {
         let t = row as f32 * 0.37;
