@@ -78,6 +78,24 @@ pub enum Error {
         /// Values given.
         found: u16,
     },
+    /// The image has no front end: its features are readings, not of streams.
+    NoFrontEnd,
+    /// A window of the front end has more samples than there is room for.
+    WindowTooSmall {
+        /// Samples needed, of all channels together.
+        needed: u32,
+        /// Samples that there is room for.
+        found: u32,
+    },
+    /// Features were asked for of a window that is not complete.
+    WindowNotComplete,
+    /// Another number of channels in a sample than the front end has.
+    ChannelCount {
+        /// Channels of the front end.
+        expected: u16,
+        /// Channels given.
+        found: u16,
+    },
     /// A feature that is NaN or infinite: a sensor fault, not an anomaly.
     NotFinite {
         /// Index of the input: features first, then context.
@@ -116,6 +134,8 @@ pub enum Part {
     SelfTest,
     /// The arithmetic that the image is made for.
     Numeric,
+    /// Where features of streams come from.
+    FrontEnd,
 }
 
 impl fmt::Display for Part {
@@ -133,6 +153,7 @@ impl fmt::Display for Part {
             Part::Calibration => "calibration",
             Part::SelfTest => "self-test vectors",
             Part::Numeric => "numeric type",
+            Part::FrontEnd => "front end",
         })
     }
 }
@@ -174,6 +195,14 @@ impl fmt::Display for Error {
             }
             Error::ContextCount { expected, found } => {
                 write!(f, "the model has {expected} context inputs, {found} values were given")
+            }
+            Error::NoFrontEnd => f.write_str("the image has no front end: its features are readings"),
+            Error::WindowTooSmall { needed, found } => {
+                write!(f, "a window has {needed} samples of all channels, there is room for {found}")
+            }
+            Error::WindowNotComplete => f.write_str("the window is not complete yet"),
+            Error::ChannelCount { expected, found } => {
+                write!(f, "the front end has {expected} channels, the sample {found}")
             }
             Error::NotFinite { feature } => write!(f, "feature {feature} of the reading is NaN or infinite"),
             Error::LogicBug => f.write_str("internal error: a checked image broke its promise"),

@@ -14,5 +14,6 @@ pub mod metrics;
 pub mod report;
 pub mod segments;
 pub mod selection;
+pub mod streams;
 pub mod table;
 pub mod training;

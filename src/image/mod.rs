@@ -12,7 +12,7 @@ mod check;
 pub mod descriptor;
 pub mod layout;
 mod model;
-mod record;
+pub(crate) mod record;
 
 pub use layout::{workspace_bytes, workspace_words, Aligned};
 pub use model::{Expert, Model};

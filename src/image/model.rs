@@ -5,7 +5,7 @@ use super::descriptor::{
     SelfTestRecord, Statistic,
 };
 use super::layout::{Header, HEADER_BYTES};
-use super::record::{take, Core, RawNotes};
+use super::record::{take, Core, RawHead, RawNotes};
 use crate::arithmetic::Arithmetic;
 use crate::base::Base;
 use crate::calibration::Calibration;
@@ -125,6 +125,11 @@ impl<'a, S: Support> Model<'a, S> {
     pub fn head(&self) -> Head<'a> {
         let head = postcard::take_from_bytes::<Head<'a>>(self.contents.descriptor);
         self.core.head(head.map(|(head, _)| (head.name, head.provenance, head.front_end)).unwrap_or_default())
+    }
+
+    /// The bytes that say where features come from; empty if they are readings.
+    pub(crate) fn front_end_record(&self) -> &'a [u8] {
+        take::<RawHead<'a>>(self.contents.descriptor).map_or(&[], |(head, _)| head.front_end)
     }
 
     /// Number of features of a reading.

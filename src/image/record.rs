@@ -16,7 +16,7 @@ pub(crate) trait Record<'a>: Sized {
 
 /// One record at the front of `bytes`, and the bytes behind it.
 pub(crate) fn take<'a, T: Record<'a>>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
-    let mut reader = Reader { rest: bytes };
+    let mut reader = Reader::new(bytes);
     let record = T::read(&mut reader)?;
     Some((record, reader.rest))
 }
@@ -28,13 +28,16 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn byte(&mut self) -> Option<u8> {
+    pub(crate) fn new(rest: &'a [u8]) -> Self {
+        Reader { rest }
+    }
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         let (&first, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(first)
     }
 
-    fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.rest.split_at_checked(count)?;
         self.rest = rest;
         Some(bytes)
@@ -42,7 +45,7 @@ impl<'a> Reader<'a> {
 
     /// A varint: seven bits a byte, the lowest first.
     #[inline(never)]
-    fn number(&mut self) -> Option<u32> {
+    pub(crate) fn number(&mut self) -> Option<u32> {
         let mut number = 0;
         for shift in [0, 7, 14, 21] {
             let byte = self.byte()?;
@@ -57,7 +60,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A varint of 16 bits, of at most three bytes.
-    fn short(&mut self) -> Option<u16> {
+    pub(crate) fn short(&mut self) -> Option<u16> {
         let before = self.rest.len();
         let number = self.number()?;
         if before - self.rest.len() > 3 {
@@ -66,18 +69,18 @@ impl<'a> Reader<'a> {
         u16::try_from(number).ok()
     }
 
-    fn f32(&mut self) -> Option<f32> {
+    pub(crate) fn f32(&mut self) -> Option<f32> {
         Some(f32::from_le_bytes(*self.bytes(4)?.first_chunk()?))
     }
 
-    fn counted(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn counted(&mut self) -> Option<&'a [u8]> {
         let count = self.number()?;
         self.bytes(count as usize)
     }
 
     /// The bytes of a string, known to be UTF-8.
     #[inline(never)]
-    fn text(&mut self) -> Option<Text<'a>> {
+    pub(crate) fn text(&mut self) -> Option<Text<'a>> {
         let text = self.counted()?;
         is_utf8(text).then_some(Text(text))
     }
@@ -87,6 +90,13 @@ impl<'a> Reader<'a> {
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(test), allow(dead_code, reason = "read by the test against postcard alone"))]
 pub(crate) struct Text<'a>(&'a [u8]);
+
+impl<'a> Text<'a> {
+    /// As a string: empty if it is none after all.
+    pub(crate) fn as_str(self) -> &'a str {
+        core::str::from_utf8(self.0).unwrap_or_default()
+    }
+}
 
 /// Whether bytes are UTF-8 (RFC 3629: the shortest form, no surrogates, at most U+10FFFF).
 fn is_utf8(mut bytes: &[u8]) -> bool {
@@ -162,7 +172,7 @@ impl Core {
 pub(crate) struct RawHead<'a> {
     name: Text<'a>,
     provenance: Text<'a>,
-    front_end: &'a [u8],
+    pub(crate) front_end: &'a [u8],
     pub(crate) core: Core,
 }
 
@@ -313,7 +323,7 @@ mod tests {
         }
 
         /// A number of any size.
-        fn number(&mut self) -> u32 {
+        pub(crate) fn number(&mut self) -> u32 {
             let shift = self.next() % 32;
             (self.next() << 1 | self.next() & 1) >> shift
         }
@@ -427,13 +437,13 @@ mod tests {
             &[0xff, 0xff, 0x04],
             &[0x80, 0x80, 0x00],
         ] {
-            let mut reader = Reader { rest: bytes };
+            let mut reader = Reader::new(bytes);
             assert_eq!(
                 reader.number(),
                 postcard::take_from_bytes::<u32>(bytes).ok().map(|(n, _)| n),
                 "{bytes:?}"
             );
-            let mut reader = Reader { rest: bytes };
+            let mut reader = Reader::new(bytes);
             assert_eq!(
                 reader.short(),
                 postcard::take_from_bytes::<u16>(bytes).ok().map(|(n, _)| n),

@@ -12,3 +12,11 @@
 //! and alarms have the same bits there.
 //!
 //! A fault of the sensor is neither an anomaly nor silence: it has a verdict of its own.
+
+pub mod features;
+pub mod front_end;
+pub mod window;
+
+pub use features::{extract, Sample};
+pub use front_end::FrontEnd;
+pub use window::Window;

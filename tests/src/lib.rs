@@ -12,6 +12,7 @@ pub mod linear_flows;
 pub mod nets;
 pub mod oracle;
 pub mod splines;
+pub mod streams;
 pub mod surgery;
 pub mod trained;
 

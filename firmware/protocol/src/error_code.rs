@@ -23,6 +23,10 @@ pub fn error_code(error: Error) -> u8 {
         Error::LogicBug => 15,
         Error::ContextCount { .. } => 16,
         Error::LeftOut(_) => 17,
+        Error::NoFrontEnd => 18,
+        Error::WindowTooSmall { .. } => 19,
+        Error::ChannelCount { .. } => 20,
+        Error::WindowNotComplete => 21,
         _ => u8::MAX,
     }
 }
@@ -48,6 +52,10 @@ pub fn error_text(code: u8) -> &'static str {
         15 => "an internal error of the runtime",
         16 => "another number of context inputs than the model has",
         17 => "the image needs what the firmware leaves out",
+        18 => "the image has no front end",
+        19 => "the window is too small",
+        21 => "the window is not complete yet",
+        20 => "another number of channels than the front end has",
         _ => "an error that this version does not know",
     }
 }
@@ -58,7 +66,7 @@ mod tests {
 
     #[test]
     fn every_number_has_its_own_text() {
-        for code in 1..=17 {
+        for code in 1..=21 {
             assert_ne!(error_text(code), error_text(0));
             assert!((1..code).all(|other| error_text(other) != error_text(code)));
         }

@@ -4,14 +4,14 @@ use super::confidence::{self, BootstrapArgs};
 use super::output::{grouped, Output};
 use super::progress::Progress;
 use super::scoring;
-use super::tables::TableArgs;
+use super::tables::{self, TableArgs};
 use super::usage;
 use crate::bootstrap::{self, Blocks, Intervals, Judged};
 use crate::export::{self, ImageFile};
 use crate::flow::Transform;
 use crate::metrics;
 use crate::segments::{segments, Delays, Segment};
-use crate::table::{Table, TableError};
+use crate::table::Table;
 use anyhow::{bail, Context};
 use clap::Args;
 use flowlet::Score;
@@ -29,14 +29,24 @@ use std::path::{Path, PathBuf};
 Examples:
   flowlet eval pump.flow labelled.csv --label fault
   flowlet eval pump.flow day1.csv day2.csv --label fault --segments     how soon is each fault noticed?
-  flowlet eval pump.flow pump-i8.flow labelled.csv --label fault        side by side, and is the difference real?")]
+  flowlet eval pump.flow pump-i8.flow labelled.csv --label fault        side by side, and is the difference real?
+  flowlet eval pump.flow --stream --normal good.npy --normal-rows 60%.. --anomalous fault.npy")]
 pub(super) struct EvalArgs {
     /// The image
     #[arg(value_name = "M.flow")]
     model: PathBuf,
     /// Tables (.csv, .npy or .parquet), each a series of its own; and further images (.flow) to compare
-    #[arg(required = true, value_name = "DATA")]
+    #[arg(required_unless_present_any = ["normal", "anomalous"], value_name = "DATA")]
     files: Vec<PathBuf>,
+    /// Tables whose rows are all normal, instead of a label column
+    #[arg(long, value_name = "DATA", num_args = 1.., conflicts_with = "label", requires = "anomalous")]
+    normal: Vec<PathBuf>,
+    /// Tables whose rows are all anomalous
+    #[arg(long, value_name = "DATA", num_args = 1.., conflicts_with = "label", requires = "normal")]
+    anomalous: Vec<PathBuf>,
+    /// Only these data rows of each table of --normal: what a model was not trained on, such as 60%..
+    #[arg(long, value_name = "FROM..TO", value_parser = tables::rows, requires = "normal")]
+    normal_rows: Option<tables::Rows>,
     /// Rows are in time order, and contiguous rows of label 1 are one event: how soon is each noticed? Implies
     /// --time-ordered
     #[arg(long)]
@@ -139,12 +149,21 @@ impl Quality {
 
 impl EvalArgs {
     pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
-        if self.table.label.is_none() {
-            return Err(usage("eval needs --label COL, the column that says which rows are anomalous"));
+        if self.table.label.is_none() && self.normal.is_empty() {
+            return Err(usage(
+                "eval needs --label COL, the column that says which rows are anomalous, or --normal and --anomalous files",
+            ));
         }
         self.bootstrap.check()?;
         let (more, data): (Vec<PathBuf>, Vec<PathBuf>) =
             self.files.iter().cloned().partition(|path| path.extension().is_some_and(|e| e == "flow"));
+        if !data.is_empty() && !self.normal.is_empty() {
+            return Err(usage(
+                "name tables either behind the image or with --normal and --anomalous, not both",
+            ));
+        }
+        let data =
+            if data.is_empty() { self.normal.iter().chain(&self.anomalous).cloned().collect() } else { data };
         if data.is_empty() {
             return Err(usage("eval needs a table behind the images: flowlet eval M.flow DATA --label COL"));
         }
@@ -234,10 +253,19 @@ impl EvalArgs {
     /// Scores all tables with one image.
     fn examine(&self, path: &Path, data: &[PathBuf], output: &Output) -> anyhow::Result<(Examined, Rows)> {
         let image = scoring::read_image(path)?;
-        let names = scoring::input_names(&image)?;
-        let tables: Result<Vec<Table>, TableError> =
-            data.iter().map(|path| self.table.read_for(path, names.clone(), output)).collect();
-        let tables = tables?;
+        let mut tables: Vec<Table> = Vec::with_capacity(data.len());
+        for (index, path) in data.iter().enumerate() {
+            let is_normal = index < self.normal.len();
+            let mut args = self.table.clone();
+            if let Some(rows) = self.normal_rows.as_ref().filter(|_| is_normal) {
+                args.rows = Some(rows.clone());
+            }
+            let mut table = args.read_for(path, &image, output)?;
+            if !self.normal.is_empty() {
+                table.labels = Some(vec![!is_normal; table.rows]);
+            }
+            tables.push(table);
+        }
         let total: usize = tables.iter().map(|t| t.rows).sum();
         let progress = Progress::start(output, "scoring", "rows", total as u64);
         let (mut rows, mut scores) = (Rows::default(), Vec::with_capacity(total));
@@ -272,6 +300,9 @@ impl EvalArgs {
 
     /// The tables among the files, in order.
     fn tables(&self) -> Vec<&PathBuf> {
+        if !self.normal.is_empty() {
+            return self.normal.iter().chain(&self.anomalous).collect();
+        }
         self.files.iter().filter(|path| path.extension().is_none_or(|e| e != "flow")).collect()
     }
 }

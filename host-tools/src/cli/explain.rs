@@ -36,7 +36,7 @@ pub(super) struct ExplainArgs {
 impl ExplainArgs {
     pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
         let image = scoring::read_image(&self.model)?;
-        let table = self.table.read_for(&self.data, scoring::input_names(&image)?, output)?;
+        let table = self.table.read_for(&self.data, &image, output)?;
         let Some(index) = (0..table.rows).find(|&index| table.row_number(index) == self.row) else {
             let last = table.row_number(table.rows - 1);
             if self.row < last {

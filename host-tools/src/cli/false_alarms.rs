@@ -129,6 +129,9 @@ pub(super) struct CalibrationArgs {
     /// Rows are in the order of time: hold out the last ones instead of random ones, and say where they have drifted
     #[arg(long)]
     pub(super) time_ordered: bool,
+    /// Rows are windows of streams, which overlap: held out by time, and calibrated on those alone.
+    #[arg(skip)]
+    pub(super) is_stream: bool,
     /// Share of the rows that may be anomalous though they count as normal: as many, the least likely ones, are left out of
     /// every epoch, and half as many of the calibration. auto leaves out 5 % of the epochs, and trusts the calibration
     #[arg(long, value_name = "F", value_parser = contamination, help_heading = "Training")]
@@ -216,7 +219,7 @@ impl CalibrationArgs {
 
     /// Trainings in all, where each holds out so many rows.
     pub(super) fn folds(&self, held_out: usize, holdout: f64) -> usize {
-        if self.time_ordered || held_out < export::MIN_READINGS {
+        if self.time_ordered || self.is_stream || held_out < export::MIN_READINGS {
             return 1;
         }
         let most = ((1.0 / holdout + 1e-9) as usize).clamp(1, MOST_FOLDS);

@@ -18,6 +18,7 @@ use crate::training::{
 use anyhow::bail;
 use flowlet::image::descriptor::MAX_FEATURES;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// What 8-bit weights may cost by default: mean |delta log_prob| on held-out rows, in nats.
 pub(super) const I8_BUDGET: f64 = 0.1;
@@ -371,15 +372,17 @@ pub(super) fn metadata(table: &Table, experts: &[&TrainConfig], rows: usize, nam
     Metadata {
         name,
         provenance: provenance(table, experts, rows),
-        features: names(&table.columns[..features]),
-        contexts: names(&table.columns[features..]),
+        features: names(table, 0..features),
+        contexts: names(table, features..table.columns.len()),
         trained_as: String::new(),
+        front_end: table.front_end.clone(),
     }
 }
 
-/// Columns as inputs without units.
-fn names(columns: &[String]) -> Vec<(String, String)> {
-    columns.iter().map(|column| (column.clone(), String::new())).collect()
+/// Columns as inputs, with their units where those are known.
+fn names(table: &Table, columns: Range<usize>) -> Vec<(String, String)> {
+    let unit = |index: usize| table.units.get(index).cloned().unwrap_or_default();
+    columns.map(|index| (table.columns[index].clone(), unit(index))).collect()
 }
 
 /// Training knows columns by number only.

@@ -82,6 +82,10 @@ impl InspectArgs {
             "signed_by": null,
         });
 
+        let front_end = super::streams::described(&model)?;
+        json["front_end"] = front_end.as_ref().map_or(Value::Null, |(json, _)| json.clone());
+        let front_end = front_end.map_or_else(|| "none: features are readings".to_owned(), |(_, text)| text);
+
         let certificate = model.certificate();
         certified::add_json(&mut json, certificate.map(|c| (c, None)));
         let proved = match &certificate {
@@ -111,6 +115,7 @@ impl InspectArgs {
              made by       {}\n\
              features      {}\n\
              context       {}\n\
+             front end     {front_end}\n\
              experts       {}\n\
              numbers       {numeric}\n\
              trained as    {}\n\

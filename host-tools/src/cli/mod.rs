@@ -24,6 +24,7 @@ mod sample;
 mod score;
 mod scoring;
 mod simulate;
+mod streams;
 mod tables;
 mod train;
 mod verify;

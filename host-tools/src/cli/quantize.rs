@@ -49,7 +49,7 @@ impl QuantizeArgs {
         files::check_target(&self.output)?;
         let image = scoring::read_image(&self.model)?;
         let model = image.model()?;
-        let table = self.table.read_for(&self.calibration, scoring::input_names(&image)?, output)?;
+        let table = self.table.read_for(&self.calibration, &image, output)?;
         let normal = table.normal_values();
         if normal.is_empty() {
             bail!("{}: no normal rows (label 0) to calibrate on", self.calibration.display());

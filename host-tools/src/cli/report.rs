@@ -57,7 +57,7 @@ impl ReportArgs {
         self.bootstrap.check()?;
         files::check_target(&self.output)?;
         let image = scoring::read_image(&self.model)?;
-        let table = self.table.read_for(&self.data, scoring::input_names(&image)?, output)?;
+        let table = self.table.read_for(&self.data, &image, output)?;
         let history = match &self.history {
             Some(path) => Ok(read_history(path)?),
             None => find_history(&self.model, &image),

@@ -5,8 +5,11 @@ use super::output::{grouped, Output};
 use super::progress::Progress;
 use super::scoring;
 use super::tables::TableArgs;
+use crate::export::ImageFile;
+use crate::table::Chunk;
 use anyhow::Context;
 use clap::Args;
+use flowlet::Model;
 use serde_json::json;
 use std::fs::File;
 use std::io::{Seek, Write};
@@ -21,6 +24,7 @@ use std::time::Instant;
 #[command(after_help = "\
 Examples:
   flowlet score pump.flow today.csv -o scores.csv
+  flowlet score pump.flow today.npy --stream -o scores.csv         windows of raw samples
   flowlet score pump.flow today.csv --skip-bad-rows | sort -t, -g -k2 | head
 
 Columns of the result: row (from 0), log_prob (nats, in the data's units), p_value (share of normal readings at least as
@@ -52,7 +56,10 @@ impl ScoreArgs {
         let image = scoring::read_image(&self.model)?;
         let model = image.model()?;
         let started = Instant::now();
-        let mut chunks = self.table.open_for(&self.data, scoring::input_names(&image)?)?;
+        if self.table.stream.stream {
+            return self.windows(&image, sink, output);
+        }
+        let mut chunks = self.table.open_for(&self.data, &image)?;
         let told = chunks.notes();
         told.iter().for_each(|note| output.note(note));
         let (total, unit) = chunks.total();
@@ -81,6 +88,31 @@ impl ScoreArgs {
         let notes = chunks.notes();
         notes.iter().filter(|note| !told.contains(note)).for_each(|note| output.note(note));
 
+        let skipped_rows = chunks.skipped_rows();
+        self.finish(&model, sink, Found { rows, alarms, seconds, skipped_rows, notes }, output)
+    }
+
+    /// Scores every window of a stream.
+    fn windows(&self, image: &ImageFile, mut sink: Sink, output: &Output) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let table = self.table.read_for(&self.data, image, output)?;
+        let model = image.model()?;
+        let (skipped_rows, notes) = (table.skipped_rows, table.notes.clone());
+        sink.write(scoring::scores_header(table.labels.is_some()).as_bytes())?;
+        let chunk = [Chunk { table, first_row: 0 }];
+        let (mut rows, mut alarms) = (0, 0);
+        for scored in scoring::score_chunks(&model, &chunk, !matches!(sink, Sink::Nowhere))? {
+            sink.write(scored.lines.as_bytes())?;
+            rows += scored.rows;
+            alarms += scored.alarms;
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        self.finish(&model, sink, Found { rows, alarms, seconds, skipped_rows, notes }, output)
+    }
+
+    /// Puts the scores into their place and says what was found.
+    fn finish(&self, model: &Model<'_>, sink: Sink, found: Found, output: &Output) -> anyhow::Result<()> {
+        let Found { rows, alarms, seconds, skipped_rows, notes } = found;
         let rows_per_second = rows as f64 / seconds.max(1e-9);
         let summary = format!(
             "{} rows, {} alarms, {} rows/s",
@@ -107,13 +139,22 @@ impl ScoreArgs {
             "alarms": alarms,
             "rows_per_second": rows_per_second,
             "seconds": seconds,
-            "skipped_rows": chunks.skipped_rows(),
+            "skipped_rows": skipped_rows,
             "numeric": scoring::name(model.numeric()),
             "output": self.output,
             "notes": notes,
         });
         output.finish(&text, &json)
     }
+}
+
+/// What came of a table.
+struct Found {
+    rows: usize,
+    alarms: usize,
+    seconds: f64,
+    skipped_rows: usize,
+    notes: Vec<String>,
 }
 
 /// Where lines of scores go.

@@ -76,7 +76,7 @@ impl SimulateArgs {
             files::check_target(path)?;
         }
         let image = scoring::read_image(&self.model)?;
-        let table = self.table.read_for(&self.data, scoring::input_names(&image)?, output)?;
+        let table = self.table.read_for(&self.data, &image, output)?;
         let host = scoring::score_rows(&image, &table.values, |_| {})?;
         let simulator = Simulator::new(self.board, Install::Forbidden)?;
         let progress = Progress::start(output, "simulating", "rows", table.rows as u64);

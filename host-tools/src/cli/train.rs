@@ -15,12 +15,14 @@ use crate::export::{self, Certificate, Core, ImageFile, Numeric, Statistic};
 use crate::flow::{Activation, ImageShape, Padding};
 use crate::report::history::{beside, History};
 use crate::selection::{self, Selection};
+use crate::table::Table;
 use crate::training::{
     auto_experts, kinds, BaseKind, Candidate, ConditionerKind, FlowKind, Keeper, MarginalFront, MaskKind,
     Search, TrainConfig,
 };
 use anyhow::bail;
 use clap::{Args, ValueEnum};
+use flowlet::stream::FrontEnd;
 use serde_json::{json, Value};
 use std::path::PathBuf;
 
@@ -36,6 +38,7 @@ Examples:
   flowlet train day1.csv day2.csv --label fault --ignore time -o pump.flow
   flowlet train pump.csv --context speed,load -o pump.flow
   flowlet train pump.csv --false-alarms \"1 per week at 1 Hz\" --time-ordered -o pump.flow
+  flowlet train vibration.npy --stream --rate 48000 -o pump.flow       raw samples of an accelerometer
   flowlet train pump.csv -o pump.flow --chip stm32f401 --max-flash 16k --max-ram 2k --max-instructions 50000
   flowlet train pump.csv -o small.flow --layers 4 --hidden 16,16 --numeric i16 --seed 7")]
 pub(super) struct TrainArgs {
@@ -51,6 +54,10 @@ pub(super) struct TrainArgs {
     /// read in parts: memory does not grow with them
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = positive, help_heading = "Input")]
     max_rows: usize,
+    /// Features of the windows of --stream: vibration, slow-sensors, or a TOML file (docs/streams.md) [default: vibration from
+    /// 100 Hz on, slow-sensors below]
+    #[arg(long, value_name = "SPEC", requires = "stream", help_heading = "Streams")]
+    features: Option<String>,
     /// Columns of the operating point (speed, load, temperature): they say what is normal and are not scored
     #[arg(long, value_name = "A,B", value_delimiter = ',', help_heading = "Input")]
     context: Vec<String>,
@@ -370,7 +377,11 @@ impl TrainArgs {
         Ok(Finished { fit, calibrated, selection, chosen, certificate })
     }
 
-    pub(super) fn run(self, output: &Output) -> anyhow::Result<()> {
+    pub(super) fn run(mut self, output: &Output) -> anyhow::Result<()> {
+        self.alarm.is_stream = self.table.stream.stream;
+        if self.table.stream.stream && !self.context.is_empty() {
+            return Err(usage("--context does not go with --stream: features of windows are all scored"));
+        }
         let experts = self.experts()?;
         let limits = self.budget.limits(self.core.unwrap_or_default())?;
         let core = limits.as_ref().map_or(self.core.unwrap_or_default(), |limits| limits.budget.core);
@@ -380,7 +391,9 @@ impl TrainArgs {
         files::check_target(&self.output)?;
         self.history.as_deref().map_or(Ok(()), files::check_target)?;
         let most = (self.max_rows, self.recipe.seed);
-        let table = self.table.read_sample(&self.data, most, output)?.with_context(&self.context)?;
+        let table = self.table.read_sample(&self.data, most, self.features.as_deref(), output)?;
+        let table = table.with_context(&self.context)?;
+        let experts = in_time_order(experts, &table)?;
         let features = table.columns.len() - self.context.len();
         let normal_rows = table.labels.as_ref().map_or(table.rows, |l| l.iter().filter(|a| !**a).count());
         if normal_rows == 0 {
@@ -389,7 +402,7 @@ impl TrainArgs {
         if normal_rows < table.rows {
             output.note(&format!("{} rows labelled anomalous are left out", table.rows - normal_rows));
         }
-        if self.table.label.is_none() {
+        if self.table.label.is_none() && !self.table.stream.stream {
             warn_of_labels(&table, output);
         }
 
@@ -584,6 +597,18 @@ fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Of streams: held out by time, without the windows that share samples with windows on both sides.
+fn in_time_order(mut experts: Vec<Vec<TrainConfig>>, table: &Table) -> anyhow::Result<Vec<Vec<TrainConfig>>> {
+    if !table.front_end.is_empty() {
+        let front_end = FrontEnd::parse(&table.front_end)?;
+        for config in experts.iter_mut().flatten() {
+            config.time_ordered = true;
+            config.gap = (front_end.window() - 1) / front_end.hop();
+        }
+    }
+    Ok(experts)
+}
+
 /// What can be said of --context before a table is read.
 fn check_context(context: &[String], table: &TableArgs) -> anyhow::Result<()> {
     for (index, name) in context.iter().enumerate() {
@@ -604,7 +629,7 @@ fn check_context(context: &[String], table: &TableArgs) -> anyhow::Result<()> {
 }
 
 /// A label trained on as a feature is the commonest slip.
-fn warn_of_labels(table: &crate::table::Table, output: &Output) {
+fn warn_of_labels(table: &Table, output: &Output) {
     const USUAL: [&str; 7] = ["label", "anomaly", "outlier", "is_anomaly", "fault", "class", "target"];
     for (index, name) in table.columns.iter().enumerate() {
         let binary = || table.iter_rows().all(|row| row[index] == 0.0 || row[index] == 1.0);

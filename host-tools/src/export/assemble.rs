@@ -41,7 +41,7 @@ pub(super) fn image(
     let head = Head {
         name: &metadata.name,
         provenance: &metadata.provenance,
-        front_end: &[],
+        front_end: &metadata.front_end,
         numeric,
         features: metadata.features.len() as u16,
         contexts: metadata.contexts.len() as u16,

@@ -47,6 +47,8 @@ pub struct Metadata {
     /// The chains as they were trained, in words; empty if the flow is as it was trained. Where an image is made from
     /// another image, what was fused must not pass for what was trained.
     pub trained_as: String,
+    /// The front end that the inputs come from, as [`flowlet::Model::front_end`] reads it; empty if they are readings.
+    pub front_end: Vec<u8>,
 }
 
 /// Normal readings that were not trained on, and what to set the threshold to.

@@ -49,7 +49,7 @@ struct Columns {
 }
 
 /// Rows of finite numbers, and where they came from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     /// The (first) file.
     pub path: PathBuf,
@@ -67,6 +67,10 @@ pub struct Table {
     pub skipped_rows: usize,
     /// Data row in the file of every row here, from 0; `None` when they are the first ones and none was left out.
     pub row_numbers: Option<Vec<usize>>,
+    /// Of features of windows: the front end that they come from, as an image holds it; else empty.
+    pub front_end: Vec<u8>,
+    /// Units of the features, as far as they are known.
+    pub units: Vec<String>,
 }
 
 impl Table {
@@ -231,7 +235,7 @@ impl Table {
         };
         let path = source.path.clone();
         let columns = of.names.clone();
-        Ok(Self { path, columns, rows, values, labels, notes: Vec::new(), skipped_rows, row_numbers })
+        Ok(Self { path, columns, rows, values, labels, skipped_rows, row_numbers, ..Self::default() })
     }
 
     fn same_columns(&self, source: &Source, options: &ReadOptions) -> Result<(), TableError> {
@@ -257,7 +261,25 @@ impl Table {
         Err(TableError::ColumnsDiffer { first: self.path.clone(), second: source.path.clone(), difference })
     }
 
-    fn append(&mut self, other: Self) {
+    /// Keeps these rows alone, counted among those that are there.
+    ///
+    /// # Errors
+    /// [`TableError::NoSuchRows`] if there are none.
+    pub fn keep_rows(mut self, range: Range<usize>) -> Result<Self, TableError> {
+        let range = range.start.min(self.rows)..range.end.min(self.rows);
+        if range.is_empty() {
+            return Err(TableError::NoSuchRows { path: self.path, rows: self.rows, first: range.start });
+        }
+        let columns = self.columns.len();
+        self.row_numbers = Some(range.clone().map(|row| self.row_number(row)).collect());
+        self.values = self.values[range.start * columns..range.end * columns].to_vec();
+        self.labels = self.labels.map(|labels| labels[range.clone()].to_vec());
+        self.rows = range.len();
+        Ok(self)
+    }
+
+    /// Adds the rows of another table with the same columns behind its own.
+    pub fn append(&mut self, other: Self) {
         if self.row_numbers.is_some() || other.row_numbers.is_some() {
             let before = self.rows + self.skipped_rows;
             let mut numbers = self.row_numbers.take().unwrap_or_else(|| (0..self.rows).collect());

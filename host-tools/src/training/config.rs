@@ -166,6 +166,9 @@ pub struct TrainConfig {
     pub fold: usize,
     /// Whether rows are in the order of time: the last ones are then held out, not random ones.
     pub time_ordered: bool,
+    /// Rows in the order of time that are neither trained on nor held out, between the two: windows that share samples with
+    /// windows on both sides.
+    pub gap: usize,
     /// Share of the rows that may be anomalous, 0..=0.4: so many, the least likely ones, are left out of each epoch
     /// (trimmed likelihood, Neykov et al. 2007). 0 trusts every row.
     pub contamination: f64,
@@ -237,6 +240,7 @@ impl Default for TrainConfig {
             holdout: 0.1,
             fold: 0,
             time_ordered: false,
+            gap: 0,
             contamination: 0.0,
             clamp: 0.6,
             input_limit: 2.0,

@@ -3,7 +3,7 @@
 use super::random::Random;
 use super::TrainConfig;
 
-/// Rows to fit and rows held out, both ascending.
+/// Rows to fit and rows held out, both ascending; between them those of a gap, if rows are in the order of time.
 pub(super) fn split(rows: usize, config: &TrainConfig, mut random: Random) -> (Vec<usize>, Vec<usize>) {
     let mut order: Vec<usize> = (0..rows).collect();
     let held = (rows as f64 * config.holdout).round() as usize;
@@ -14,6 +14,10 @@ pub(super) fn split(rows: usize, config: &TrainConfig, mut random: Random) -> (V
         order.rotate_right((config.fold * held).min(rows - held));
     }
     let mut held_out = order.split_off(rows - held);
+    if config.time_ordered && held > 0 {
+        // At least half of the others is left to fit.
+        order.truncate(order.len() - config.gap.min(order.len() / 2));
+    }
     held_out.sort_unstable();
     order.sort_unstable();
     (order, held_out)
@@ -53,6 +57,9 @@ mod tests {
         let config = TrainConfig { holdout: 0.25, time_ordered: true, ..TrainConfig::default() };
         let (fit, held_out) = split(8, &config, Random::new(3, 1));
         assert_eq!((fit, held_out), ((0..6).collect(), vec![6, 7]));
+        let config = TrainConfig { gap: 2, ..config };
+        let (fit, held_out) = split(8, &config, Random::new(3, 1));
+        assert_eq!((fit, held_out), ((0..4).collect(), vec![6, 7]));
     }
 
     #[test]

@@ -118,6 +118,13 @@ pub fn exp2(x: i32) -> (u32, i32) {
     (exp2_mantissa(x as u32 >> 8, (x as u32 & 0xff) << 8), x >> FRACTION_BITS)
 }
 
+/// `2^x` for x in Q11.20, as `(mantissa in Q30 within [1, 2), exponent)`.
+#[must_use]
+pub(crate) fn exp2_fine(x: i32) -> (u32, i32) {
+    let (mantissa, _) = exp2_q22(x.wrapping_shl(2));
+    (mantissa, x >> 20)
+}
+
 /// `e^x` for x in Q15.16, as `(mantissa in Q30 within [1, 2), exponent)`; saturates at `e^±128`.
 #[must_use]
 #[inline]

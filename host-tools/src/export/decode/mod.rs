@@ -36,6 +36,7 @@ pub fn import_ensemble(model: &Model<'_>) -> (Ensemble<'static>, Metadata) {
         features: names(model.feature_names()),
         contexts: names(model.context_names()),
         trained_as: model.trained_as().to_owned(),
+        front_end: head.front_end.to_vec(),
     };
     let experts = model
         .experts()
