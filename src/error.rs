@@ -116,6 +116,8 @@ pub enum Part {
     SelfTest,
     /// The arithmetic that the image is made for.
     Numeric,
+    /// The settings of the alarm.
+    Alarm,
 }
 
 impl fmt::Display for Part {
@@ -133,6 +135,7 @@ impl fmt::Display for Part {
             Part::Calibration => "calibration",
             Part::SelfTest => "self-test vectors",
             Part::Numeric => "numeric type",
+            Part::Alarm => "alarm settings",
         })
     }
 }

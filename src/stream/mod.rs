@@ -12,3 +12,9 @@
 //! and alarms have the same bits there.
 //!
 //! A fault of the sensor is neither an anomaly nor silence: it has a verdict of its own.
+
+pub mod alarm;
+mod surprise;
+
+pub use alarm::{Alarm, AlarmRecord, AlarmSettings, Cusum, Evidence, Ewma, SettingsError, Verdict, Votes};
+pub use surprise::Surprise;
