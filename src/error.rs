@@ -136,6 +136,8 @@ pub enum Part {
     Numeric,
     /// Where features of streams come from.
     FrontEnd,
+    /// The settings of the alarm.
+    Alarm,
 }
 
 impl fmt::Display for Part {
@@ -154,6 +156,7 @@ impl fmt::Display for Part {
             Part::SelfTest => "self-test vectors",
             Part::Numeric => "numeric type",
             Part::FrontEnd => "front end",
+            Part::Alarm => "alarm settings",
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Host side of flowlet: training, export, quantization, scoring and simulation of normalizing flows.
 
+pub mod alarm;
 pub mod bench;
 pub mod bootstrap;
 pub mod calibration;

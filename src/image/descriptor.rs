@@ -3,10 +3,12 @@
 //! Records stand one behind the other, so that a device reads them front to back without holding a
 //! list: one [`Head`], then as many [`Feature`] as it has features, as many [`Feature`] as it has
 //! context inputs, as many [`ExpertRecord`] as it has experts, and, from version 2 on, one [`Notes`], behind
-//! which may stand one [`OtherStatistics`], and behind that one [`CertificateRecord`]. Offsets count words from the start of the
+//! which may stand one [`OtherStatistics`], behind that one [`CertificateRecord`], and behind that one
+//! [`AlarmRecord`]. Offsets count words from the start of the
 //! word section. Strings are borrowed from flash.
 
 use crate::base::BaseRecord;
+pub use crate::stream::AlarmRecord;
 use crate::support::{Capabilities, Capability};
 use serde::{Deserialize, Serialize};
 

@@ -1,14 +1,15 @@
 //! The borrowed view of a checked image.
 
 use super::descriptor::{
-    CalibrationRecord, CertificateRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics,
-    SelfTestRecord, Statistic,
+    AlarmRecord, CalibrationRecord, CertificateRecord, ExpertRecord, Feature, Head, Notes, Numeric,
+    OtherStatistics, SelfTestRecord, Statistic,
 };
 use super::layout::{Header, HEADER_BYTES};
 use super::record::{take, Core, RawHead, RawNotes};
 use crate::arithmetic::Arithmetic;
 use crate::base::Base;
 use crate::calibration::Calibration;
+use crate::stream::AlarmSettings;
 use crate::support::{Capabilities, Capability, Everything, Support};
 use crate::transform::{Chain, Standardizer};
 use crate::Error;
@@ -235,6 +236,17 @@ impl<'a, S: Support> Model<'a, S> {
         let (_, behind) = postcard::take_from_bytes::<Notes<'_>>(self.behind).ok()?;
         let (_, behind) = postcard::take_from_bytes::<OtherStatistics>(behind).ok()?;
         postcard::take_from_bytes(behind).ok().map(|(certificate, _)| certificate)
+    }
+
+    /// What an alarm listens to, as `flowlet alarm` has set it; `None` if the image says nothing of it.
+    ///
+    /// Reads the descriptor anew: once, not for every reading.
+    #[must_use]
+    pub fn alarm(&self) -> Option<AlarmSettings> {
+        let (_, behind) = take::<RawNotes<'_>>(self.behind)?;
+        let (_, behind) = take::<OtherStatistics>(behind)?;
+        let (_, behind) = take::<CertificateRecord>(behind)?;
+        AlarmSettings::try_from(take::<AlarmRecord>(behind)?.0).ok()
     }
 
     fn expert(&self, record: ExpertRecord) -> Option<Expert<'a>> {

@@ -3,7 +3,7 @@
 //! notes, which no score needs, are left to postcard itself.
 
 use super::descriptor::{
-    CalibrationRecord, CertificateRecord, Combine, ExpertRecord, Head, Numeric, OtherStatistics,
+    AlarmRecord, CalibrationRecord, CertificateRecord, Combine, ExpertRecord, Head, Numeric, OtherStatistics,
     SelfTestRecord, Statistic,
 };
 use crate::base::BaseRecord;
@@ -282,6 +282,16 @@ impl<'a> Record<'a> for CertificateRecord {
     }
 }
 
+impl<'a> Record<'a> for AlarmRecord {
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        let mut numbers = [0; AlarmRecord::NUMBERS];
+        for number in &mut numbers {
+            *number = from.number()?;
+        }
+        Some(AlarmRecord::from_numbers(numbers))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -351,6 +361,7 @@ mod tests {
         agree::<RawNotes<'_>, Notes<'_>>(bytes);
         agree::<OtherStatistics, OtherStatistics>(bytes);
         agree::<CertificateRecord, CertificateRecord>(bytes);
+        agree::<AlarmRecord, AlarmRecord>(bytes);
         assert_eq!(
             take::<SkippedFeature>(bytes).map(|(_, rest)| rest),
             take::<Feature<'_>>(bytes).map(|(_, rest)| rest)
@@ -402,6 +413,7 @@ mod tests {
             postcard::to_stdvec(&Notes { trained_as: "standardize, affine_coupling x4" }).unwrap(),
             postcard::to_stdvec(&others).unwrap(),
             postcard::to_stdvec(&certificate).unwrap(),
+            postcard::to_stdvec(&AlarmRecord::from_numbers([(); 11].map(|()| random.number()))).unwrap(),
         ]
     }
 

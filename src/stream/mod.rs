@@ -13,10 +13,14 @@
 //!
 //! A fault of the sensor is neither an anomaly nor silence: it has a verdict of its own.
 
+pub mod alarm;
 pub mod features;
 pub mod front_end;
+mod surprise;
 pub mod window;
 
+pub use alarm::{Alarm, AlarmRecord, AlarmSettings, Cusum, Evidence, Ewma, SettingsError, Verdict, Votes};
 pub use features::{extract, Sample};
 pub use front_end::FrontEnd;
+pub use surprise::Surprise;
 pub use window::Window;

@@ -19,6 +19,7 @@ pub struct FalseAlarms {
     text: String,
     count: f64,
     rate: f64,
+    per_second: Option<f64>,
 }
 
 impl FalseAlarms {
@@ -33,6 +34,12 @@ impl FalseAlarms {
     pub fn terms(&self) -> Option<(f64, &str)> {
         let at = self.text.to_ascii_lowercase().find("per ")?;
         Some((self.count, &self.text[at..]))
+    }
+
+    /// Readings per second, if it was said of a span of time.
+    #[must_use]
+    pub fn readings_per_second(&self) -> Option<f64> {
+        self.per_second
     }
 
     /// As it was said.
@@ -66,6 +73,7 @@ impl FromStr for FalseAlarms {
             None => 1.0,
         };
         let unit = words.next().unwrap_or_default();
+        let mut hertz = None;
         let readings = if is_reading(unit) {
             many
         } else {
@@ -74,7 +82,8 @@ impl FromStr for FalseAlarms {
                     "'{unit}' is neither a span of time (second, minute, hour, day, week, month, year) nor \"readings\": {FORMS}"
                 ));
             };
-            many * seconds * per_second(&mut words)?
+            let per_second = *hertz.insert(per_second(&mut words)?);
+            many * seconds * per_second
         };
         if let Some(word) = words.next() {
             return Err(format!("'{word}' is one word too many: {FORMS}"));
@@ -89,7 +98,7 @@ impl FromStr for FalseAlarms {
         if rate < f64::from(f32::MIN_POSITIVE) {
             return Err(format!("{rate:e} alarms per reading is too small a rate to be stored"));
         }
-        Ok(FalseAlarms { text: text.trim().to_owned(), count, rate })
+        Ok(FalseAlarms { text: text.trim().to_owned(), count, rate, per_second: hertz })
     }
 }
 

@@ -1,14 +1,15 @@
 //! `flowlet inspect`
 
-use super::certified;
 use super::output::{grouped, Output};
 use super::scoring;
+use super::{alarm, certified};
 use crate::calibration::RateInterval;
 use crate::cost;
 use crate::export::{self, Combine, Ensemble, Statistic};
 use crate::flow::{Conditioner, CouplingMap, Flow, ScaleMap, Transform};
 use crate::selection;
 use clap::Args;
+use flowlet::stream::Surprise;
 use serde_json::{json, Value};
 use std::path::PathBuf;
 
@@ -86,7 +87,9 @@ impl InspectArgs {
         json["front_end"] = front_end.as_ref().map_or(Value::Null, |(json, _)| json.clone());
         let front_end = front_end.map_or_else(|| "none: features are readings".to_owned(), |(_, text)| text);
 
-        let certificate = model.certificate();
+        json["alarm"] = json!(model.alarm().map(|settings| alarm::settings_json(&settings)));
+        // Where an alarm stands behind it, it may say that nothing was proved.
+        let certificate = model.certificate().filter(|c| c.rows > 0 || c.at_rows.is_finite());
         certified::add_json(&mut json, certificate.map(|c| (c, None)));
         let proved = match &certificate {
             Some(c) => certified::line(c, None),
@@ -129,6 +132,7 @@ impl InspectArgs {
              calibration   {} readings; alarm above the {} most unlikely of normal ones{}\n\
              self-test     {} vectors\n\
              error         {proved}\n\
+             {}\
              signed by     nobody",
             self.model.display(),
             if metadata.name.is_empty() { "unnamed" } else { &metadata.name },
@@ -153,6 +157,7 @@ impl InspectArgs {
             calibration.false_alarm_rate,
             if promised { "" } else { ", which so few readings cannot vouch for" },
             head.self_test.vectors,
+            model.alarm().map_or_else(String::new, |a| alarm::described(&a, Surprise::ceiling(&model))),
         );
         output.finish(&text, &json)
     }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 failed, with one message on standard error; 2 wrong usage. Results go to standard
 //! output, with `--json` as one object and nothing else; notes, warnings and progress go to standard error.
 
+mod alarm;
 mod bench;
 mod certified;
 mod checkpoint;
@@ -68,6 +69,7 @@ enum Command {
     Chips(chip::ChipsArgs),
     Score(score::ScoreArgs),
     Eval(eval::EvalArgs),
+    Alarm(alarm::AlarmArgs),
     Quantize(quantize::QuantizeArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
@@ -118,6 +120,7 @@ impl Command {
             Self::Chips(args) => args.run(output),
             Self::Score(args) => args.run(output),
             Self::Eval(args) => args.run(output),
+            Self::Alarm(args) => args.run(output),
             Self::Quantize(args) => args.run(output),
             Self::Inspect(args) => args.run(output),
             Self::Verify(args) => args.run(output),

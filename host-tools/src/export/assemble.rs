@@ -4,8 +4,8 @@ use super::encode::{is_fixed, log, Encoded};
 use super::{ExportError, ImageFile, Metadata, Numeric, Sketch};
 use flowlet::arithmetic::fixed::QUANTILE_BITS;
 use flowlet::image::descriptor::{
-    CalibrationRecord, CertificateRecord, Combine, Feature, Head, Notes, OtherStatistics, SelfTestRecord,
-    Statistic,
+    AlarmRecord, CalibrationRecord, CertificateRecord, Combine, Feature, Head, Notes, OtherStatistics,
+    SelfTestRecord, Statistic,
 };
 use flowlet::image::layout::{checksum, field, CHECKSUM_FROM, HEADER_BYTES, MAGIC, VERSION, WORDS_ALIGNMENT};
 use flowlet::Error;
@@ -84,16 +84,42 @@ pub(super) fn with_certificate(image: &ImageFile, record: &CertificateRecord) ->
     if !is_last || model.certificate().is_some() {
         return None;
     }
+    with_ending(image, 0, record)
+}
+
+/// The image with these settings at the end of its descriptor, in place of those that it has; `None` if there is no room for
+/// them because the records before them are missing.
+///
+/// Where nothing was proved of its scores, a certificate says so: records are told by their order.
+pub(super) fn with_alarm(image: &ImageFile, record: &AlarmRecord) -> Option<ImageFile> {
+    const UNPROVED: CertificateRecord = CertificateRecord {
+        over_box: f32::INFINITY,
+        near_rows: f32::INFINITY,
+        radius: 0.0,
+        at_rows: f32::INFINITY,
+        rows: 0,
+    };
+    let model = image.model().ok()?;
+    let certified = match model.certificate() {
+        Some(_) => image.clone(),
+        None => with_certificate(image, &UNPROVED)?,
+    };
+    let old = model.alarm().map_or(0, |old| encode(&AlarmRecord::from(old)).map_or(0, |bytes| bytes.len()));
+    with_ending(&certified, old, record)
+}
+
+/// The image with a record in place of the last so many bytes of its descriptor.
+fn with_ending(image: &ImageFile, old: usize, record: &impl serde::Serialize) -> Option<ImageFile> {
     let bytes = image.bytes();
     let number = |at: usize| bytes.get(at..)?.first_chunk::<4>().map(|b| u32::from_le_bytes(*b));
-    let length = number(field::DESCRIPTOR_LENGTH)? as usize;
+    let length = (number(field::DESCRIPTOR_LENGTH)? as usize).checked_sub(old)?;
     let mut descriptor = bytes.get(HEADER_BYTES..)?.get(..length)?.to_vec();
     descriptor.extend(encode(record).ok()?);
     let words = bytes.get(number(field::WORDS)? as usize..)?.as_chunks::<4>().0;
     let words: Vec<u32> = words.iter().map(|w| u32::from_le_bytes(*w)).collect();
-    let certified = seal(&descriptor, &words, number(field::WORKSPACE)?);
-    certified.model().ok()?;
-    Some(certified)
+    let changed = seal(&descriptor, &words, number(field::WORKSPACE)?);
+    changed.model().ok()?;
+    Some(changed)
 }
 
 /// Appends the words of a calibration; gives its record.

@@ -1,6 +1,7 @@
 //! An image in memory with the alignment that the device's loader asks for, and on disk.
 
 use super::Certificate;
+use flowlet::stream::AlarmSettings;
 use flowlet::Model;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -63,6 +64,13 @@ impl ImageFile {
     #[must_use]
     pub fn certified(&self, certificate: &Certificate) -> Self {
         super::assemble::with_certificate(self, &certificate.record()).unwrap_or_else(|| self.clone())
+    }
+
+    /// The same image with an alarm's settings written into it, in place of those that it had; `None` for images without the
+    /// records that stand before them: write those anew with `flowlet quantize`.
+    #[must_use]
+    pub fn with_alarm(&self, settings: &AlarmSettings) -> Option<Self> {
+        super::assemble::with_alarm(self, &(*settings).into())
     }
 
     /// The checked view of it.

@@ -17,7 +17,7 @@ mod normal;
 mod optimizer;
 mod preprocess;
 mod progress;
-mod random;
+pub(crate) mod random;
 mod search;
 mod structure;
 mod subset;
