@@ -11,6 +11,7 @@ mod confidence;
 mod demo;
 mod eval;
 mod explain;
+mod export;
 mod false_alarms;
 mod files;
 mod fit;
@@ -72,6 +73,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Simulate(simulate::SimulateArgs),
     Explain(explain::ExplainArgs),
+    Export(export::ExportArgs),
     Report(report::ReportArgs),
     Sample(sample::SampleArgs),
     Bench(bench::BenchArgs),
@@ -122,6 +124,7 @@ impl Command {
             Self::Verify(args) => args.run(output),
             Self::Simulate(args) => args.run(output),
             Self::Explain(args) => args.run(output),
+            Self::Export(args) => args.run(output),
             Self::Report(args) => args.run(output),
             Self::Sample(args) => args.run(output),
             Self::Bench(args) => args.run(output),

@@ -1,6 +1,7 @@
 //! `cargo xtask`: set-up, demo, tests and lints of the flowlet workspace.
 
 mod bench;
+mod build_c;
 mod demo;
 mod lint;
 mod report;
@@ -46,6 +47,11 @@ enum Command {
     /// Says what moved and by how much, in either direction. --accept writes new budgets (firmware/budgets.csv) and the
     /// tables (docs/device-cost.md).
     Gates(bench::Gates),
+    /// Builds libflowlet.a for C, and generates its header
+    ///
+    /// For thumbv6m-none-eabi and thumbv7em-none-eabihf, opening every image. firmware/c-api/README.md has the command
+    /// for other targets and for less.
+    BuildC,
     /// Checks formatting, lints and documentation of both workspaces; warnings are errors
     Lint,
 }
@@ -57,6 +63,7 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Bench(bench) => bench.run(),
         Command::Gates(gates) => gates.run(),
+        Command::BuildC => build_c::run(),
         Command::Lint => lint::run(),
     };
     match done {
