@@ -354,8 +354,8 @@ flowlet_status_t flowlet_input_unit(const struct flowlet_model_t *model,
 /*
  Scores a reading of `count` inputs: the features in their units, in the order of the model, then the context.
 
- `workspace` has `workspace_words` words, at least flowlet_workspace_words; it holds nothing between calls. The result is the same
- to the bit on every chip and on the host.
+ `workspace` has `workspace_words` words, at least flowlet_workspace_words; it holds nothing between calls. The
+ result is the same to the bit on every chip and on the host.
 
  FLOWLET_ERROR_NOT_FINITE: an input is NaN or infinite. `result` is written to only with FLOWLET_OK.
  */

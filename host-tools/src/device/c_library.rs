@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::arm_gcc::arm_tool;
+use super::c_tools::arm_tool;
 use super::firmware::Source;
 use super::process;
 use super::toolchain::{Install, Toolchain};

@@ -1,4 +1,4 @@
-//! GCC for Arm chips, with which C programs are linked to the C library: found, or installed where that is allowed.
+//! What builds C programs for chips, GCC and CMake: found, or installed where that is allowed.
 
 use super::debian::{self, apt, apt_command};
 use super::toolchain::{quiet, Install, Missing};
@@ -38,6 +38,20 @@ pub fn arm_tool(tool: &str, install: Install) -> Result<PathBuf, Missing> {
         _ => "install GCC for arm-none-eabi with your package manager, so that `arm-none-eabi-gcc --version` works",
     };
     Err(Missing::new(what, command))
+}
+
+/// CMake, with make.
+///
+/// # Errors
+/// [`Missing`], if it is not there and could not be installed.
+pub fn cmake(install: Install) -> Result<PathBuf, Missing> {
+    let works = || ["cmake", "make"].iter().all(|name| quiet(Command::new(name).arg("--version")));
+    if !works() {
+        apt("CMake with make", &["cmake", "make"], install)?;
+    }
+    works()
+        .then(|| "cmake".into())
+        .ok_or_else(|| Missing::new("CMake with make", "cmake --version && make --version"))
 }
 
 /// `…/arm-none-eabi-objcopy` for `…/arm-none-eabi-gcc`.

@@ -10,10 +10,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod arm_gcc;
 mod audit;
 mod board;
 mod c_library;
+mod c_tools;
 mod debian;
 mod error;
 mod firmware;
@@ -25,10 +25,10 @@ mod simulate;
 pub mod skips;
 pub mod toolchain;
 
-pub use arm_gcc::arm_tool;
 pub use audit::{is_copy, is_f64, is_panic, is_soft_float};
 pub use board::{Board, UnknownBoard};
 pub use c_library::{arm_gcc, CLibrary};
+pub use c_tools::{arm_tool, cmake};
 pub use error::DeviceError;
 pub use firmware::{code_bytes, static_bytes, symbols, Binary, Firmware, Minimal, Source};
 pub use flowlet_protocol::layers::{Kind as LayerKind, WIDEST as WIDEST_LAYER};
