@@ -20,6 +20,7 @@ pub const MAX_QUANTILES: usize = 129;
 
 /// Threshold and quantiles, borrowed from the image.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Calibration<'a> {
     threshold: [u32; 2],
     quantiles: &'a [u32],

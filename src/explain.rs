@@ -46,6 +46,7 @@ const FEATURE_BUFFERS: usize = 7;
 
 /// What an [`Explainer`] says of one reading. Slices have one entry per feature.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Explanation<'e> {
     /// Log-density of the quoted expert in nats, with the bits of [`crate::Score::log_prob`].
     pub log_prob: f32,
@@ -79,6 +80,7 @@ struct Summary {
 /// Values run in the image's arithmetic, slopes and sums in f32: without an FPU an explanation is slow, and it is
 /// not meant for every reading. The same bits on every target.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Explainer<'m, 'w, S = Everything> {
     model: &'m Model<'m, S>,
     workspace: Workspace<'w>,

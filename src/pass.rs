@@ -13,6 +13,7 @@ use crate::Error;
 
 /// A workspace as the passes use it: the chain's values, and two buffers for the nets.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Workspace<'w> {
     /// [`Model::inputs`] words.
     pub(crate) values: &'w mut [u32],

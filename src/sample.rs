@@ -32,6 +32,7 @@ use rand_core::RngCore;
 /// # Ok::<(), flowlet::Error>(())
 /// ```
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Sampler<'m, 'w, S = Everything> {
     model: &'m Model<'m, S>,
     workspace: Workspace<'w>,

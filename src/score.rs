@@ -64,6 +64,7 @@ pub struct Graded {
 
 /// Scores readings with a model in a fixed workspace.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Scorer<'m, 'w, S = Everything> {
     model: &'m Model<'m, S>,
     workspace: Workspace<'w>,

@@ -146,6 +146,7 @@ impl fmt::Display for Capability {
 
 /// A set of [`Capability`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Capabilities(u32);
 
 impl Capabilities {
@@ -239,23 +240,28 @@ pub trait Support: Copy + fmt::Debug + 'static {
 
 /// Every image: the default.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Everything;
 
 /// Flows of additive and affine couplings in fixed point: what `--flow nice` and `--flow realnvp` train, their weights in
 /// the order of the core (`--core`): see [`Capability::OtherOrders`].
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FixedAffine;
 
 /// The same in f32.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FloatAffine;
 
 /// Every flow in fixed point.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FixedEverything;
 
 /// Every flow in f32.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FloatEverything;
 
 const AFFINE: Capabilities =

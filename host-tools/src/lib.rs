@@ -11,6 +11,7 @@ pub mod cost;
 pub mod device;
 pub mod export;
 pub mod flow;
+pub mod image_formats;
 pub mod metrics;
 pub mod report;
 pub mod segments;

@@ -15,6 +15,7 @@ pub const LEAKY_SLOPE: f32 = 0.01;
 
 /// What a hidden unit does with its sum. The numbers are those of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Activation {
     /// `max(x, 0)`.

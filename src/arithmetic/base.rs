@@ -5,6 +5,7 @@ use crate::Error;
 
 /// Parameters of one feature of a Student-t base, for slopes and sampling.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct StudentNumbers {
     /// Where it is centred.
     pub location: f32,
@@ -16,6 +17,7 @@ pub struct StudentNumbers {
 
 /// How the entries of a fixed-point mixture are scaled; all zero in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MixtureFormat {
     /// Right shift that brings an entry, whose upper half is the mean, to Q15.16.
     pub mean_shift: u8,

@@ -19,6 +19,7 @@ mod tests;
 
 /// What joins the knots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum MarginalForm {
     /// Straight lines; two slopes, those of the left and the right tail.
     Linear,
@@ -42,6 +43,7 @@ pub const MOST_KNOT_SHIFT: u8 = 13;
 /// In f32 all words are f32. In fixed point knots are i32 with `16 + shift` fractional bits, and slopes are
 /// u32 with 21 of them.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Knots<'a> {
     /// What joins them.
     pub form: MarginalForm,
@@ -73,6 +75,7 @@ impl Knots<'_> {
 
 /// A map near one point, in f32, for slopes.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Piece {
     /// A straight line.
     Line {

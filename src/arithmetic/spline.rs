@@ -44,6 +44,7 @@ pub const SMALLEST_BOUND: f32 = 0.0625;
 
 /// What makes bins and derivatives of raw parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SplineParameters {
     /// nflows and normflows: softmax with a floor of `min_bin`, derivative `min_derivative + softplus(raw)`.
     Softplus,
@@ -56,6 +57,7 @@ pub enum SplineParameters {
 ///
 /// `V` is the trunk's number: f32, or i32, then `bound` in Q15.16 and the minima in Q1.30.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SplineShape<V> {
     /// Number of bins `K`, [`FEWEST_BINS`] to [`MOST_BINS`].
     pub bins: usize,

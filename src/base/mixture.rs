@@ -25,6 +25,7 @@ pub const MAX_COMPONENTS: usize = 64;
 
 /// A mixture of diagonal normals, borrowed from an image.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Mixture<'a> {
     words: &'a [u32],
     features: usize,

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 /// The base distribution of an expert, as its descriptor names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 // As with `Error`: moved as words.
 #[repr(u32)]
 #[non_exhaustive]
@@ -57,6 +58,7 @@ impl BaseRecord {
 ///
 /// Checked once ([`Self::check`]); afterwards everything is total.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Base<'a> {
     /// See [`BaseRecord::StandardNormal`].

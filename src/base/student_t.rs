@@ -22,6 +22,7 @@ use rand_core::RngCore;
 
 /// Independent Student-t distributions, borrowed from an image.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct StudentT<'a> {
     words: &'a [u32],
     features: usize,

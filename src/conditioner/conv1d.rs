@@ -34,6 +34,7 @@ pub const MAX_KERNEL: usize = 256;
 
 /// Which steps a window has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Padding {
     /// The step itself and those before it.
     Causal,
@@ -43,6 +44,7 @@ pub enum Padding {
 
 /// A convolutional net, borrowed from the image.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Conv1d<'a> {
     length: usize,
     channels: usize,
@@ -55,6 +57,7 @@ pub struct Conv1d<'a> {
 
 /// One layer.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ConvLayer<'a> {
     /// Time steps of its window.
     pub kernel: usize,

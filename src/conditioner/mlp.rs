@@ -11,6 +11,7 @@ pub const MAX_LAYERS: usize = 16;
 
 /// A net, borrowed from the image: `layers` dense layers back to back.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Mlp<'a> {
     layers: usize,
     words: &'a [u32],

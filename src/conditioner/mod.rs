@@ -38,6 +38,7 @@ pub(crate) fn kind_needs(kind: u8) -> Capabilities {
 /// Their size is in the image ([`Needs::scratch`] each); the words hold activations or values as the
 /// layer needs.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Scratch<'w> {
     /// Where the next layer reads.
     pub front: &'w mut [u32],
@@ -47,6 +48,7 @@ pub struct Scratch<'w> {
 
 /// What the way back needs: the buffers of the way there, and room for what one net keeps.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GradientScratch<'w> {
     /// As for scoring.
     pub scratch: Scratch<'w>,
@@ -57,6 +59,7 @@ pub struct GradientScratch<'w> {
 /// Memory that a part of a flow needs, in 32-bit words; parts run one after the other, so that needs are
 /// combined by maximum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Needs {
     /// Words of each of the two buffers of [`Scratch`].
     pub scratch: usize,
@@ -74,6 +77,7 @@ impl Needs {
 
 /// What a net sees.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Inputs<'x, V> {
     /// The conditioning part of the vector.
     pub given: &'x [V],
@@ -141,6 +145,7 @@ impl<V: Copy + PartialOrd> Inputs<'_, V> {
 
 /// A conditioner, borrowed from the image.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Net<'a> {
     /// See [`Mlp`].

@@ -30,6 +30,7 @@ use core::mem::size_of;
 
 /// A residual net, borrowed from the image.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Residual<'a> {
     layers: usize,
     words: &'a [u32],
@@ -37,6 +38,7 @@ pub struct Residual<'a> {
 
 /// How a layer reads the trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Gate {
     /// Applied to each value of the trunk.
     pub activation: Activation,
@@ -55,6 +57,7 @@ impl Gate {
 
 /// One block, or the end: a gate and the layers behind it.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stage<'a> {
     /// How the trunk is read.
     pub gate: Gate,

@@ -44,6 +44,7 @@ impl Numeric {
 
 /// How the log-densities of several experts become one statistic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Combine {
     /// That of the quoted expert alone.
     Quoted,
@@ -55,6 +56,7 @@ pub enum Combine {
 
 /// What is compared with the threshold; larger is more anomalous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Statistic {
     /// `-log_prob`, in nats.
     NegativeLogProb,
@@ -76,6 +78,7 @@ impl Statistic {
 
 /// Where the calibration lies, and what it was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct CalibrationRecord {
     /// Offset of: threshold (2 words, as a log-density), then the quantiles.
     pub offset: u32,
@@ -89,6 +92,7 @@ pub struct CalibrationRecord {
 
 /// Where the self-test vectors lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SelfTestRecord {
     /// Offset of: per vector its features as f32, then the bits of its log_prob.
     pub offset: u32,
@@ -98,6 +102,7 @@ pub struct SelfTestRecord {
 
 /// First record of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Head<'a> {
     /// Name of the model.
     pub name: &'a str,
@@ -131,6 +136,7 @@ pub struct Head<'a> {
 
 /// Name and unit of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Feature<'a> {
     /// As in the header of the training table.
     pub name: &'a str,
@@ -140,6 +146,7 @@ pub struct Feature<'a> {
 
 /// A flow over the inputs: a chain of transforms and a base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ExpertRecord {
     /// Offset of the chain's first block.
     pub chain: u32,
@@ -151,6 +158,7 @@ pub struct ExpertRecord {
 
 /// What nobody needs to score a reading; behind the experts, from version 2 on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Notes<'a> {
     /// The chain as it was trained, before export fused what could be fused.
     pub trained_as: &'a str,
@@ -161,6 +169,7 @@ pub const OTHER_STATISTICS: usize = Statistic::ALL.len() - 1;
 
 /// The calibrations of the two statistics that the image does not use; behind the notes, or absent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct OtherStatistics {
     /// In the order of [`Statistic::ALL`], the used one left out.
     pub others: [CalibrationRecord; OTHER_STATISTICS],
@@ -169,6 +178,7 @@ pub struct OtherStatistics {
 /// By how much scores may differ from those of exact arithmetic: `|log_prob - exact|` in nats, proved when the image was
 /// made; behind the other statistics, or absent. Infinite where nothing could be proved. No device needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct CertificateRecord {
     /// For every reading within the ranges of the calibration's readings, feature by feature.
     pub over_box: f32,

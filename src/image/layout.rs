@@ -55,6 +55,7 @@ pub fn checksum(content: &[u8]) -> u32 {
 
 /// The header's fields, read but not yet believed.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Header {
     /// Format version.
     pub version: u16,
@@ -156,6 +157,7 @@ pub const fn workspace_words(image: &[u8]) -> usize {
 
 /// Content at an address that is a multiple of 16; see [`crate::include_image!`].
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(C, align(16))]
 pub struct Aligned<T: ?Sized>(pub T);
 

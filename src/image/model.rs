@@ -25,6 +25,7 @@ pub(super) const NOTES_SINCE: u16 = 2;
 /// of the first expert, which lies behind the names and would cost a score some 60 instructions per feature
 /// to reach.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Model<'a, S = Everything> {
     pub(crate) core: Core,
     first: ExpertRecord,
@@ -60,6 +61,7 @@ pub(super) struct Checked<'a> {
 
 /// One flow of a model.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Expert<'a> {
     /// Its transforms.
     pub chain: Chain<'a>,

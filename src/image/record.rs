@@ -128,6 +128,7 @@ fn is_utf8(mut bytes: &[u8]) -> bool {
 
 /// The numbers of a [`Head`].
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Core {
     pub(crate) numeric: Numeric,
     pub(crate) features: u16,

@@ -15,6 +15,7 @@ use crate::{Error, Part};
 
 /// `z = x gain + shift`, borrowed from the image.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ElementwiseAffine<'a> {
     log_det: [u32; 2],
     words: &'a [u32],

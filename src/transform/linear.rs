@@ -21,6 +21,7 @@ use crate::{Error, Part};
 
 /// `z = L (U x) + shift`, borrowed from the image.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Linear<'a> {
     log_det: [u32; 2],
     words: &'a [u32],
@@ -28,6 +29,7 @@ pub struct Linear<'a> {
 
 /// A row of a factor, as it lies in the image.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Row<'a> {
     /// Of U: the diagonal element, and the weights behind it.
     Upper {

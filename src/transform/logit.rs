@@ -15,6 +15,7 @@ use crate::{Error, Part};
 
 /// `ln(x / (1 - x))` of every feature.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Logit {
     margin: u32,
 }

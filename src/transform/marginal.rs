@@ -26,6 +26,7 @@ pub const SHARED_Y: u8 = 2;
 
 /// A map through knots for every feature.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Marginal<'a> {
     flags: u8,
     knots: u8,

@@ -69,6 +69,7 @@ pub trait Transform<A: Arithmetic> {
 
 /// A transform as it stands in a chain.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Step<'a> {
     /// See [`SoftTail`].
@@ -219,6 +220,7 @@ impl<A: Arithmetic> Transform<A> for Step<'_> {
 
 /// A chain of transforms in density order, borrowed from the image.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Chain<'a> {
     words: &'a [u32],
     transforms: usize,

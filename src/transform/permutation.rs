@@ -11,6 +11,7 @@ use bytemuck::Pod;
 
 /// `z[i] = x[order[i]]`.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Permutation<'a> {
     order: &'a [u16],
 }

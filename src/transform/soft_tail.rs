@@ -15,6 +15,7 @@ use crate::{Error, Part};
 
 /// Identity within `knee`, logarithmic beyond.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SoftTail {
     knee: u32,
 }

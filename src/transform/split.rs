@@ -11,6 +11,7 @@ use crate::{Error, Part};
 
 /// Only the first `keep` active features go on.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Split {
     keep: u32,
 }

@@ -20,6 +20,7 @@ use crate::{Error, Part};
 
 /// Per-feature centring and scaling, borrowed from the image.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Standardizer<'a> {
     log_det: [u32; 2],
     parameters: &'a [u32],

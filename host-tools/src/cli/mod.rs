@@ -12,6 +12,7 @@ mod confidence;
 mod demo;
 mod eval;
 mod explain;
+mod export;
 mod false_alarms;
 mod files;
 mod fit;
@@ -75,6 +76,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Simulate(simulate::SimulateArgs),
     Explain(explain::ExplainArgs),
+    Export(export::ExportArgs),
     Report(report::ReportArgs),
     Sample(sample::SampleArgs),
     Bench(bench::BenchArgs),
@@ -126,6 +128,7 @@ impl Command {
             Self::Verify(args) => args.run(output),
             Self::Simulate(args) => args.run(output),
             Self::Explain(args) => args.run(output),
+            Self::Export(args) => args.run(output),
             Self::Report(args) => args.run(output),
             Self::Sample(args) => args.run(output),
             Self::Bench(args) => args.run(output),

@@ -12,6 +12,8 @@
 
 mod audit;
 mod board;
+mod c_library;
+mod c_tools;
 mod debian;
 mod error;
 mod firmware;
@@ -25,6 +27,8 @@ pub mod toolchain;
 
 pub use audit::{is_copy, is_f64, is_panic, is_soft_float};
 pub use board::{Board, UnknownBoard};
+pub use c_library::{arm_gcc, CLibrary};
+pub use c_tools::{arm_tool, cmake};
 pub use error::DeviceError;
 pub use firmware::{code_bytes, static_bytes, symbols, Binary, Firmware, Minimal, Source};
 pub use flowlet_protocol::layers::{Kind as LayerKind, WIDEST as WIDEST_LAYER};

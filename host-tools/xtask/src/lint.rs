@@ -43,12 +43,24 @@ pub(crate) fn firmware_steps(report: &mut Report) {
         ("compiled_in", compiled_in()),
     ];
     let others = others.map(|(name, binary)| (Board::Mps2An386, name, binary));
+    report.step("lints, C API", || c_api().unwrap_or_else(|error| Outcome::from(Err(error))));
     for (board, name, binary) in boards.into_iter().chain(others) {
         report.step(&format!("lints, {name}, {board}"), || match binary {
             Ok(binary) => firmware(board, &binary).unwrap_or_else(|error| Outcome::from(Err(error))),
             Err(missing) => Outcome::Skipped(missing),
         });
     }
+}
+
+/// Lints of the C API, as it is built for chips.
+fn c_api() -> Result<Outcome, DeviceError> {
+    let target = Board::Mps2An386.target();
+    let toolchain = Toolchain::for_target(target, Install::Allowed)?;
+    toolchain.clippy(Install::Allowed)?;
+    let mut command = toolchain.cargo("clippy", target);
+    command.current_dir(Source::find()?.firmware());
+    let arguments = ["--locked", "--release", "--package", "flowlet-c", "--lib", "--", "-D", "warnings"];
+    Ok(run::shown(command.args(arguments)))
 }
 
 fn firmware(board: Board, binary: &Binary) -> Result<Outcome, DeviceError> {

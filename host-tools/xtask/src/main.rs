@@ -1,6 +1,7 @@
 //! `cargo xtask`: set-up, demo, tests and lints of the flowlet workspace.
 
 mod bench;
+mod build_c;
 mod demo;
 mod lint;
 mod report;
@@ -14,13 +15,13 @@ use clap::{Parser, Subcommand};
 
 /// Set-up, demo, tests and lints of flowlet.
 ///
-/// Each command installs what it lacks (compiler targets, the emulator) if it may: with rustup, or
+/// Each command installs what it lacks (compiler targets, the emulator, GCC and CMake for C) if it may: with rustup, or
 /// as root on Debian with apt-get; an emulator that cannot be installed there is unpacked into
 /// ~/.cache/flowlet. Otherwise it prints the command to run, goes on with what it can, and counts
 /// what it skipped. Where the variable CI is set, a skip is a failure.
 ///
 /// FLOWLET_TOOLCHAIN=current|debian forces the compiler for chips, FLOWLET_QEMU names an emulator,
-/// FLOWLET_BROWSER a Chromium, which tests look at reports with.
+/// FLOWLET_ARM_GCC an arm-none-eabi-gcc, FLOWLET_BROWSER a Chromium, which tests look at reports with.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", verbatim_doc_comment)]
 struct Arguments {
@@ -30,7 +31,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Installs what is missing: compiler targets for the chips, and QEMU
+    /// Installs what is missing: compiler targets for the chips, QEMU, GCC and CMake for C
     Setup,
     /// Sets up, then goes the whole way on the bundled data: train, quantize, score on an emulated chip
     Demo(demo::Demo),
@@ -46,6 +47,11 @@ enum Command {
     /// Says what moved and by how much, in either direction. --accept writes new budgets (firmware/budgets.csv) and the
     /// tables (docs/device-cost.md).
     Gates(bench::Gates),
+    /// Builds libflowlet.a for C, and generates its header
+    ///
+    /// For thumbv6m-none-eabi and thumbv7em-none-eabihf, opening every image. docs/c-api.md has the command
+    /// for other targets and for less.
+    BuildC,
     /// Checks formatting, lints and documentation of both workspaces; warnings are errors
     Lint,
 }
@@ -57,6 +63,7 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Bench(bench) => bench.run(),
         Command::Gates(gates) => gates.run(),
+        Command::BuildC => build_c::run(),
         Command::Lint => lint::run(),
     };
     match done {

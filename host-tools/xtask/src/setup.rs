@@ -1,6 +1,6 @@
 //! Installs what is missing.
 
-use flowlet_tools::device::{Board, DeviceError, Install, Qemu, Toolchain};
+use flowlet_tools::device::{arm_tool, cmake, Board, DeviceError, Install, Qemu, Toolchain};
 
 use crate::report::{Outcome, Report};
 
@@ -27,6 +27,14 @@ pub(crate) fn steps(report: &mut Report) {
     }
     report.step("emulator", || {
         let found = Qemu::find(Install::Allowed).map(|_| ()).map_err(DeviceError::from);
+        Outcome::from(found)
+    });
+    report.step("C compiler for chips", || {
+        let found = arm_tool("gcc", Install::Allowed).map(|_| ()).map_err(DeviceError::from);
+        Outcome::from(found)
+    });
+    report.step("CMake", || {
+        let found = cmake(Install::Allowed).map(|_| ()).map_err(DeviceError::from);
         Outcome::from(found)
     });
 }

@@ -70,6 +70,7 @@ pub(crate) use layers::{
 
 /// Element type of a layer's weights, and their order in the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Encoding {
     /// f32; blocks of 4 rows, within a block column by column: 4 weights of one input.
@@ -186,6 +187,7 @@ pub const USUAL_SHIFT_I8: u8 = 10;
 /// [`Self::parse`] is the only way to one, and it can only be read: kernels rely on its slices having the
 /// lengths that its sizes ask for.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Dense<'a> {
     layer: Layer<'a>,
     /// Word 1 of the image, by which kernels are picked in one comparison.
@@ -208,6 +210,7 @@ pub(crate) fn outputs(words: &[u32]) -> Option<usize> {
 
 /// The parts of a [`Dense`].
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Layer<'a> {
     /// Number of inputs.

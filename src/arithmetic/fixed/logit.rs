@@ -39,6 +39,7 @@ pub(super) fn product(x: i64, factor: u32, exponent: i32) -> i64 {
 
 /// See [`LogitArithmetic::Edge`].
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Edge {
     /// Half the width of the middle part: `0.5 - margin`.
     half: i32,

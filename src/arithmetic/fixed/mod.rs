@@ -57,6 +57,7 @@ pub type Fixed = FixedWith<Everything>;
 
 /// The fixed-point arithmetic for the flows of a [`Support`].
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FixedWith<S>(PhantomData<S>);
 
 /// Narrows to i32 with saturation.

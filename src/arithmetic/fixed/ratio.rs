@@ -25,6 +25,7 @@ const LOG2_E_Q30: u64 = 1_549_082_005;
 
 /// A positive number `mantissa * 2^exponent`, the mantissa within `[2^31, 2^32)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Scaled {
     /// Its top bit is set.
     pub mantissa: u32,

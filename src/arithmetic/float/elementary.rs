@@ -58,6 +58,7 @@ pub trait Elementary: Copy + 'static {
 
 /// The functions of this module; the logarithm, which no reading near the data needs, is `libm`'s.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Tables;
 
 impl Elementary for Tables {
@@ -176,6 +177,7 @@ pub(super) fn silu_with<E: Elementary>(x: f32) -> f32 {
 /// Functions of the `libm` crate: exp and ln within 1 unit in the last place, tanh within 2.5. Three to four times
 /// the cost, for those who want the last digit.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Libm;
 
 impl Elementary for Libm {
@@ -195,6 +197,7 @@ impl Elementary for Libm {
 /// The logarithm stays with libm: micromath's errs by 0.1, which no score can bear.
 #[cfg(feature = "fast-math")]
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FastMath;
 
 #[cfg(feature = "fast-math")]

@@ -6,6 +6,7 @@ use crate::support::Support;
 
 /// See [`LogitArithmetic::Edge`].
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Edge {
     low: f32,
     high: f32,

@@ -29,6 +29,7 @@ pub type Float<E = Tables> = FloatWith<E, Everything>;
 
 /// The f32 arithmetic for the flows of a [`Support`].
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FloatWith<E, S>(PhantomData<(E, S)>);
 
 /// ln(2 pi) / 2.

@@ -11,6 +11,7 @@ use core::slice;
 
 /// From the net's raw output to the log-scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ScaleMap {
     /// `clamp tanh(raw)`.

@@ -32,6 +32,7 @@ use spline::Spline;
 
 /// What a coupling does to its transformed part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Map {
     /// `z = x + shift`; see [`additive`].
@@ -88,6 +89,7 @@ impl Map {
 
 /// A coupling, borrowed from the image.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Coupling<'a> {
     split: usize,
     flags: u8,
@@ -259,6 +261,7 @@ pub(super) fn block_needs(kind: u8, body: &[u32]) -> Capabilities {
 
 /// Which way a map is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Direction {
     /// Density direction: reading to base variable.
     Forward,

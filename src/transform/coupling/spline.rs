@@ -17,6 +17,7 @@ use crate::arithmetic::Arithmetic;
 
 /// The settings of a spline coupling as its block has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Spline {
     bins: u8,
     parameters: SplineParameters,
