@@ -210,11 +210,10 @@ impl AlarmArgs {
         if self.data.is_empty() {
             return Ok(None);
         }
-        let names = scoring::input_names(image)?;
         let mut series = Series::default();
         let mut labels = Vec::new();
         for path in &self.data {
-            let table = self.table.read_for(path, names.clone(), output)?;
+            let table = self.table.read_for(path, image, output)?;
             series.starts.push(series.surprises.len());
             let scores = scoring::score_rows(image, &table.values, |_| ())?;
             series.surprises.extend(scores.iter().map(Surprise::of));
