@@ -88,7 +88,6 @@ impl<'a> Reader<'a> {
 
 /// The bytes of a string, known to be UTF-8.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(test), allow(dead_code, reason = "read by the test against postcard alone"))]
 pub(crate) struct Text<'a>(&'a [u8]);
 
 impl<'a> Text<'a> {
@@ -168,7 +167,6 @@ impl Core {
 }
 
 /// A [`Head`], its strings still bytes.
-#[cfg_attr(not(test), allow(dead_code, reason = "read by the test against postcard alone"))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawHead<'a> {
     name: Text<'a>,
@@ -256,7 +254,6 @@ impl<'a> Record<'a> for ExpertRecord {
 }
 
 /// [`Notes`], unread.
-#[cfg_attr(not(test), allow(dead_code, reason = "read by the test against postcard alone"))]
 pub(crate) struct RawNotes<'a>(Text<'a>);
 
 impl<'a> Record<'a> for RawNotes<'a> {
@@ -300,12 +297,6 @@ mod tests {
     use super::*;
     use serde::{Deserialize, Serialize};
     use std::vec::Vec;
-
-    impl<'a> Text<'a> {
-        fn as_str(self) -> &'a str {
-            core::str::from_utf8(self.0).unwrap_or_default()
-        }
-    }
 
     impl<'a> Record<'a> for Feature<'a> {
         fn read(from: &mut Reader<'a>) -> Option<Self> {
