@@ -168,6 +168,7 @@ impl Core {
 
 /// A [`Head`], its strings still bytes.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(test), allow(dead_code, reason = "texts are read by the test against postcard alone"))]
 pub(crate) struct RawHead<'a> {
     name: Text<'a>,
     provenance: Text<'a>,
@@ -254,6 +255,7 @@ impl<'a> Record<'a> for ExpertRecord {
 }
 
 /// [`Notes`], unread.
+#[cfg_attr(not(test), allow(dead_code, reason = "texts are read by the test against postcard alone"))]
 pub(crate) struct RawNotes<'a>(Text<'a>);
 
 impl<'a> Record<'a> for RawNotes<'a> {
