@@ -23,12 +23,28 @@ pub struct Window<T, const CAPACITY: usize> {
 }
 
 impl<T: Sample, const CAPACITY: usize> Window<T, CAPACITY> {
-    /// An empty window.
+    /// A window without a front end, for a `static`: it takes no samples until [`Self::follow`] is called.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Window { samples: [T::ZERO; CAPACITY], length: 0, hop: 0, channels: 0, filled: 0, skipped: 0 }
+    }
+
+    /// An empty window. What is large is better made by [`Self::empty`] where it stays: this one is moved.
+    ///
+    /// # Errors
+    /// As [`Self::follow`].
+    pub fn new(front_end: &FrontEnd<'_>) -> Result<Self, Error> {
+        let mut window = Self::empty();
+        window.follow(front_end)?;
+        Ok(window)
+    }
+
+    /// Forgets all samples, and takes those of this front end from now on.
     ///
     /// # Errors
     /// [`Error::Unsupported`] with [`Part::FrontEnd`] if the front end's samples are not `T`, [`Error::WindowTooSmall`] if
     /// there is too little room.
-    pub fn new(front_end: &FrontEnd<'_>) -> Result<Self, Error> {
+    pub fn follow(&mut self, front_end: &FrontEnd<'_>) -> Result<(), Error> {
         if front_end.samples() != T::KIND {
             return Err(Error::Unsupported(Part::FrontEnd));
         }
@@ -37,8 +53,9 @@ impl<T: Sample, const CAPACITY: usize> Window<T, CAPACITY> {
         if needed > CAPACITY {
             return Err(Error::WindowTooSmall { needed: needed as u32, found: CAPACITY as u32 });
         }
-        let samples = [T::ZERO; CAPACITY];
-        Ok(Window { samples, length, hop: front_end.hop(), channels, filled: 0, skipped: 0 })
+        (self.length, self.hop, self.channels) = (length, front_end.hop(), channels);
+        self.clear();
+        Ok(())
     }
 
     /// Takes one sample of each channel; whether the window is complete now.
@@ -65,7 +82,8 @@ impl<T: Sample, const CAPACITY: usize> Window<T, CAPACITY> {
                 *slot = value;
             }
         }
-        self.filled += 1;
+        // Without a front end there is nothing to fill.
+        self.filled += usize::from(self.length > 0);
         Ok(self.is_complete())
     }
 
@@ -86,7 +104,7 @@ impl<T: Sample, const CAPACITY: usize> Window<T, CAPACITY> {
     /// Whether it holds as many samples as a window has.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.filled == self.length
+        self.filled == self.length && self.length > 0
     }
 
     /// The samples of a channel that are there, the oldest first; none of a channel that is not.

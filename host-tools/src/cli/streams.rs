@@ -66,7 +66,7 @@ impl StreamArgs {
         let name = features.unwrap_or_else(|| Spec::usual(rate));
         let spec = Spec::read(name)?;
         let plan = Plan::new(&spec, rate, tables)?;
-        let front_end = FrontEnd::parse(&plan.record)?;
+        let front_end = FrontEnd::parse(&plan.training_record)?;
         if features.is_none() {
             output.note(&format!(
                 "features of the preset {name}, as for any rate like {rate} Hz; --features names others"
@@ -90,7 +90,8 @@ impl StreamArgs {
             plan.names.len(),
             front_end.channel_count(),
         ));
-        Ok(Table { front_end: plan.record, units: plan.units, ..whole })
+        let (front_end, overlap) = (plan.record, (front_end.window() - 1) / front_end.hop());
+        Ok(Table { front_end, overlap, units: plan.units, ..whole })
     }
 
     /// The channels that an image's front end reads.

@@ -22,7 +22,6 @@ use crate::training::{
 };
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use flowlet::stream::FrontEnd;
 use serde_json::{json, Value};
 use std::path::PathBuf;
 
@@ -393,7 +392,7 @@ impl TrainArgs {
         let most = (self.max_rows, self.recipe.seed);
         let table = self.table.read_sample(&self.data, most, self.features.as_deref(), output)?;
         let table = table.with_context(&self.context)?;
-        let experts = in_time_order(experts, &table)?;
+        let experts = in_time_order(experts, &table);
         let features = table.columns.len() - self.context.len();
         let normal_rows = table.labels.as_ref().map_or(table.rows, |l| l.iter().filter(|a| !**a).count());
         if normal_rows == 0 {
@@ -598,15 +597,12 @@ fn positive(text: &str) -> Result<usize, String> {
 }
 
 /// Of streams: held out by time, without the windows that share samples with windows on both sides.
-fn in_time_order(mut experts: Vec<Vec<TrainConfig>>, table: &Table) -> anyhow::Result<Vec<Vec<TrainConfig>>> {
-    if !table.front_end.is_empty() {
-        let front_end = FrontEnd::parse(&table.front_end)?;
-        for config in experts.iter_mut().flatten() {
-            config.time_ordered = true;
-            config.gap = (front_end.window() - 1) / front_end.hop();
-        }
+fn in_time_order(mut experts: Vec<Vec<TrainConfig>>, table: &Table) -> Vec<Vec<TrainConfig>> {
+    for config in experts.iter_mut().flatten().filter(|_| !table.front_end.is_empty()) {
+        config.time_ordered = true;
+        config.gap = table.overlap;
     }
-    Ok(experts)
+    experts
 }
 
 /// What can be said of --context before a table is read.

@@ -23,6 +23,8 @@ pub enum Binary {
     ScoreRows,
     /// Takes image and rows at run time, and says all that there is to say of each.
     ExplainRows,
+    /// Takes an image with a front end and raw samples at run time, and answers with features and scores.
+    ScoreWindows,
     /// Runs dense layers and answers with digests of what they give.
     LayerDigests,
     /// Takes an image at run time, and says what each part of the flow costs.
@@ -106,6 +108,7 @@ impl Binary {
         match self {
             Self::ScoreRows => "score_rows",
             Self::ExplainRows => "explain_rows",
+            Self::ScoreWindows => "score_windows",
             Self::LayerDigests => "layer_digests",
             Self::BenchParts => "bench_parts",
             Self::CompiledIn { .. } => "compiled_in",

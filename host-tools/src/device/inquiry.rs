@@ -77,7 +77,42 @@ impl Inquirer {
         // An explanation takes as long as a hundred scores.
         let job = timed_job(image, rows, inputs, TIMED_ROWS)?;
         let run = self.qemu.run(self.board, &self.firmware.elf, Some(&job), Duration::from_secs(600))?;
-        read(&run.success()?.serial, count, inputs)
+        read(&run.success()?.serial, count, count, inputs)
+    }
+
+    /// As [`Self::new`], for raw samples of an image with a front end: see [`Self::run_windows`].
+    ///
+    /// # Errors
+    /// As [`super::Simulator::new`].
+    pub fn of_windows(board: Board, install: Install) -> Result<Self, DeviceError> {
+        let qemu = Qemu::find(install)?;
+        let firmware = Source::find()?.build(board, &Binary::ScoreWindows, install)?;
+        Ok(Self { board, qemu, firmware })
+    }
+
+    /// Gives the board samples (`channels` values each; counts too as f32) in one run. Per window its features, then log_prob,
+    /// p-value, score and alarm, all as bits; the instructions are those of a window, from its first new sample to its
+    /// score; the window lies in a static, and the stack is that of a window and a score.
+    ///
+    /// # Errors
+    /// Every [`DeviceError`]; [`DeviceError::Refused`] for an image without a front end.
+    pub fn run_windows(
+        &self,
+        image: &[u8],
+        samples: &[f32],
+        channels: usize,
+        windows: usize,
+    ) -> Result<Inquiry, DeviceError> {
+        if channels == 0 || !samples.len().is_multiple_of(channels) {
+            return Err(DeviceError::Shape { values: samples.len(), features: channels });
+        }
+        let job = timed_job(image, samples, channels, u32::MAX)?;
+        let room = self.board.job_room();
+        if job.len() > room {
+            return Err(DeviceError::TooLarge { image_bytes: image.len(), features: channels, room });
+        }
+        let run = self.qemu.run(self.board, &self.firmware.elf, Some(&job), Duration::from_secs(300))?;
+        read(&run.success()?.serial, samples.len() / channels, windows, channels)
     }
 
     /// What the runtime says of the same rows on the host.
@@ -111,12 +146,13 @@ pub fn layer_digests(row: &[f32]) -> Option<Vec<u32>> {
     (1..=layers::WIDEST).map(|outputs| layers::digest(kind, inputs as usize, outputs, &mut memory)).collect()
 }
 
-fn read(serial: &[u8], rows: usize, inputs: usize) -> Result<Inquiry, DeviceError> {
+/// `rows` of the job, and how many answers there are to be: of windows fewer than of samples.
+fn read(serial: &[u8], rows: usize, expected: usize, inputs: usize) -> Result<Inquiry, DeviceError> {
     let mut messages = Messages::new(serial);
     let workspace_bytes = replies::loaded(&mut messages, rows, inputs)?;
     let mut answers = Vec::new();
-    for expected in 0..rows {
-        answers.push(read_row(&mut messages, expected)?);
+    for row in 0..expected {
+        answers.push(read_row(&mut messages, row)?);
     }
     let measured = match messages.next()? {
         Message::Finished(measured) => measured,
@@ -182,7 +218,7 @@ mod tests {
         let failed = Message::Row { index: 1, outcome: Outcome::Failed(14) };
         let end = Message::Finished(END);
         let good = [LOADED, words(0, 0, false, 8), words(0, 8, true, 3), failed, end];
-        let inquiry = read(&bytes(&good), 2, 3).unwrap();
+        let inquiry = read(&bytes(&good), 2, 2, 3).unwrap();
         assert_eq!(inquiry.rows, [Ok(vec![7; 11]), Err(14)]);
         assert_eq!(inquiry.instructions_per_explanation, Some(2000.0));
         for bad in [
@@ -192,7 +228,7 @@ mod tests {
             &[LOADED, words(0, 0, true, 8), failed],
             &[LOADED, words(0, 0, true, 8), failed, end, end],
         ] {
-            assert!(matches!(read(&bytes(bad), 2, 3), Err(DeviceError::Replies(_))), "{bad:?}");
+            assert!(matches!(read(&bytes(bad), 2, 2, 3), Err(DeviceError::Replies(_))), "{bad:?}");
         }
     }
 }

@@ -10,10 +10,12 @@ use flowlet::stream::FrontEnd;
 use std::ops::Range;
 
 /// A front end, and what its features are called.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// The record, as the image holds it.
     pub record: Vec<u8>,
+    /// The same with the hop of the windows that are trained on.
+    pub training_record: Vec<u8>,
     /// Names of the features.
     pub names: Vec<String>,
     /// Their units.
@@ -36,10 +38,12 @@ impl Plan {
         };
         let window = window(spec, samples)?;
         let hop = content.hop.as_ref().map_or(window, |hop| *hop.get_ref());
-        if let Some(wrong) = content.hop.as_ref().filter(|hop| *hop.get_ref() == 0) {
-            return Err(
-                spec.wrong(wrong.span(), "hop = 0: windows would never move on; use 1 or more samples")
-            );
+        let training_hop = content.training_hop.as_ref().map_or(hop, |hop| *hop.get_ref());
+        for (key, hop) in [("hop", &content.hop), ("training-hop", &content.training_hop)] {
+            if let Some(wrong) = hop.as_ref().filter(|hop| *hop.get_ref() == 0) {
+                let problem = format!("{key} = 0: windows would never move on; use 1 or more samples");
+                return Err(spec.wrong(wrong.span(), problem));
+            }
         }
         for channel in &content.channel {
             if !names.contains(channel.name.get_ref()) {
@@ -48,7 +52,7 @@ impl Plan {
                 return Err(spec.wrong(channel.name.span(), problem));
             }
         }
-        let mut plan = Plan { record: Vec::new(), names: Vec::new(), units: Vec::new(), notes: Vec::new() };
+        let mut plan = Plan::default();
         let scales: Vec<Scale> = (0..names.len())
             .map(|index| scale(spec, samples, &names[index], tables, index))
             .collect::<Result<_, _>>()?;
@@ -68,13 +72,18 @@ impl Plan {
             extractors: builder.extractors.len() as u16,
         };
         let encoded = |error: postcard::Error| spec.wrong_at_all(error.to_string());
-        plan.record = postcard::to_stdvec(&head).map_err(encoded)?;
+        let mut behind = Vec::new();
         for (name, scale) in names.iter().zip(&scales) {
             let channel = Channel { name, unit: &scale.unit, scale: scale.scale, floor: scale.floor };
-            plan.record.extend(postcard::to_stdvec(&channel).map_err(encoded)?);
+            behind.extend(postcard::to_stdvec(&channel).map_err(encoded)?);
         }
         for bytes in &builder.extractors {
-            plan.record.extend_from_slice(bytes);
+            behind.extend_from_slice(bytes);
+        }
+        let heads = [head, FrontEndHead { hop: training_hop, ..head }];
+        for (head, record) in heads.iter().zip([&mut plan.record, &mut plan.training_record]) {
+            record.extend(postcard::to_stdvec(head).map_err(encoded)?);
+            record.extend_from_slice(&behind);
         }
         // The device has the last word.
         let front_end = FrontEnd::parse(&plan.record).map_err(|error| {
@@ -389,13 +398,11 @@ impl Builder<'_> {
     }
 }
 
-/// A frequency for a name: three or more digits.
+/// A frequency for a name: whole, or with three digits that count.
 fn short(hz: f64) -> String {
     if hz >= 100.0 || hz.fract() == 0.0 {
-        format!("{hz:.0}")
-    } else if hz >= 10.0 {
-        format!("{hz:.1}")
-    } else {
-        format!("{hz:.3}")
+        return format!("{hz:.0}");
     }
+    let places = (2.0 - hz.log10().floor()).max(0.0) as usize;
+    format!("{hz:.places$}")
 }

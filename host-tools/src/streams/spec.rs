@@ -28,6 +28,9 @@ pub struct SpecError {
 pub(super) struct Content {
     pub(super) window: Spanned<u32>,
     pub(super) hop: Option<Spanned<u32>>,
+    /// Of the windows that are trained on, if those are to overlap more.
+    #[serde(rename = "training-hop")]
+    pub(super) training_hop: Option<Spanned<u32>>,
     #[serde(default)]
     pub(super) samples: SamplesKind,
     #[serde(default)]

@@ -69,6 +69,8 @@ pub struct Table {
     pub row_numbers: Option<Vec<usize>>,
     /// Of features of windows: the front end that they come from, as an image holds it; else empty.
     pub front_end: Vec<u8>,
+    /// Of features of windows: how many windows before a window share samples with it.
+    pub overlap: usize,
     /// Units of the features, as far as they are known.
     pub units: Vec<String>,
 }

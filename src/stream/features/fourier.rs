@@ -141,10 +141,10 @@ pub(super) fn complex_i32(words: &mut [i32]) {
     let values = words.as_chunks_mut::<2>().0;
     let count = values.len();
     reverse_bits(values);
-    let mut half = 1;
-    while half < count {
-        let stride = PERIOD / 2 / half;
-        for pair in values.chunks_exact_mut(2 * half) {
+    for level in 0..count.ilog2_or_zero() as u32 {
+        let half = 1usize << (level & 31);
+        let stride = (PERIOD / 2) >> (level & 31);
+        for pair in values.chunks_exact_mut((2 * half).max(1)) {
             let Some((low, high)) = pair.split_at_mut_checked(half) else { return };
             for (index, (a, b)) in low.iter_mut().zip(high).enumerate() {
                 let ([ar, ai], [br, bi]) = (*a, *b);
@@ -155,7 +155,6 @@ pub(super) fn complex_i32(words: &mut [i32]) {
                 *b = [ar - tr, ai - ti];
             }
         }
-        half *= 2;
     }
 }
 
