@@ -57,9 +57,20 @@ pub(crate) struct Pass<L> {
 /// Runs the experts over a finite reading. `None` only if the image was never checked.
 pub(crate) fn run<A: Arithmetic, S: Support>(
     model: &Model<'_, S>,
+    inputs: (&[f32], &[f32]),
+    workspace: &mut Workspace<'_>,
+    want_squared_norm: bool,
+) -> Option<Pass<A::Log>> {
+    run_adjusted::<A, S>(model, inputs, workspace, want_squared_norm, |_| ())
+}
+
+/// As [`run`], with the standardized features adjusted before each expert.
+pub(crate) fn run_adjusted<A: Arithmetic, S: Support>(
+    model: &Model<'_, S>,
     (reading, context): (&[f32], &[f32]),
     workspace: &mut Workspace<'_>,
     want_squared_norm: bool,
+    adjust: impl Fn(&mut [A::Value]),
 ) -> Option<Pass<A::Log>> {
     let values: &mut [A::Value] = bytemuck::cast_slice_mut(workspace.values);
     let (values, context_values) = values.split_at_mut_checked(model.features())?;
@@ -68,7 +79,8 @@ pub(crate) fn run<A: Arithmetic, S: Support>(
     standardizer.context::<A>(model.features(), context, context_values)?;
     let quoted = usize::from(model.core.quoted);
     let mut one = |expert: &Expert<'_>| {
-        let log_prob = density::<A>(&standardizer, expert, reading, (values, context_values), scratch)?;
+        let log_prob =
+            density::<A>(&standardizer, expert, reading, (values, context_values), scratch, &adjust)?;
         let norm = if want_squared_norm { expert.base.squared_norm::<A>(values) } else { A::ZERO_LOG };
         // Settled from above: what is no number must not pass for a small norm.
         Some((log_prob, A::negate(A::settle(A::negate(norm)))))
@@ -110,14 +122,16 @@ pub(crate) fn run<A: Arithmetic, S: Support>(
 }
 
 /// Log-density of a reading under one expert; leaves its base variable in `values`.
-pub(crate) fn density<A: Arithmetic>(
+fn density<A: Arithmetic>(
     standardizer: &Standardizer<'_>,
     expert: &Expert<'_>,
     reading: &[f32],
     (values, context): (&mut [A::Value], &[A::Value]),
     scratch: &mut Scratch<'_>,
+    adjust: impl Fn(&mut [A::Value]),
 ) -> Option<A::Log> {
     let log_prob = standardizer.forward::<A>(reading, values)?;
+    adjust(values);
     let log_prob = A::add(log_prob, expert.chain.forward::<A>(values, context, scratch)?);
     Some(A::settle(A::add(log_prob, expert.base.log_prob::<A>(values))))
 }

@@ -1,11 +1,15 @@
 //! A reading in, a score out.
 
+use crate::arithmetic::fixed::{convert, FRACTION_BITS};
 use crate::arithmetic::Arithmetic;
 use crate::image::descriptor::{Numeric, Statistic};
 use crate::image::Model;
 use crate::pass::{self, in_arithmetic, Workspace};
 use crate::support::{Everything, Support};
 use crate::Error;
+
+/// Fractional bits of an offset.
+const OFFSET_BITS: i32 = 24;
 
 /// By how much two versions of this crate may differ in the `log_prob` of one image, in nats.
 ///
@@ -103,6 +107,36 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
             .ok_or(Error::LogicBug)
     }
 
+    /// As [`Self::score`], with the standardized features less `offsets` (see [`crate::stream::Recentring::offsets`]):
+    /// in units of 2^-24 standard deviations, one per feature, of which missing ones count as zero. With zeros alone the
+    /// bits are those of [`Self::score`].
+    ///
+    /// Cost: that of [`Self::score`], and some 40 instructions per feature and expert.
+    ///
+    /// # Errors
+    /// As [`Self::score`].
+    pub fn score_recentred(&mut self, reading: &[f32], offsets: &[i32]) -> Result<Score, Error> {
+        let (reading, context) = self.split(reading)?;
+        pass::check_reading(self.model, reading, context)?;
+        in_arithmetic!(S, self.model.numeric() => self.score_recentred_in(reading, context, offsets), else None)
+            .ok_or(Error::LogicBug)
+    }
+
+    /// The standardized features of a reading, `(x - mean) / std` by the training's mean and standard deviation, in units
+    /// of 2^-16 standard deviations, saturated at ±32767 of them: what [`crate::stream::Drift`] and
+    /// [`crate::stream::Recentring`] listen to. The rest of `out`, if it is longer, is left as it is.
+    ///
+    /// Nothing is kept from a score for it: who does not ask pays nothing, who does pays for a standardizer.
+    ///
+    /// # Errors
+    /// As [`Self::score`].
+    pub fn standardized(&mut self, reading: &[f32], out: &mut [i32]) -> Result<(), Error> {
+        let (reading, context) = self.split(reading)?;
+        pass::check_reading(self.model, reading, context)?;
+        in_arithmetic!(S, self.model.numeric() => self.standardized_in(reading, out), else None)
+            .ok_or(Error::LogicBug)
+    }
+
     /// Every statistic of a reading (features, then context) with its p-value, from one pass.
     ///
     /// Cost: that of [`Self::score`], the squared norm, and two more looks into a sketch.
@@ -166,7 +200,40 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
         let head = self.model.core;
         let want_norm = head.statistic == Statistic::SquaredNorm;
         let pass = pass::run::<A, S>(self.model, (reading, context), &mut self.workspace, want_norm)?;
-        let statistic = pass::statistic::<A>(head.statistic, &pass, head.entropy);
+        self.judge::<A>(&pass)
+    }
+
+    fn score_recentred_in<A: Arithmetic>(
+        &mut self,
+        reading: &[f32],
+        context: &[f32],
+        offsets: &[i32],
+    ) -> Option<Score> {
+        let want_norm = self.model.core.statistic == Statistic::SquaredNorm;
+        let adjust = |values: &mut [A::Value]| {
+            for (value, &offset) in values.iter_mut().zip(offsets) {
+                *value = A::subtract(*value, A::from_f32(convert::fixed_to_f32(offset.into(), OFFSET_BITS)));
+            }
+        };
+        let inputs = (reading, context);
+        let pass = pass::run_adjusted::<A, S>(self.model, inputs, &mut self.workspace, want_norm, adjust)?;
+        self.judge::<A>(&pass)
+    }
+
+    fn standardized_in<A: Arithmetic>(&mut self, reading: &[f32], out: &mut [i32]) -> Option<()> {
+        let values: &mut [A::Value] = bytemuck::cast_slice_mut(self.workspace.values);
+        let values = values.get_mut(..reading.len())?;
+        self.model.standardizer::<A>()?.forward::<A>(reading, values)?;
+        for (out, &value) in out.iter_mut().zip(values.iter()) {
+            // At most 32767 in size.
+            *out = convert::f32_to_fixed(A::to_f32(value), FRACTION_BITS as i32) as i32;
+        }
+        Some(())
+    }
+
+    fn judge<A: Arithmetic>(&self, pass: &pass::Pass<A::Log>) -> Option<Score> {
+        let head = self.model.core;
+        let statistic = pass::statistic::<A>(head.statistic, pass, head.entropy);
         let calibration = self.model.calibration()?;
         Some(Score {
             log_prob: A::log_to_f32(pass.log_prob),

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! samples -> health -> window -> features -> Scorer -> surprise -> alarm
-//!                                                   \-> drift, commissioning
+//!                                                   \-> drift, commissioning, re-centring
 //! ```
 //!
 //! Data goes forward only, and no stage knows what board it is on: samples are handed in, verdicts are handed out, and
@@ -13,13 +13,19 @@
 //!
 //! A fault of the sensor is neither an anomaly nor silence: it has a verdict of its own.
 
+mod adapt;
 pub mod alarm;
+pub mod commission;
+mod drift;
 pub mod features;
 pub mod front_end;
 mod surprise;
 pub mod window;
 
+pub use adapt::{Recentring, RecentringSettings, RecentringSettingsError};
 pub use alarm::{Alarm, AlarmRecord, AlarmSettings, Cusum, Evidence, Ewma, SettingsError, Verdict, Votes};
+pub use commission::{Commissioning, CommissioningError, Promise, SiteCalibration};
+pub use drift::{Channel, Drift, DriftSettings, DriftSettingsError, Drifted, Moments};
 pub use features::{extract, Sample};
 pub use front_end::FrontEnd;
 pub use surprise::Surprise;

@@ -1,0 +1,301 @@
+//! Whether readings still are like those of the training, channel by channel: a slow mean and spread of each standardized
+//! feature, in a few words of memory.
+//!
+//! The standardized features have mean 0 and variance 1 over the training rows, in every model, whatever flow stands behind
+//! them; so they are what is tested. (A mixture base or several experts have no one `z` with a known distribution. Whether
+//! readings have become rarer as a whole, an [`super::Ewma`] of the surprise with a small weight says, with a rate that is
+//! known exactly.)
+//!
+//! A mean over some 2^8 independent readings is close to normal, and the host turns an allowed rate into a limit
+//! (`flowlet_tools::alarm::drift`). Neighbours in time are seldom independent: take every so many readings only, farther apart
+//! than they resemble each other.
+
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// Standardized values count up to here, in units of 2^-16 standard deviations: 8. One wild reading shall not be a drift.
+const CLIP: i32 = 8 << 16;
+/// What means have more than values: 8 more fractional bits, 24 in all.
+const GUARD_BITS: u32 = 8;
+const ONE: u32 = 1 << 24;
+
+/// What counts as drift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct DriftSettings {
+    /// A new reading has the weight `2^-shift` in the means; 4 to 12.
+    pub shift: u8,
+    /// Only every so-manieth reading is looked at, at least 1.
+    pub every: u16,
+    /// Largest distance of a channel's mean from the training's, in units of 2^-24 standard deviations.
+    pub mean_limit: u32,
+    /// Smallest variance, in units of 2^-24 of the training's.
+    pub least_variance: u32,
+    /// Largest variance in these units.
+    pub most_variance: u32,
+}
+
+/// Settings of a drift test out of their ranges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct DriftSettingsError;
+
+impl fmt::Display for DriftSettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a drift test needs a shift of 4 to 12, every >= 1, and a least variance below the largest",
+        )
+    }
+}
+
+impl core::error::Error for DriftSettingsError {}
+
+/// What is known of a channel: two words each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Channel {
+    mean: i32,
+    square: u32,
+}
+
+impl Channel {
+    /// A channel as in training.
+    pub const START: Self = Channel { mean: 0, square: ONE };
+
+    /// Its slow mean and variance.
+    #[must_use]
+    pub fn moments(&self) -> Moments {
+        let square = i64::from(self.mean) * i64::from(self.mean) >> 24;
+        Moments { mean: self.mean, variance: u32::try_from(i64::from(self.square) - square).unwrap_or(0) }
+    }
+
+    fn take(&mut self, value: i32, shift: u32) {
+        let value = value.clamp(-CLIP, CLIP);
+        // At most 2^27, and its square 2^30.
+        self.mean = self.mean.wrapping_add((value << GUARD_BITS).wrapping_sub(self.mean) >> shift);
+        let square = ((i64::from(value) * i64::from(value)) >> GUARD_BITS) as i32;
+        self.square =
+            (self.square as i32).wrapping_add(square.wrapping_sub(self.square as i32) >> shift) as u32;
+    }
+}
+
+/// Mean and variance of a standardized channel, relative to the training's, with 24 fractional bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Moments {
+    /// In units of 2^-24 standard deviations.
+    pub mean: i32,
+    /// In units of 2^-24 of the training's variance.
+    pub variance: u32,
+}
+
+/// A channel that left its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Drifted {
+    /// Index of the feature.
+    pub channel: u16,
+    /// What became of it.
+    pub moments: Moments,
+}
+
+/// Watches the standardized features of a stream.
+///
+/// ```
+/// use flowlet::stream::{Channel, Drift, DriftSettings};
+/// let one = 1 << 24;
+/// let settings =
+///     DriftSettings { shift: 6, every: 1, mean_limit: one / 2, least_variance: one / 4, most_variance: 4 * one };
+/// let mut channels = [Channel::START; 2];
+/// let mut drift = Drift::new(settings, &mut channels)?;
+/// // The second channel wobbles about 1.5 standard deviations.
+/// let found = (0..200).find_map(|i| drift.update(&[0, (1 << 16) + (i % 2 << 16)]));
+/// assert_eq!(found.map(|d| d.channel), Some(1));
+/// # Ok::<(), flowlet::stream::DriftSettingsError>(())
+/// ```
+#[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Drift<'c> {
+    settings: DriftSettings,
+    channels: &'c mut [Channel],
+    wait: u16,
+}
+
+impl<'c> Drift<'c> {
+    /// A test that keeps its state in `channels`, one per feature; they may come from before a power cut.
+    ///
+    /// # Errors
+    /// [`DriftSettingsError`].
+    pub fn new(settings: DriftSettings, channels: &'c mut [Channel]) -> Result<Self, DriftSettingsError> {
+        let fits = (4..=12).contains(&settings.shift)
+            && settings.every > 0
+            && settings.least_variance < settings.most_variance;
+        if fits {
+            Ok(Drift { settings, channels, wait: 0 })
+        } else {
+            Err(DriftSettingsError)
+        }
+    }
+
+    /// Takes the standardized features of a reading ([`crate::Scorer::standardized`]); gives the channel that is farthest
+    /// beyond its limits, if one is.
+    ///
+    /// Cost: some 60 instructions per channel on a Cortex-M0.
+    pub fn update(&mut self, standardized: &[i32]) -> Option<Drifted> {
+        if self.wait > 0 {
+            self.wait -= 1;
+            return None;
+        }
+        self.wait = self.settings.every.saturating_sub(1);
+        for (channel, &value) in self.channels.iter_mut().zip(standardized) {
+            channel.take(value, self.settings.shift.into());
+        }
+        self.worst()
+    }
+
+    /// The channel that is farthest beyond its limits.
+    #[must_use]
+    pub fn worst(&self) -> Option<Drifted> {
+        let mut worst = (0, None);
+        for (index, channel) in (0..).zip(self.channels.iter()) {
+            let moments = channel.moments();
+            let excess = self.excess(moments);
+            if excess > worst.0 {
+                worst = (excess, Some(Drifted { channel: index, moments }));
+            }
+        }
+        worst.1
+    }
+
+    /// How far moments are beyond the limits, zero within.
+    fn excess(&self, Moments { mean, variance }: Moments) -> u32 {
+        let s = &self.settings;
+        let of_mean = mean.unsigned_abs().saturating_sub(s.mean_limit);
+        let of_variance = variance.saturating_sub(s.most_variance);
+        of_mean.max(of_variance).max(s.least_variance.saturating_sub(variance))
+    }
+
+    /// What is known of each channel.
+    #[must_use]
+    pub fn channels(&self) -> &[Channel] {
+        self.channels
+    }
+
+    /// Forgets all.
+    pub fn reset(&mut self) {
+        self.channels.fill(Channel::START);
+        self.wait = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    struct Random(u64);
+
+    impl Random {
+        fn normal(&mut self) -> f64 {
+            let mut sum = 0.0;
+            for _ in 0..12 {
+                self.0 =
+                    self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                sum += (self.0 >> 32) as f64 / 4_294_967_296.0;
+            }
+            sum - 6.0
+        }
+    }
+
+    fn units(x: f64) -> i32 {
+        (x * 65_536.0) as i32
+    }
+
+    #[test]
+    fn moments_are_those_of_floating_point() {
+        let settings = DriftSettings {
+            shift: 8,
+            every: 3,
+            mean_limit: 1 << 30,
+            least_variance: 0,
+            most_variance: 1 << 30,
+        };
+        let mut channels = [Channel::START; 1];
+        let mut drift = Drift::new(settings, &mut channels).unwrap();
+        let (mut random, mut mean, mut square) = (Random(1), 0.0, 1.0);
+        for i in 0..30_000 {
+            // Wild ones too, which count as eight deviations.
+            let z = if i % 1000 == 0 { 1e4 } else { 0.4 + 1.5 * random.normal() };
+            assert_eq!(drift.update(&[units(z)]), None);
+            if i % 3 == 0 {
+                let z = z.clamp(-8.0, 8.0);
+                mean += (z - mean) / 256.0;
+                square += (z * z - square) / 256.0;
+            }
+            let found = drift.channels()[0].moments();
+            assert!((f64::from(found.mean) / 16_777_216.0 - mean).abs() < 1e-4);
+            assert!((f64::from(found.variance) / 16_777_216.0 - (square - mean * mean)).abs() < 5e-4);
+        }
+    }
+
+    #[test]
+    fn it_names_the_channel_and_the_amount() {
+        let one = 1 << 24;
+        let settings = DriftSettings {
+            shift: 8,
+            every: 1,
+            mean_limit: one / 4,
+            least_variance: one / 2,
+            most_variance: one * 2,
+        };
+        for (mean, std) in [(0.6, 1.0), (-0.6, 1.0), (0.0, 1.9), (0.0, 0.3)] {
+            let mut channels = [Channel::START; 5];
+            let mut drift = Drift::new(settings, &mut channels).unwrap();
+            let mut random = Random(2);
+            let normal: Vec<i32> = (0..5000).map(|_| units(random.normal())).collect();
+            // In the limits as long as nothing moves ...
+            assert!(normal.chunks_exact(5).all(|row| drift.update(row).is_none()), "{mean} {std}");
+            let mut last = None;
+            for _ in 0..3000 {
+                let row: [i32; 5] = core::array::from_fn(|i| {
+                    let z = random.normal();
+                    units(if i == 3 { mean + std * z } else { z })
+                });
+                last = drift.update(&row);
+            }
+            // ... and by how much it is off when something has.
+            let found = last.expect("it drifted");
+            assert_eq!(found.channel, 3);
+            assert!((f64::from(found.moments.mean) / 16_777_216.0 - mean).abs() < 0.25, "{found:?}");
+            assert!(
+                (f64::from(found.moments.variance) / 16_777_216.0 / std / std - 1.0).abs() < 0.35,
+                "{found:?}"
+            );
+            drift.reset();
+            assert_eq!(drift.worst(), None);
+        }
+    }
+
+    #[test]
+    fn the_wildest_readings_wrap_nothing() {
+        let settings =
+            DriftSettings { shift: 4, every: 1, mean_limit: 0, least_variance: 0, most_variance: 1 << 24 };
+        let mut channels = [Channel::START; 2];
+        let mut drift = Drift::new(settings, &mut channels).unwrap();
+        for _ in 0..1000 {
+            let found = drift.update(&[i32::MAX, i32::MIN]);
+            assert!(found.is_some());
+        }
+        let [a, b] = [0, 1].map(|i| drift.channels()[i].moments());
+        assert!(a.mean > 7 << 24 && b.mean < -(7 << 24), "{a:?} {b:?}");
+        for wrong in [
+            DriftSettings { shift: 3, ..settings },
+            DriftSettings { shift: 13, ..settings },
+            DriftSettings { every: 0, ..settings },
+            DriftSettings { least_variance: 1 << 24, ..settings },
+        ] {
+            assert_eq!(Drift::new(wrong, &mut channels).err(), Some(DriftSettingsError));
+        }
+    }
+}
