@@ -10,6 +10,7 @@ use crate::{Error, Part};
 /// channels together: `window * channels` of the front end at least. Length, hop and channels come from the front end
 /// and are checked against both when the window is made; pushing is total then.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Window<T, const CAPACITY: usize> {
     /// One channel behind the other, `length` each.
     samples: [T; CAPACITY],

@@ -4,8 +4,9 @@
 
 use c_api::flowlet_status_t::*;
 use c_api::*;
+use flowlet::stream::{Alarm, AlarmRecord, AlarmSettings, Surprise, Verdict};
 use flowlet::{explain_workspace_words, Explainer, Model, Scorer};
-use flowlet_tests::{golden, golden_v2, NUMERICS};
+use flowlet_tests::{golden, golden_v2, Random, NUMERICS};
 use flowlet_tools::device::{error_code, error_text};
 use flowlet_tools::export::{ImageFile, Numeric};
 use std::ffi::{c_void, CStr};
@@ -298,8 +299,9 @@ fn codes_are_those_of_the_boards_and_every_one_has_words() {
     }
     let own = [FLOWLET_ERROR_NULL, FLOWLET_ERROR_ALIGNMENT, FLOWLET_ERROR_NOT_OPEN];
     let more = [FLOWLET_ERROR_OVERLAP, FLOWLET_ERROR_INDEX, FLOWLET_ERROR_SELF_TEST];
-    assert!(own.into_iter().chain(more).all(|status| said(status as i32) != unknown));
-    for code in [i32::MIN, 63, 70, 255, i32::MAX] {
+    let alarm = [FLOWLET_ERROR_NO_ALARM, FLOWLET_ERROR_ALARM_SETTINGS];
+    assert!(own.into_iter().chain(more).chain(alarm).all(|status| said(status as i32) != unknown));
+    for code in [i32::MIN, 63, 72, 255, i32::MAX] {
         assert_eq!(said(code), unknown);
     }
     // Damaged images are refused with the boards' code, or open in both.
@@ -317,5 +319,80 @@ fn codes_are_those_of_the_boards_and_every_one_has_words() {
         let found = open(damaged.bytes()).map(|_| ()).map_err(|status| status as i32);
         let expected = Model::from_bytes(damaged.bytes()).map(|_| ()).map_err(|e| i32::from(error_code(e)));
         assert_eq!(found, expected, "byte {at}");
+    }
+}
+
+#[test]
+fn an_alarm_in_c_says_what_the_runtimes_says() {
+    let settings = flowlet_alarm_settings_t {
+        needed: 2,
+        of: 4,
+        votes_level: 4 << 8,
+        votes_clear: 2 << 8,
+        weight: 4096,
+        ewma_level: 1200,
+        ewma_clear: 800,
+        reference: 700,
+        limit: 6000,
+        cusum_clear: 500,
+        hold_off: 9,
+    };
+    let record = AlarmRecord {
+        needed: 2,
+        of: 4,
+        votes_level: 4 << 8,
+        votes_clear: 2 << 8,
+        weight: 4096,
+        ewma_level: 1200,
+        ewma_clear: 800,
+        reference: 700,
+        limit: 6000,
+        cusum_clear: 500,
+        hold_off: 9,
+    };
+    let mut own = Alarm::new(AlarmSettings::try_from(record).expect("settings that work"));
+    // SAFETY: an alarm of zeros is one that was not started.
+    let (mut alarm, mut verdict) = (unsafe { zeroed::<flowlet_alarm_t>() }, flowlet_verdict_t::FLOWLET_QUIET);
+    let mut score = flowlet_score_t { log_prob: 0.0, p_value: 0.5, score: 0.0, alarm: false };
+    // SAFETY: places of the right types, here and below.
+    unsafe {
+        assert_eq!(flowlet_alarm_update(&mut alarm, &score, &mut verdict), FLOWLET_ERROR_NOT_OPEN);
+        let silent = flowlet_alarm_settings_t { of: 0, weight: 1, ..settings };
+        assert_eq!(flowlet_alarm_start(&mut alarm, &silent), FLOWLET_ERROR_ALARM_SETTINGS);
+        assert_eq!(flowlet_alarm_start(&mut alarm, null()), FLOWLET_ERROR_NULL);
+        assert_eq!(flowlet_alarm_start(null_mut(), &settings), FLOWLET_ERROR_NULL);
+        assert_eq!(flowlet_alarm_start(off(&alarm), &settings), FLOWLET_ERROR_ALIGNMENT);
+        assert_eq!(flowlet_alarm_update(&mut alarm, &score, &mut verdict), FLOWLET_ERROR_NOT_OPEN);
+        assert_eq!(flowlet_alarm_start(&mut alarm, &settings), FLOWLET_OK);
+        assert_eq!(flowlet_alarm_update(&mut alarm, null(), &mut verdict), FLOWLET_ERROR_NULL);
+        assert_eq!(flowlet_alarm_update(&mut alarm, &score, null_mut()), FLOWLET_ERROR_NULL);
+        assert_eq!(flowlet_alarm_update(&mut alarm, &score, off(&verdict)), FLOWLET_ERROR_ALIGNMENT);
+    }
+    let (mut random, mut seen) = (Random(7), [0; 4]);
+    for step in 0..3000 {
+        // Normal for a while, then three readings in four are rare.
+        let rare = step % 200 > 150 && random.below(4) > 0;
+        score.p_value = random.uniform() * if rare { 0.01 } else { 1.0 };
+        // SAFETY: as above.
+        assert_eq!(unsafe { flowlet_alarm_update(&mut alarm, &score, &mut verdict) }, FLOWLET_OK);
+        let expected = match own.step(Surprise::of_p_value(score.p_value)) {
+            Verdict::Quiet => flowlet_verdict_t::FLOWLET_QUIET,
+            Verdict::Raised => flowlet_verdict_t::FLOWLET_RAISED,
+            Verdict::On => flowlet_verdict_t::FLOWLET_ON,
+            Verdict::Cleared => flowlet_verdict_t::FLOWLET_CLEARED,
+        };
+        assert_eq!(verdict, expected, "reading {step}");
+        seen[verdict as usize] += 1;
+    }
+    assert!(seen.iter().all(|&count| count > 5), "{seen:?}");
+
+    let image = golden::image(Numeric::I8);
+    let model = open(image.bytes()).expect("a good image");
+    let mut read = settings;
+    // SAFETY: as above.
+    unsafe {
+        assert_eq!(flowlet_alarm_settings(&model, &mut read), FLOWLET_ERROR_NO_ALARM);
+        assert_eq!(flowlet_alarm_settings(null(), &mut read), FLOWLET_ERROR_NULL);
+        assert_eq!(flowlet_alarm_settings(&closed(), &mut read), FLOWLET_ERROR_NOT_OPEN);
     }
 }

@@ -28,6 +28,11 @@
 #include <stdint.h>
 
 /*
+ Size of an alarm, in 32-bit words; some of it is reserved.
+ */
+#define FLOWLET_ALARM_WORDS 32
+
+/*
  Size of a model, in words of the size of a pointer; some of it is reserved.
  */
 #define FLOWLET_MODEL_WORDS 40
@@ -114,6 +119,22 @@ enum flowlet_status_t
      */
     FLOWLET_ERROR_LEFT_OUT = 17,
     /*
+     The image has no front end: its features are readings, not of streams.
+     */
+    FLOWLET_ERROR_NO_FRONT_END = 18,
+    /*
+     A window has more samples than there is room for.
+     */
+    FLOWLET_ERROR_WINDOW_TOO_SMALL = 19,
+    /*
+     Another number of channels in a sample than the front end has.
+     */
+    FLOWLET_ERROR_CHANNEL_COUNT = 20,
+    /*
+     The window is not complete.
+     */
+    FLOWLET_ERROR_WINDOW_NOT_COMPLETE = 21,
+    /*
      A pointer is NULL.
      */
     FLOWLET_ERROR_NULL = 64,
@@ -122,7 +143,7 @@ enum flowlet_status_t
      */
     FLOWLET_ERROR_ALIGNMENT = 65,
     /*
-     The model was not opened, or opening it failed.
+     The model was not opened, or opening it failed; or the alarm was not started.
      */
     FLOWLET_ERROR_NOT_OPEN = 66,
     /*
@@ -138,6 +159,14 @@ enum flowlet_status_t
      */
     FLOWLET_ERROR_SELF_TEST = 69,
     /*
+     The image brings no settings of an alarm.
+     */
+    FLOWLET_ERROR_NO_ALARM = 70,
+    /*
+     The settings of an alarm cannot work.
+     */
+    FLOWLET_ERROR_ALARM_SETTINGS = 71,
+    /*
      An error that this version of the C API has no code for.
      */
     FLOWLET_ERROR_UNKNOWN = 255,
@@ -151,6 +180,39 @@ typedef int32_t flowlet_status_t;
 #endif // __cplusplus
 
 /*
+ What an alarm says after a reading.
+ */
+enum flowlet_verdict_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /*
+     No alarm.
+     */
+    FLOWLET_QUIET = 0,
+    /*
+     The alarm was raised by this reading.
+     */
+    FLOWLET_RAISED = 1,
+    /*
+     It was raised before, and stays.
+     */
+    FLOWLET_ON = 2,
+    /*
+     It ended with this reading.
+     */
+    FLOWLET_CLEARED = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum flowlet_verdict_t flowlet_verdict_t;
+#else
+typedef int32_t flowlet_verdict_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/*
  A checked image. The storage is the caller's: static, automatic, or in a structure. Begin with zeros
  (`flowlet_model_t model = {0};`), so that what was never opened is known not to be.
 
@@ -159,6 +221,87 @@ typedef int32_t flowlet_status_t;
 typedef struct flowlet_model_t {
     size_t opaque[FLOWLET_MODEL_WORDS];
 } flowlet_model_t;
+
+/*
+ What an alarm listens to: any of votes, an average and a sum, or all. What is off is all zeros. Levels are surprises
+ (-log2 of the p-value) in units of 2^-8 bits. `flowlet alarm` says what settings cost in false alarms and delay.
+ */
+typedef struct flowlet_alarm_settings_t {
+    /*
+     Votes among the last `of` readings that raise the alarm: 1 to `of`.
+     */
+    uint32_t needed;
+    /*
+     1 to 32.
+     */
+    uint32_t of;
+    /*
+     Surprise of a reading that votes.
+     */
+    uint32_t votes_level;
+    /*
+     Once raised, it stays while `needed` of the last `of` reach this; at most `votes_level`.
+     */
+    uint32_t votes_clear;
+    /*
+     Share of a new reading in the average, in units of 2^-16; at least 64.
+     */
+    uint32_t weight;
+    /*
+     Average that raises the alarm.
+     */
+    uint32_t ewma_level;
+    /*
+     Once raised, it stays while the average is at least this; above 369, the mean of normal readings.
+     */
+    uint32_t ewma_clear;
+    /*
+     What the sum takes off each surprise; above 369.
+     */
+    uint32_t reference;
+    /*
+     Sum that raises the alarm, at most 2^24.
+     */
+    uint32_t limit;
+    /*
+     Once raised, it stays while the sum is above this; below `limit`.
+     */
+    uint32_t cusum_clear;
+    /*
+     Readings after a rise before there may be another.
+     */
+    uint32_t hold_off;
+} flowlet_alarm_settings_t;
+
+/*
+ An alarm and what it has heard, in storage of the caller's. Begin with zeros. One stream of readings needs one alarm;
+ it is written to by every update, so that threads must not share it. Fields are private.
+ */
+typedef struct flowlet_alarm_t {
+    uint32_t opaque[FLOWLET_ALARM_WORDS];
+} flowlet_alarm_t;
+
+/*
+ What a flow says of one reading.
+ */
+typedef struct flowlet_score_t {
+    /*
+     Log-density in nats, in the units of the features.
+     */
+    float log_prob;
+    /*
+     Share of normal readings that are at least as unlikely, from 0 to 1.
+     */
+    float p_value;
+    /*
+     The calibrated statistic that the image chose: larger is more anomalous.
+     */
+    float score;
+    /*
+     Whether the statistic exceeds the image's threshold.
+     */
+    bool alarm;
+} flowlet_score_t;
 
 /*
  What there is to say of one reading. The arrays have one entry per feature and lie in the workspace: they are there
@@ -218,28 +361,6 @@ typedef struct flowlet_text_t {
 } flowlet_text_t;
 
 /*
- What a flow says of one reading.
- */
-typedef struct flowlet_score_t {
-    /*
-     Log-density in nats, in the units of the features.
-     */
-    float log_prob;
-    /*
-     Share of normal readings that are at least as unlikely, from 0 to 1.
-     */
-    float p_value;
-    /*
-     The calibrated statistic that the image chose: larger is more anomalous.
-     */
-    float score;
-    /*
-     Whether the statistic exceeds the image's threshold.
-     */
-    bool alarm;
-} flowlet_score_t;
-
-/*
  A statistic and how rare it is.
  */
 typedef struct flowlet_graded_t {
@@ -282,6 +403,29 @@ typedef struct flowlet_statistics_t {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/*
+ The settings that the image brings, as `flowlet alarm` has written them: FLOWLET_ERROR_NO_ALARM if it brings none.
+ */
+flowlet_status_t flowlet_alarm_settings(const struct flowlet_model_t *model,
+                                        struct flowlet_alarm_settings_t *settings);
+
+/*
+ Starts an alarm that has heard nothing yet; also to forget what it has heard, after a gap in the stream.
+
+ FLOWLET_ERROR_ALARM_SETTINGS: the settings cannot work, by the ranges of their fields.
+ */
+flowlet_status_t flowlet_alarm_start(struct flowlet_alarm_t *alarm,
+                                     const struct flowlet_alarm_settings_t *settings);
+
+/*
+ Takes the next reading's score. A reading that a sensor fault spoiled has none and does not count: leave it out.
+
+ FLOWLET_ERROR_NOT_OPEN: the alarm was not started. `verdict` is written to only with FLOWLET_OK.
+ */
+flowlet_status_t flowlet_alarm_update(struct flowlet_alarm_t *alarm,
+                                      const struct flowlet_score_t *score,
+                                      flowlet_verdict_t *verdict);
 
 /*
  Explains a reading: which features made it unlikely, and by how much. Costs some hundred scores for an unlikely

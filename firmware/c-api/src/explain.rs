@@ -44,9 +44,10 @@ pub unsafe extern "C" fn flowlet_explain(
     result: *mut flowlet_explanation_t,
 ) -> flowlet_status_t {
     let explain = || {
-        // SAFETY: the caller's word, here and below.
+        // SAFETY: the caller's word.
         let opened = unsafe { opened(model) }?;
         let needed = runtime::explain_workspace_words(opened);
+        // SAFETY: the caller's word.
         let (inputs, workspace) = unsafe {
             arguments((model, opened), (inputs, count), (workspace, workspace_words), needed, result)
         }?;

@@ -13,6 +13,7 @@
 #![allow(non_camel_case_types, reason = "the names that C sees")]
 #![allow(clippy::missing_safety_doc, reason = "the same for all: see the crate's documentation")]
 
+mod alarm;
 mod explain;
 mod model;
 mod pointers;
@@ -20,6 +21,10 @@ mod score;
 mod status;
 mod support;
 
+pub use alarm::{
+    flowlet_alarm_settings, flowlet_alarm_settings_t, flowlet_alarm_start, flowlet_alarm_t,
+    flowlet_alarm_update, flowlet_verdict_t, FLOWLET_ALARM_WORDS,
+};
 pub use explain::{flowlet_explain, flowlet_explanation_t};
 pub use model::{
     flowlet_context_count, flowlet_explain_workspace_words, flowlet_feature_count, flowlet_image_bytes,

@@ -208,8 +208,10 @@ unsafe fn text(
     out: *mut flowlet_text_t,
     which: impl Fn(Feature<'static>) -> &'static str,
 ) -> Result<(), flowlet_status_t> {
-    // SAFETY: the caller's word, in both lines.
-    let (model, out) = (unsafe { opened(model) }?, unsafe { pointers::place(out) }?);
+    // SAFETY: the caller's word.
+    let model = unsafe { opened(model) }?;
+    // SAFETY: the caller's word.
+    let out = unsafe { pointers::place(out) }?;
     let input = model.feature_names().chain(model.context_names()).nth(index).ok_or(FLOWLET_ERROR_INDEX)?;
     let text = which(input);
     out.write(flowlet_text_t { bytes: text.as_ptr().cast(), length: text.len() });

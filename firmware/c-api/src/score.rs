@@ -61,9 +61,10 @@ pub unsafe extern "C" fn flowlet_score(
     result: *mut flowlet_score_t,
 ) -> flowlet_status_t {
     let score = || {
-        // SAFETY: the caller's word, here and below.
+        // SAFETY: the caller's word.
         let opened = unsafe { opened(model) }?;
         let needed = opened.workspace_bytes() / 4;
+        // SAFETY: the caller's word.
         let (inputs, workspace) = unsafe {
             arguments((model, opened), (inputs, count), (workspace, workspace_words), needed, result)
         }?;
@@ -93,9 +94,10 @@ pub unsafe extern "C" fn flowlet_statistics(
     result: *mut flowlet_statistics_t,
 ) -> flowlet_status_t {
     let statistics = || {
-        // SAFETY: the caller's word, here and below.
+        // SAFETY: the caller's word.
         let opened = unsafe { opened(model) }?;
         let needed = opened.workspace_bytes() / 4;
+        // SAFETY: the caller's word.
         let (inputs, workspace) = unsafe {
             arguments((model, opened), (inputs, count), (workspace, workspace_words), needed, result)
         }?;
@@ -130,9 +132,10 @@ pub unsafe extern "C" fn flowlet_self_test(
     workspace_words: usize,
 ) -> flowlet_status_t {
     let test = || {
-        // SAFETY: the caller's word, here and below.
+        // SAFETY: the caller's word.
         let opened = unsafe { opened(model) }?;
         let needed = opened.workspace_bytes() / 4;
+        // SAFETY: the caller's word.
         let words = unsafe { model::workspace((workspace, workspace_words), needed, [Span::new(model, 1)]) }?;
         if Scorer::new(opened, words)?.self_test_passes()? {
             Ok(())

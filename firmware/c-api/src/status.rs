@@ -44,11 +44,19 @@ pub enum flowlet_status_t {
     FLOWLET_ERROR_CONTEXT_COUNT = 16,
     /// The image needs what this library was built without.
     FLOWLET_ERROR_LEFT_OUT = 17,
+    /// The image has no front end: its features are readings, not of streams.
+    FLOWLET_ERROR_NO_FRONT_END = 18,
+    /// A window has more samples than there is room for.
+    FLOWLET_ERROR_WINDOW_TOO_SMALL = 19,
+    /// Another number of channels in a sample than the front end has.
+    FLOWLET_ERROR_CHANNEL_COUNT = 20,
+    /// The window is not complete.
+    FLOWLET_ERROR_WINDOW_NOT_COMPLETE = 21,
     /// A pointer is NULL.
     FLOWLET_ERROR_NULL = 64,
     /// A pointer is not aligned for what it points to.
     FLOWLET_ERROR_ALIGNMENT = 65,
-    /// The model was not opened, or opening it failed.
+    /// The model was not opened, or opening it failed; or the alarm was not started.
     FLOWLET_ERROR_NOT_OPEN = 66,
     /// The workspace overlaps the model, the inputs or the place for the result.
     FLOWLET_ERROR_OVERLAP = 67,
@@ -56,6 +64,10 @@ pub enum flowlet_status_t {
     FLOWLET_ERROR_INDEX = 68,
     /// The self-test's readings do not score as the image says.
     FLOWLET_ERROR_SELF_TEST = 69,
+    /// The image brings no settings of an alarm.
+    FLOWLET_ERROR_NO_ALARM = 70,
+    /// The settings of an alarm cannot work.
+    FLOWLET_ERROR_ALARM_SETTINGS = 71,
     /// An error that this version of the C API has no code for.
     FLOWLET_ERROR_UNKNOWN = 255,
 }
@@ -82,6 +94,10 @@ impl From<Error> for flowlet_status_t {
             Error::LogicBug => FLOWLET_ERROR_INTERNAL,
             Error::ContextCount { .. } => FLOWLET_ERROR_CONTEXT_COUNT,
             Error::LeftOut(_) => FLOWLET_ERROR_LEFT_OUT,
+            Error::NoFrontEnd => FLOWLET_ERROR_NO_FRONT_END,
+            Error::WindowTooSmall { .. } => FLOWLET_ERROR_WINDOW_TOO_SMALL,
+            Error::ChannelCount { .. } => FLOWLET_ERROR_CHANNEL_COUNT,
+            Error::WindowNotComplete => FLOWLET_ERROR_WINDOW_NOT_COMPLETE,
             _ => FLOWLET_ERROR_UNKNOWN,
         }
     }
@@ -119,12 +135,18 @@ fn text(status: i32) -> &'static CStr {
         15 => c"an internal error of flowlet",
         16 => c"another number of context inputs than the model has",
         17 => c"the image needs what this library was built without",
+        18 => c"the image has no front end",
+        19 => c"the window is too small",
+        20 => c"another number of channels than the front end has",
+        21 => c"the window is not complete",
         64 => c"a pointer is NULL",
         65 => c"a pointer is not aligned",
-        66 => c"the model is not open",
+        66 => c"the model is not open, or the alarm not started",
         67 => c"the workspace overlaps another argument",
         68 => c"no input has this index",
         69 => c"the self-test failed",
+        70 => c"the image brings no settings of an alarm",
+        71 => c"the settings of the alarm cannot work",
         _ => c"an error that this version does not know",
     }
 }

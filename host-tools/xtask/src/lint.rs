@@ -13,7 +13,11 @@ use crate::test::compiled_in;
 pub(crate) fn run() -> anyhow::Result<bool> {
     let mut report = Report::default();
     let needs = |component| toolchain::component(component, Install::Allowed);
-    let workspaces = [("workspace", "Cargo.toml"), ("firmware", "firmware/Cargo.toml")];
+    let workspaces = [
+        ("workspace", "Cargo.toml"),
+        ("firmware", "firmware/Cargo.toml"),
+        ("hardware", "firmware/hardware/Cargo.toml"),
+    ];
     for (name, manifest) in workspaces {
         report.step(&format!("formatting, {name}"), || {
             let mut command = run::cargo(&["fmt", "--all", "--check", "--manifest-path", manifest]);
@@ -43,7 +47,12 @@ pub(crate) fn firmware_steps(report: &mut Report) {
         ("compiled_in", compiled_in()),
     ];
     let others = others.map(|(name, binary)| (Board::Mps2An386, name, binary));
-    report.step("lints, C API", || c_api().unwrap_or_else(|error| Outcome::from(Err(error))));
+    // Of the boards to buy, what they share: the HAL crates would have to be checked anew for the rest.
+    for (folder, package) in [("c-api", "flowlet-c"), ("hardware", "detector")] {
+        report.step(&format!("lints, {package}"), || {
+            library(folder, package).unwrap_or_else(|error| Outcome::from(Err(error)))
+        });
+    }
     for (board, name, binary) in boards.into_iter().chain(others) {
         report.step(&format!("lints, {name}, {board}"), || match binary {
             Ok(binary) => firmware(board, &binary).unwrap_or_else(|error| Outcome::from(Err(error))),
@@ -52,14 +61,14 @@ pub(crate) fn firmware_steps(report: &mut Report) {
     }
 }
 
-/// Lints of the C API, as it is built for chips.
-fn c_api() -> Result<Outcome, DeviceError> {
+/// Lints of a library, in a folder of the firmware, as it is built for chips.
+fn library(folder: &str, package: &str) -> Result<Outcome, DeviceError> {
     let target = Board::Mps2An386.target();
     let toolchain = Toolchain::for_target(target, Install::Allowed)?;
     toolchain.clippy(Install::Allowed)?;
     let mut command = toolchain.cargo("clippy", target);
-    command.current_dir(Source::find()?.firmware());
-    let arguments = ["--locked", "--release", "--package", "flowlet-c", "--lib", "--", "-D", "warnings"];
+    command.current_dir(Source::find()?.firmware().join(folder));
+    let arguments = ["--locked", "--release", "--package", package, "--lib", "--", "-D", "warnings"];
     Ok(run::shown(command.args(arguments)))
 }
 

@@ -168,6 +168,7 @@ impl AlarmSettings {
 
 /// [`AlarmSettings`] as they are stored: numbers alone, so that their reader is small. What is off is all zeros.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(missing_docs, reason = "the fields of the settings of the same name")]
 pub struct AlarmRecord {
     pub needed: u32,

@@ -14,6 +14,7 @@ use microfft::real;
 
 /// Words of a spectrum, read as bins.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Spectrum<'w, W> {
     words: &'w [W],
 }

@@ -53,6 +53,7 @@ impl Sample for i16 {
 
 /// What extractors need to know of a channel, in the arithmetic of its samples.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Unit<N> {
     /// Units in a count; f32 samples are in units already.
     scale: N,

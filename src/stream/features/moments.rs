@@ -27,6 +27,7 @@ const BLOCK: u32 = 32;
 
 /// What is asked of moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Shape {
     /// Mean.
     Mean,
@@ -73,6 +74,7 @@ impl Sum {
 
 /// Moments of f32 samples; `d` is a sample less the mean, times `2^-exponent`.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FloatMoments {
     pub(super) mean: f32,
     pub(super) exponent: i32,
@@ -187,6 +189,7 @@ pub(super) fn float_feature(amplitude: f32, form: Form) -> f32 {
 
 /// Moments of counts. `e` is a count less the mean in 1/256, and `d = e 2^shift`, rounded: 15 bits and a sign.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FixedMoments {
     count: u32,
     /// Sum of counts.

@@ -50,6 +50,7 @@ const MOST_RATE_OCTAVES: u32 = 30;
 ///
 /// 40 bytes on a 32-bit core; the records stay in flash.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FrontEnd<'a> {
     head: FrontEndHead,
     /// The records of the channels.

@@ -26,6 +26,7 @@ pub enum Samples {
 
 /// First of the records.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FrontEndHead {
     /// [`VERSION`].
     pub version: u8,
@@ -45,6 +46,7 @@ pub struct FrontEndHead {
 
 /// A channel of the sensor.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Channel<'a> {
     /// As in the header of the training data.
     pub name: &'a str,
@@ -73,6 +75,7 @@ pub enum Form {
 /// `d` is a sample less the mean of its window and channel. Edges are `n + 1` ascending bins of `n` bands, each bin as u16,
 /// little-endian; a band has its lower edge and not its upper one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Extractor<'a> {
     /// Mean of the samples, in units.
     Mean {
