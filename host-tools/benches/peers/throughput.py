@@ -5,8 +5,7 @@ within +-5; conditioners of two hidden layers of 32 with ReLU, half of the featu
 batches of 256 taken from shuffled rows; forward, backward
 and Adam in f32 on one thread. Each figure is the best epoch of 8 batches (the machine may be shared, and a short
 epoch has a chance to run undisturbed); the rounds of all programs alternate, so that a slow minute meets all.
-The Python libraries are timed in processor time, so that what others take never counts against them; flowlet in
-wall-clock time.
+All are timed in processor time, so that what others take never counts against them.
 
   nflows, normflows, zuko   PyTorch, eager; the splines of zuko's couplings are its MonotonicRQSTransform
   flowjax step              JAX, one jitted step per batch
@@ -187,7 +186,7 @@ def flowjax_round(d, spline, scanned):
 def flowlet_round(program):
     """Samples per second by (name, d), and the vector instructions in use."""
     cargo = ["cargo", "bench", "--quiet", "-p", "flowlet-tools", "--bench", "training", "--"]
-    command = ([program, "--bench"] if program else cargo) + ["200"]
+    command = ([program, "--bench"] if program else cargo) + ["200", "flowlet"]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     rows = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     return {(r["name"], r["d"]): r["samples_per_second"] for r in rows}, rows[0]["lanes"]

@@ -97,22 +97,13 @@ impl<L: Lanes> SplineKernels for L {
         log_det: &mut Line,
     ) {
         let l = *self;
-        let features = raw.chunks_exact_mut(settings.raw()).zip(kept.chunks_exact_mut(settings.kept()));
         l.vectorize(
             #[inline(always)]
             || {
                 if settings.bins == USUAL_BINS {
-                    for (x, (raw, kept)) in x.iter_mut().zip(features) {
-                        for at in (0..LINE).step_by(L::WIDTH) {
-                            forward::<L, USUAL_BINS>(l, settings, USUAL_BINS, at, x, raw, kept, log_det);
-                        }
-                    }
+                    forward::<L, USUAL_BINS>(l, settings, USUAL_BINS, x, raw, kept, log_det);
                 } else {
-                    for (x, (raw, kept)) in x.iter_mut().zip(features) {
-                        for at in (0..LINE).step_by(L::WIDTH) {
-                            forward::<L, MOST_BINS>(l, settings, settings.bins, at, x, raw, kept, log_det);
-                        }
-                    }
+                    forward::<L, MOST_BINS>(l, settings, settings.bins, x, raw, kept, log_det);
                 }
             },
         );
@@ -183,7 +174,7 @@ fn ln<L: Lanes>(l: L, x: L::V) -> L::V {
     l.mul_add(k, l.splat(0.693_359_4), l.add(r, low))
 }
 
-/// The softmax of one axis, also in place of its raw parameters; the clip's derivatives go to `clip`.
+/// The softmax of one axis, in place of its raw parameters; the clip's derivatives go to `clip`.
 #[inline(always)]
 fn softmax<L: Lanes, const M: usize>(
     l: L,
@@ -191,7 +182,7 @@ fn softmax<L: Lanes, const M: usize>(
     at: usize,
     raw: &mut [Line],
     clip: &mut [Line],
-) -> [L::V; M] {
+) {
     let mut shares = [l.splat(0.0); M];
     for (share, raw) in shares.iter_mut().zip(raw.iter()) {
         *share = l.load(&raw.0[at..]);
@@ -215,11 +206,9 @@ fn softmax<L: Lanes, const M: usize>(
         sum = l.add(sum, *share);
     }
     let inverse = l.reciprocal(sum);
-    for (share, raw) in shares.iter_mut().zip(raw) {
-        *share = l.mul(*share, inverse);
-        l.store(*share, &mut raw.0[at..]);
+    for (&share, raw) in shares.iter().zip(raw) {
+        l.store(l.mul(share, inverse), &mut raw.0[at..]);
     }
-    shares
 }
 
 /// A derivative and what its raw parameter changes it by.
@@ -239,44 +228,77 @@ fn derivative<L: Lanes>(l: L, settings: SplineSettings, raw: L::V) -> (L::V, L::
     }
 }
 
+/// The three steps of a panel, each for all features before the next: within a step the chains of dependent
+/// operations are short enough for a processor to work on several features at once, over all three they are not.
+///
 /// `bins` is at most `M`; a constant where it is `M`.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)] // the pieces of one panel
 fn forward<L: Lanes, const M: usize>(
     l: L,
     settings: SplineSettings,
     bins: usize,
-    at: usize,
-    x: &mut Line,
+    x: &mut [Line],
     raw: &mut [Line],
     kept: &mut [Line],
     log_det: &mut Line,
 ) {
-    let (zero, one) = (l.splat(0.0), l.splat(1.0));
-    let (widths, rest) = raw.split_at_mut(bins);
-    let (heights, derivatives) = rest.split_at_mut(bins);
-    let derivatives = &mut derivatives[..bins - 1];
-    let (kept, clip) = kept.split_at_mut(KEPT);
-    let (clip_widths, clip_heights) = clip.split_at_mut(clip.len() / 2);
-    let widths: [L::V; M] = softmax(l, settings, at, widths, clip_widths);
-    let heights: [L::V; M] = softmax(l, settings, at, heights, clip_heights);
+    let (of_raw, of_kept) = (settings.raw(), settings.kept());
+    for (raw, kept) in raw.chunks_exact_mut(of_raw).zip(kept.chunks_exact_mut(of_kept)) {
+        let (widths, rest) = raw.split_at_mut(bins);
+        let (clip_widths, clip_heights) = kept[KEPT..].split_at_mut((of_kept - KEPT) / 2);
+        for at in (0..LINE).step_by(L::WIDTH) {
+            softmax::<L, M>(l, settings, at, widths, clip_widths);
+            softmax::<L, M>(l, settings, at, &mut rest[..bins], clip_heights);
+        }
+    }
+    let features = x.iter().zip(raw.chunks_exact(of_raw).zip(kept.chunks_exact_mut(of_kept)));
+    for (x, (raw, kept)) in features {
+        for at in (0..LINE).step_by(L::WIDTH) {
+            search(l, settings, bins, at, x, raw, kept);
+        }
+    }
+    for (x, kept) in x.iter_mut().zip(kept.chunks_exact_mut(of_kept)) {
+        for at in (0..LINE).step_by(L::WIDTH) {
+            evaluate(l, settings, at, x, kept, log_det);
+        }
+    }
+}
 
-    let given = l.load(&x.0[at..]);
-    let bound = l.splat(settings.bound);
-    let value = l.min(l.max(given, l.sub(zero, bound)), bound);
+/// The value, at the nearer edge if outside the box.
+#[inline(always)]
+fn within<L: Lanes>(l: L, settings: SplineSettings, given: L::V) -> L::V {
+    l.min(l.max(given, l.splat(-settings.bound)), l.splat(settings.bound))
+}
+
+/// Leaves in `kept` what belongs to each sample's bin: left edge, width, height, raw derivatives at both ends, lower
+/// edge and index.
+#[inline(always)]
+fn search<L: Lanes>(
+    l: L,
+    settings: SplineSettings,
+    bins: usize,
+    at: usize,
+    x: &Line,
+    raw: &[Line],
+    kept: &mut [Line],
+) {
+    let (widths, rest) = raw.split_at(bins);
+    let (heights, derivatives) = rest.split_at(bins);
+    let derivatives = &derivatives[..bins - 1];
+    let value = within(l, settings, l.load(&x.0[at..]));
     let side = 2.0 * settings.bound;
     let (floor, shared) = settings.shares();
     let (floor, shared) = (l.splat(side * floor), l.splat(side * shared));
-    let size = |share: L::V| l.mul_add(share, shared, floor);
+    let size = |share: &Line| l.mul_add(l.load(&share.0[at..]), shared, floor);
     let end = l.splat(settings.end);
 
     let (mut left, mut bottom) = (l.splat(-settings.bound), l.splat(-settings.bound));
-    let (mut w, mut h) = (size(widths[0]), size(heights[0]));
+    let (mut w, mut h) = (size(&widths[0]), size(&heights[0]));
     let (mut next_left, mut next_bottom) = (l.add(left, w), l.add(bottom, h));
     let (mut raw0, mut raw1) = (end, derivatives.first().map_or(end, |d| l.load(&d.0[at..])));
-    let mut index = zero;
+    let mut index = l.splat(0.0);
     for k in 1..bins {
-        let (width, height) = (size(widths[k]), size(heights[k]));
+        let (width, height) = (size(&widths[k]), size(&heights[k]));
         let before = l.load(&derivatives[k - 1].0[at..]);
         let after = derivatives.get(k).map_or(end, |d| l.load(&d.0[at..]));
         // Stay where the edge lies above the value.
@@ -291,6 +313,27 @@ fn forward<L: Lanes, const M: usize>(
         next_left = l.add(next_left, width);
         next_bottom = l.add(next_bottom, height);
     }
+    for (kept, value) in kept.iter_mut().zip([left, w, h, raw0, raw1, bottom, index]) {
+        l.store(value, &mut kept.0[at..]);
+    }
+}
+
+/// The image and its logarithm, from what [`search`] left; leaves in `kept` what [`backward`] needs.
+#[inline(always)]
+fn evaluate<L: Lanes>(
+    l: L,
+    settings: SplineSettings,
+    at: usize,
+    x: &mut Line,
+    kept: &mut [Line],
+    log_det: &mut Line,
+) {
+    let (zero, one) = (l.splat(0.0), l.splat(1.0));
+    let load = |i: usize| l.load(&kept[i].0[at..]);
+    let (left, w, h, raw0, raw1, bottom, index) =
+        (load(0), load(1), load(2), load(3), load(4), load(5), load(6));
+    let given = l.load(&x.0[at..]);
+    let value = within(l, settings, given);
     let (d0, change0) = derivative(l, settings, raw0);
     let (d1, change1) = derivative(l, settings, raw1);
     let inverse_w = l.reciprocal(w);
@@ -307,7 +350,7 @@ fn forward<L: Lanes, const M: usize>(
     let ratio = l.mul(s, inverse);
     let log = ln(l, l.mul(l.mul(ratio, ratio), m));
     // Outside the box: the identity, and no bin.
-    let outside = l.sub(abs(l, given), bound);
+    let outside = l.sub(abs(l, given), l.splat(settings.bound));
     let z = l.select_gt(outside, zero, given, z);
     let log = l.select_gt(outside, zero, zero, log);
     let index = l.select_gt(outside, zero, l.splat(-1.0), index);
