@@ -1,6 +1,6 @@
 //! Sixteen f32: Intel servers since Skylake-X, AMD since Zen 4.
-// Intrinsics; sound because an `Avx512` value exists only where they do. Beside AVX2, spline flows train faster and
-// RealNVPs slower; both well above portable lanes (`docs/training.md`).
+// Intrinsics; sound because an `Avx512` value exists only where they do. Training is about twice as fast as with AVX2
+// (`docs/training.md`).
 #![allow(unsafe_code)]
 
 use super::{Avx2, Lanes, Line, LINE};
