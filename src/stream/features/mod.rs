@@ -219,9 +219,9 @@ impl private::Sample for i16 {
 
 /// The features of a complete window, in the order of the front end's extractors; they go into the front of `features`.
 ///
-/// Cost on a Cortex-M4F, in instructions, per channel and window of `n` samples: f32 moments some 25 n, a spectrum some
-/// 8 n log2 n; what each extractor costs beside them is small. Extractors share moments and spectrum of a channel where they
-/// stand together in the front end, as the host tool writes them. `docs/streams.md` has measured figures.
+/// Cost on a Cortex-M4F: some 320 instructions a sample of a channel with every extractor in f32, at windows of 2,048 samples;
+/// integers take 1.7 times that (`docs/streams.md`, with the command that measures). Extractors share moments and spectrum of a
+/// channel where they stand together in the front end, as the host tool writes them.
 ///
 /// # Errors
 /// [`Error::Unsupported`] with [`Part::FrontEnd`] if the front end's samples are not `T`; [`Error::WindowNotComplete`];
