@@ -248,19 +248,32 @@ fn fixed(statistic: f32) -> i32 {
 }
 
 /// Puts a value among the largest, ascending; the smallest leaves if there is no room.
+///
+/// By exchanging neighbours, as `insert` and `rotate_left` could panic.
 fn keep_largest(slots: &mut Vec<i32, SLOTS>, value: i32) {
-    if slots.is_full() {
-        match slots.first_mut() {
-            Some(smallest) if value > *smallest => *smallest = value,
+    if slots.push(value).is_ok() {
+        // Down from the back.
+        let mut rest: &mut [i32] = slots;
+        while let [front @ .., last] = rest {
+            match front.last_mut() {
+                Some(before) if *before > *last => core::mem::swap(before, last),
+                _ => return,
+            }
+            rest = front;
+        }
+        return;
+    }
+    match slots.first_mut() {
+        Some(smallest) if value > *smallest => *smallest = value,
+        _ => return,
+    }
+    // Up from the front.
+    let mut rest: &mut [i32] = slots;
+    while let [first, back @ ..] = rest {
+        match back.first_mut() {
+            Some(next) if *next < *first => core::mem::swap(next, first),
             _ => return,
         }
-        // Up from the front.
-        let at = slots.iter().skip(1).take_while(|&&x| x < value).count();
-        if let Some(moved) = slots.get_mut(..=at) {
-            moved.rotate_left(1);
-        }
-    } else {
-        let at = slots.iter().take_while(|&&x| x < value).count();
-        let _ = slots.insert(at, value);
+        rest = back;
     }
 }
