@@ -22,6 +22,7 @@ pub mod frame;
 pub mod inquiry;
 pub mod job;
 pub mod layers;
+pub mod streams;
 
 use serde::{Deserialize, Serialize};
 

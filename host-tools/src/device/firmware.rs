@@ -27,6 +27,8 @@ pub enum Binary {
     ScoreWindows,
     /// Runs dense layers and answers with digests of what they give.
     LayerDigests,
+    /// Runs streams through what stands behind the scorer and answers with digests.
+    StreamDigests,
     /// Takes an image at run time, and says what each part of the flow costs.
     BenchParts,
     /// Has this image compiled in.
@@ -110,6 +112,7 @@ impl Binary {
             Self::ExplainRows => "explain_rows",
             Self::ScoreWindows => "score_windows",
             Self::LayerDigests => "layer_digests",
+            Self::StreamDigests => "stream_digests",
             Self::BenchParts => "bench_parts",
             Self::CompiledIn { .. } => "compiled_in",
             Self::Minimal(minimal) => minimal.name(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flowlet_protocol::{inquiry, layers, Message, Outcome};
+use flowlet_protocol::{inquiry, layers, streams, Message, Outcome};
 
 use super::replies::{self, Messages};
 use super::simulate::{batch_rows, timed_job};
@@ -52,6 +52,17 @@ impl Inquirer {
     pub fn of_layers(board: Board, install: Install) -> Result<Self, DeviceError> {
         let qemu = Qemu::find(install)?;
         let firmware = Source::find()?.build(board, &Binary::LayerDigests, install)?;
+        Ok(Self { board, qemu, firmware })
+    }
+
+    /// As [`Self::new`], for rows of a seed and a number of readings, both as the bits of an f32, that stand for streams: see
+    /// [`flowlet_protocol::streams`]. The job has no image, and its answers are [`stream_digests`].
+    ///
+    /// # Errors
+    /// As [`super::Simulator::new`].
+    pub fn of_streams(board: Board, install: Install) -> Result<Self, DeviceError> {
+        let qemu = Qemu::find(install)?;
+        let firmware = Source::find()?.build(board, &Binary::StreamDigests, install)?;
         Ok(Self { board, qemu, firmware })
     }
 
@@ -133,6 +144,13 @@ impl Inquirer {
         });
         Ok(rows.collect())
     }
+}
+
+/// What the board answers to a row of [`Inquirer::of_streams`], from the host's own run.
+#[must_use]
+pub fn stream_digests(row: &[f32]) -> Option<Vec<u32>> {
+    let &[seed, readings] = row else { return None };
+    streams::digest(seed.to_bits(), readings.to_bits()).map(Vec::from)
 }
 
 /// What the board answers to a row of [`Inquirer::of_layers`], from the host's own kernels.

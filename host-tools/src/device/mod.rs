@@ -33,7 +33,7 @@ pub use error::DeviceError;
 pub use firmware::{code_bytes, static_bytes, symbols, Binary, Firmware, Minimal, Source};
 pub use flowlet_protocol::layers::{Kind as LayerKind, WIDEST as WIDEST_LAYER};
 pub use flowlet_protocol::{error_code, error_text, JobError, Refusal, ScoreBits};
-pub use inquiry::{layer_digests, Inquirer, Inquiry};
+pub use inquiry::{layer_digests, stream_digests, Inquirer, Inquiry};
 pub use qemu::{Finished, Qemu};
 pub(crate) use replies::{loaded, unexpected, Messages};
 pub(crate) use simulate::timed_job;
