@@ -65,7 +65,7 @@ impl Channel {
     /// Its slow mean and variance.
     #[must_use]
     pub fn moments(&self) -> Moments {
-        let square = i64::from(self.mean) * i64::from(self.mean) >> 24;
+        let square = (i64::from(self.mean) * i64::from(self.mean)) >> 24;
         Moments { mean: self.mean, variance: u32::try_from(i64::from(self.square) - square).unwrap_or(0) }
     }
 

@@ -236,7 +236,7 @@ impl<const LEVELS: usize> Commissioning<LEVELS> {
                 Some(&lower) => i64::from(lower),
                 None => upper,
             };
-            return i32::try_from(upper - ((upper - lower) * part >> 8)).ok();
+            return i32::try_from(upper - (((upper - lower) * part) >> 8)).ok();
         }
         None
     }

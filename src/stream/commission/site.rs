@@ -71,13 +71,13 @@ impl SiteCalibration {
                 let part = ((offset >> shift) << 8).checked_div(width >> shift).unwrap_or(0).min(255);
                 // Within the more likely half of the readings the logarithm is bent, and a line would make them rarer.
                 if whole == 0 {
-                    part * part >> 8
+                    (part * part) >> 8
                 } else {
                     part
                 }
             }
             None => {
-                u32::try_from(u64::from(offset) * u64::from(self.slope) >> SLOPE_BITS).unwrap_or(u32::MAX)
+                u32::try_from((u64::from(offset) * u64::from(self.slope)) >> SLOPE_BITS).unwrap_or(u32::MAX)
             }
         };
         let whole = (whole as u32) << Surprise::FRACTION_BITS;
@@ -111,8 +111,8 @@ impl SiteCalibration {
         let rank = self.readings.saturating_add(1).checked_shr(octave).unwrap_or(0);
         let (below, above) = if rank >= 2 * LEAST_RANK { RANK_16 } else { RANK_8 };
         let beyond = u32::from(level.raw().saturating_sub(last));
-        let low = below + (beyond * SCALE.0 >> 8) as u16;
-        let high = above + (beyond * SCALE.1 >> 8) as u16;
+        let low = below + ((beyond * SCALE.0) >> 8) as u16;
+        let high = above + ((beyond * SCALE.1) >> 8) as u16;
         let raw = level.raw();
         (Surprise::from_raw(raw.saturating_sub(low)), Surprise::from_raw(raw.saturating_add(high)))
     }
