@@ -19,6 +19,7 @@ pub mod commission;
 mod drift;
 pub mod features;
 pub mod front_end;
+pub mod health;
 mod surprise;
 pub mod window;
 
