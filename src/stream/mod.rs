@@ -19,7 +19,6 @@ pub mod commission;
 mod drift;
 pub mod features;
 pub mod front_end;
-pub mod health;
 mod surprise;
 pub mod window;
 
