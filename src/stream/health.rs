@@ -72,6 +72,18 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// Whether it is the same kind of fault, of the same channel: one that goes on, not a new one.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Stuck { channel: a, .. }, Self::Stuck { channel: b, .. }) => a == b,
+            (Self::Overrun { .. }, Self::Overrun { .. }) | (Self::Gap { .. }, Self::Gap { .. }) => true,
+            _ => self == other,
+        }
+    }
+}
+
 /// What is to be done with a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
