@@ -56,26 +56,30 @@ impl<const C: usize> Front<C> for Readings<C> {
 /// A window of samples is a reading, and the model's features are those that its front end says.
 ///
 /// `T` is what the front end's samples are: `i16`, the sensor's counts as they are, or `f32`, counts times the channel's
-/// scale. `CAPACITY` is room for samples, `window * channels` at least, and `FEATURES` for features.
+/// scale. `CAPACITY` is the window's room for samples, `window * channels` at least. All buffers are the caller's, so that
+/// they can be statics.
 #[derive(Debug)]
-pub struct Windows<'m, 'w, T: features::Sample, const C: usize, const CAPACITY: usize, const FEATURES: usize>
-{
+pub struct Windows<'m, 'w, T: features::Sample, const C: usize, const CAPACITY: usize> {
     front_end: FrontEnd<'m>,
     scales: [f32; C],
-    window: Window<T, CAPACITY>,
+    window: &'w mut Window<T, CAPACITY>,
     scratch: &'w mut [T::Word],
-    features: [f32; FEATURES],
+    features: &'w mut [f32],
 }
 
-impl<'m, 'w, T: features::Sample, const C: usize, const CAPACITY: usize, const FEATURES: usize>
-    Windows<'m, 'w, T, C, CAPACITY, FEATURES>
-{
-    /// A stage that works in `scratch`, of [`FrontEnd::scratch_words`] at least.
+impl<'m, 'w, T: features::Sample, const C: usize, const CAPACITY: usize> Windows<'m, 'w, T, C, CAPACITY> {
+    /// A stage that collects samples in `window`, works in `scratch`, of [`FrontEnd::scratch_words`] at least, and leaves
+    /// features in `features`, of [`FrontEnd::features`] at least.
     ///
     /// # Errors
     /// [`Error::ChannelCount`] if samples of the front end do not have `C` channels, [`Error::WorkspaceTooSmall`] if the
-    /// scratch is, [`Error::FeatureCount`] if there is too little room for features, and as [`Window::new`].
-    pub fn new(front_end: FrontEnd<'m>, scratch: &'w mut [T::Word]) -> Result<Self, Error> {
+    /// scratch is, [`Error::FeatureCount`] if there is too little room for features, and as [`Window::follow`].
+    pub fn new(
+        front_end: FrontEnd<'m>,
+        window: &'w mut Window<T, CAPACITY>,
+        scratch: &'w mut [T::Word],
+        features: &'w mut [f32],
+    ) -> Result<Self, Error> {
         let (expected, found) = (front_end.channel_count(), C);
         if expected != found {
             return Err(Error::ChannelCount { expected: short(expected), found: short(found) });
@@ -84,22 +88,20 @@ impl<'m, 'w, T: features::Sample, const C: usize, const CAPACITY: usize, const F
         if needed > found {
             return Err(Error::WorkspaceTooSmall { needed_words: needed as u32, found_words: found as u32 });
         }
-        let expected = front_end.features();
-        if expected > FEATURES {
-            return Err(Error::FeatureCount { expected: short(expected), found: short(FEATURES) });
+        let (expected, found) = (front_end.features(), features.len());
+        if expected > found {
+            return Err(Error::FeatureCount { expected: short(expected), found: short(found) });
         }
         let mut scales = [0.0; C];
         for (scale, channel) in scales.iter_mut().zip(front_end.channels()) {
             *scale = channel.scale;
         }
-        let window = Window::new(&front_end)?;
-        Ok(Self { front_end, scales, window, scratch, features: [0.0; FEATURES] })
+        window.follow(&front_end)?;
+        Ok(Self { front_end, scales, window, scratch, features })
     }
 }
 
-impl<T: FromCount, const C: usize, const CAPACITY: usize, const FEATURES: usize> Front<C>
-    for Windows<'_, '_, T, C, CAPACITY, FEATURES>
-{
+impl<T: FromCount, const C: usize, const CAPACITY: usize> Front<C> for Windows<'_, '_, T, C, CAPACITY> {
     fn features(&self) -> usize {
         self.front_end.features()
     }
@@ -112,8 +114,7 @@ impl<T: FromCount, const C: usize, const CAPACITY: usize, const FEATURES: usize>
         if !self.window.push(&sample)? {
             return Ok(None);
         }
-        let Self { front_end, window, scratch, features, .. } = self;
-        extract(front_end, window, scratch, features).map(|features| Some(&*features))
+        extract(&self.front_end, self.window, self.scratch, self.features).map(Some)
     }
 
     fn clear(&mut self) {
