@@ -25,6 +25,11 @@ fn run() -> Result<(), String> {
     println!("cargo::rustc-link-arg-bins=--nmagic");
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
 
+    if has_feature("live") {
+        for binary in ["live_magnetometer", "live_sampling"] {
+            println!("cargo::rustc-link-arg-bin={binary}=-Tdefmt.x");
+        }
+    }
     if has_feature("compiled-in") {
         println!("cargo::rustc-link-arg-bin=compiled_in=-Tdefmt.x");
         println!("cargo::rerun-if-env-changed=FLOWLET_IMAGE");

@@ -83,6 +83,12 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
         Ok(Scorer { model, workspace: Workspace::for_scoring(model, workspace)? })
     }
 
+    /// How many values a reading has, context inputs included.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.model.inputs()
+    }
+
     /// Scores one reading, in the order and the units of the model's features; of a model with context
     /// inputs, their values stand behind the features.
     ///

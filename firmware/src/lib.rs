@@ -7,6 +7,8 @@
 pub mod board;
 pub mod conversation;
 pub mod minimal;
+#[cfg(all(feature = "live", feature = "mps2-an386"))]
+pub mod sampling;
 pub mod stack;
 pub mod stopwatch;
 

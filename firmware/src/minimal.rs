@@ -21,11 +21,7 @@ static READING: [f32; 32] = [0.25; 32];
 pub fn main(work: fn(&'static [u8], &[f32], &mut [u32]) -> bool) -> ! {
     let done = Board::take().zip(cortex_m::singleton!(: [u32; WORKSPACE_WORDS] = [0; WORKSPACE_WORDS]));
     let Some((board, workspace)) = done else { board::exit(exit_code::FAILED) };
-    // An image states its own length.
-    let length =
-        board.job.get(8..).and_then(|rest| rest.first_chunk::<4>()).map(|bytes| u32::from_le_bytes(*bytes));
-    let image = board.job.get(..length.unwrap_or(0) as usize).unwrap_or_default();
-    let done = work(black_box(image), black_box(&READING), workspace);
+    let done = work(black_box(board.image()), black_box(&READING), workspace);
     board::exit(if done { exit_code::DONE } else { exit_code::FAILED })
 }
 

@@ -16,15 +16,18 @@
 mod adapt;
 pub mod alarm;
 pub mod commission;
+mod detector;
 mod drift;
 pub mod features;
 pub mod front_end;
+pub mod health;
 mod surprise;
 pub mod window;
 
 pub use adapt::{Recentring, RecentringSettings, RecentringSettingsError};
 pub use alarm::{Alarm, AlarmRecord, AlarmSettings, Cusum, Evidence, Ewma, SettingsError, Verdict, Votes};
 pub use commission::{Commissioning, CommissioningError, Promise, SiteCalibration};
+pub use detector::{Detector, Event, FromCount, Front, Readings, Windows};
 pub use drift::{Channel, Drift, DriftSettings, DriftSettingsError, Drifted, Moments};
 pub use features::{extract, Sample};
 pub use front_end::FrontEnd;

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod command;
+pub mod defmt_log;
 pub mod development;
 pub mod device_compare;
 pub mod evaluate;
@@ -9,8 +10,12 @@ pub mod golden;
 pub mod golden_flows;
 pub mod golden_v2;
 pub mod linear_flows;
+#[cfg(unix)]
+pub mod live;
 pub mod nets;
 pub mod oracle;
+#[cfg(unix)]
+pub mod qmp;
 pub mod splines;
 pub mod streams;
 pub mod surgery;

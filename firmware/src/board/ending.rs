@@ -23,6 +23,7 @@ unsafe fn HardFault(_: &ExceptionFrame) -> ! {
     exit(exit_code::HARD_FAULT)
 }
 
+#[cfg(not(all(feature = "live", feature = "mps2-an386")))]
 // SAFETY: does not return and touches no memory but its stack.
 #[exception]
 unsafe fn DefaultHandler(_: i16) -> ! {

@@ -7,6 +7,10 @@
 #[cfg(not(feature = "microbit"))]
 mod cmsdk;
 mod ending;
+#[cfg(all(feature = "live", feature = "mps2-an386"))]
+pub mod interrupts;
+#[cfg(all(feature = "live", feature = "mps2-an386"))]
+pub mod mps2_live;
 mod register;
 
 #[cfg(feature = "microbit")]
@@ -63,5 +67,13 @@ impl Board {
         // into it (its `memory.x` leaves it out) and nothing writes to it, so it is constant while we run.
         let job = unsafe { core::slice::from_raw_parts(chosen::JOB_START as *const u8, chosen::JOB_BYTES) };
         Some(Self { uart: Uart::new(), alarm: AlarmOutput::new(), stopwatch: Stopwatch::new(core.SYST), job })
+    }
+
+    /// The image that the host placed in memory in the place of a job: as many bytes as it states itself, none if they
+    /// are more than there are. Nothing about it is checked.
+    pub fn image(&self) -> &'static [u8] {
+        let length =
+            self.job.get(8..).and_then(|rest| rest.first_chunk::<4>()).copied().map(u32::from_le_bytes);
+        self.job.get(..length.unwrap_or(0) as usize).unwrap_or_default()
     }
 }

@@ -97,8 +97,8 @@ impl Board {
         self.facts().opt_level
     }
 
-    /// Where the host places a job.
-    pub(super) fn job_address(self) -> u32 {
+    /// Where the host places a job, or an image alone.
+    pub fn job_address(self) -> u32 {
         self.facts().job_address
     }
 

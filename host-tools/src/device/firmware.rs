@@ -38,6 +38,38 @@ pub enum Binary {
     },
     /// Scores one reading and does nothing else, to see what the runtime costs.
     Minimal(Minimal),
+    /// Watches a sensor.
+    Live(Live),
+}
+
+/// A live detector: from a sensor's samples to an alarm. Takes an image at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Live {
+    /// A magnetometer that says when it has a sample; `mps2-an386` only.
+    Magnetometer,
+    /// The same at a fixed rate, with samples counted; `mps2-an386` only.
+    Sampling,
+    /// A recording, in integers; `microbit` only.
+    Microbit,
+}
+
+impl Live {
+    /// The name of the binary.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Magnetometer => "live_magnetometer",
+            Self::Sampling => "live_sampling",
+            Self::Microbit => "live_microbit",
+        }
+    }
+
+    /// The cargo features that it needs beside the board's.
+    fn features(self) -> &'static str {
+        match self {
+            Self::Magnetometer | Self::Sampling => ",live",
+            Self::Microbit => "",
+        }
+    }
 }
 
 /// What a minimal firmware supports: the types of the runtime of the same names, or no runtime at all.
@@ -116,6 +148,7 @@ impl Binary {
             Self::BenchParts => "bench_parts",
             Self::CompiledIn { .. } => "compiled_in",
             Self::Minimal(minimal) => minimal.name(),
+            Self::Live(live) => live.name(),
         }
     }
 }
@@ -199,6 +232,9 @@ impl Source {
                 let image = env::current_dir().unwrap_or_default().join(image);
                 command.env("FLOWLET_IMAGE", image).arg("--features");
                 command.arg(format!("{},compiled-in", board.name()))
+            }
+            Binary::Live(live) => {
+                command.arg("--features").arg(format!("{}{}", board.name(), live.features()))
             }
             _ => command.args(["--features", board.name()]),
         };

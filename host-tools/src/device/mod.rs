@@ -30,7 +30,7 @@ pub use board::{Board, UnknownBoard};
 pub use c_library::{arm_gcc, CLibrary};
 pub use c_tools::{arm_tool, cmake};
 pub use error::DeviceError;
-pub use firmware::{code_bytes, static_bytes, symbols, Binary, Firmware, Minimal, Source};
+pub use firmware::{code_bytes, static_bytes, symbols, Binary, Firmware, Live, Minimal, Source};
 pub use flowlet_protocol::layers::{Kind as LayerKind, WIDEST as WIDEST_LAYER};
 pub use flowlet_protocol::{error_code, error_text, JobError, Refusal, ScoreBits};
 pub use inquiry::{layer_digests, stream_digests, Inquirer, Inquiry};

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use flowlet_tools::device::{
-    toolchain, Binary, Board, DeviceError, Install, Minimal, Missing, Source, Toolchain,
+    toolchain, Binary, Board, DeviceError, Install, Live, Minimal, Missing, Source, Toolchain,
 };
 
 use crate::report::{Outcome, Report};
@@ -47,8 +47,17 @@ pub(crate) fn firmware_steps(report: &mut Report) {
         ("compiled_in", compiled_in()),
     ];
     let others = others.map(|(name, binary)| (Board::Mps2An386, name, binary));
+    let live = [
+        (Board::Mps2An386, Live::Magnetometer),
+        (Board::Mps2An386, Live::Sampling),
+        (Board::Microbit, Live::Microbit),
+    ];
+    let others =
+        others.into_iter().chain(live.map(|(board, live)| (board, live.name(), Ok(Binary::Live(live)))));
     // Of the boards to buy, what they share: the HAL crates would have to be checked anew for the rest.
-    for (folder, package) in [("c-api", "flowlet-c"), ("hardware", "detector")] {
+    for (folder, package) in
+        [("c-api", "flowlet-c"), ("sensors", "flowlet-sensors"), ("hardware", "detector")]
+    {
         report.step(&format!("lints, {package}"), || {
             library(folder, package).unwrap_or_else(|error| Outcome::from(Err(error)))
         });
