@@ -188,7 +188,7 @@ mod tests {
             let mut text = String::from("x,y,fault\n");
             for row in 0..rows {
                 let number = file * rows + row;
-                text.push_str(&format!("{number},{},{}\n", number % 7, u8::from(number % 10 == 0)));
+                text.push_str(&format!("{number},{},{}\n", number % 7, u8::from(number.is_multiple_of(10))));
             }
             std::fs::write(&path, text).unwrap();
             path
