@@ -6,9 +6,9 @@
 //! readings have become rarer as a whole, an [`super::Ewma`] of the surprise with a small weight says, with a rate that is
 //! known exactly.)
 //!
-//! A mean over some 2^8 independent readings is close to normal, and the host turns an allowed rate into a limit
-//! (`flowlet_tools::alarm::drift`). Neighbours in time are seldom independent: take every so many readings only, farther apart
-//! than they resemble each other.
+//! A mean over some 2^8 independent readings is close to normal, which gives its limit for an allowed rate: see
+//! `docs/alarms.md`. Neighbours in time are seldom independent: take every so many readings only, farther apart than they
+//! resemble each other.
 
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ const ONE: u32 = 1 << 24;
 pub struct DriftSettings {
     /// A new reading has the weight `2^-shift` in the means; 4 to 12.
     pub shift: u8,
-    /// Only every so-manieth reading is looked at, at least 1.
+    /// Only one reading in so many is looked at, at least 1.
     pub every: u16,
     /// Largest distance of a channel's mean from the training's, in units of 2^-24 standard deviations.
     pub mean_limit: u32,
