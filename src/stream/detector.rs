@@ -30,6 +30,7 @@ pub trait Front<const C: usize> {
 ///
 /// For slow sensors, and the smallest detector; integers alone.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Readings<const C: usize> {
     features: [f32; C],
 }
@@ -122,6 +123,16 @@ impl<T: FromCount, const C: usize, const CAPACITY: usize> Front<C> for Windows<'
     }
 }
 
+#[cfg(feature = "defmt")]
+impl<T: features::Sample + defmt::Format, const C: usize, const CAPACITY: usize> defmt::Format
+    for Windows<'_, '_, T, C, CAPACITY>
+{
+    fn format(&self, f: defmt::Formatter<'_>) {
+        // Without the scratch, which says nothing.
+        defmt::write!(f, "Windows {{ window: {}, features: {} }}", self.window, self.features);
+    }
+}
+
 /// What a sensor's count becomes in a window.
 pub trait FromCount: features::Sample {
     /// The sample of a count; `scale` is in units per count.
@@ -181,6 +192,7 @@ pub enum Event {
 /// # }
 /// ```
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Detector<'m, 'w, F, const C: usize, S = Everything> {
     health: Health<C>,
     front: F,

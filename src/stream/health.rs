@@ -144,6 +144,7 @@ impl<const C: usize> Default for Settings<C> {
 
 /// Watches the samples of one sensor with `C` channels.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Health<const C: usize> {
     settings: Settings<C>,
     runs: [Run; C],
@@ -155,6 +156,7 @@ pub struct Health<const C: usize> {
 
 /// How long a channel has done the same.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Run {
     value: i16,
     /// Samples of this value in a row.
