@@ -30,7 +30,8 @@ pub(crate) fn run() -> anyhow::Result<bool> {
     });
     report.step("documentation, workspace", || {
         // The library for C has the runtime's name; its documentation is the header.
-        let mut command = run::cargo(&["doc", "--workspace", "--exclude", "flowlet-c", "--lib", "--no-deps", "--release"]);
+        let mut command =
+            run::cargo(&["doc", "--workspace", "--exclude", "flowlet-c", "--lib", "--no-deps", "--release"]);
         run::shown(command.env("RUSTDOCFLAGS", "-D warnings"))
     });
     firmware_steps(&mut report);
