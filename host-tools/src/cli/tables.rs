@@ -89,16 +89,13 @@ impl TableArgs {
         }
         self.stream.refuse_without()?;
         // A file that is read in parts says how far it is; a new one begins again.
-        let mut shown: Option<(u64, Progress)> = None;
+        let mut shown: Option<Progress> = None;
         let mut watch = |done: u64, total: u64, unit: &'static str| {
-            if shown.as_ref().is_none_or(|(of, _)| *of != total) {
-                shown = Some((total, Progress::start(output, "reading", unit, total)));
-            }
-            if let Some((_, progress)) = &shown {
-                progress.set(done, "", false);
-                if done == total {
-                    progress.finish();
-                }
+            let progress = shown.get_or_insert_with(|| Progress::start(output, "reading", unit, total));
+            progress.set(done, "", false);
+            if done == total {
+                progress.finish();
+                shown = None;
             }
         };
         let table = Table::read_sample(paths, &self.options(None, self.numbers()?), most, &mut watch)?;
