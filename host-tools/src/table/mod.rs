@@ -103,18 +103,7 @@ impl Table {
     /// # Errors
     /// As [`Table::read`], and [`TableError::ColumnsDiffer`].
     pub fn read_all<P: AsRef<Path>>(paths: &[P], options: &ReadOptions) -> Result<Self, TableError> {
-        let mut paths = paths.iter().map(AsRef::as_ref);
-        let first = paths.next().ok_or_else(|| TableError::Empty { path: PathBuf::new() })?;
-        let mut whole = Self::read(first, options)?;
-        for path in paths {
-            let source = open(path, options.skip_bad_rows)?;
-            if options.features.is_none() {
-                whole.same_columns(&source, options)?;
-            }
-            let options = ReadOptions { features: Some(whole.columns.clone()), ..options.clone() };
-            whole.append(Self::from_source(source, &options)?);
-        }
-        Ok(whole)
+        Self::read_sample(paths, options, (usize::MAX, 0), &mut |_, _, _| ())
     }
 
     /// The features of one row.

@@ -15,8 +15,7 @@ const PURPOSE: u64 = 0x5a3b;
 pub type Watch<'a> = &'a mut dyn FnMut(u64, u64, &'static str);
 
 impl Table {
-    /// Reads several files with the same columns, one after the other, as [`Table::read_all`] does, and keeps at most
-    /// `most` of the rows labelled normal (or not labelled) and as many of the anomalous ones: every row with the same
+    /// Reads several files with the same columns, one after the other, and keeps at most `most` of the rows labelled normal (or not labelled) and as many of the anomalous ones: every row with the same
     /// chance, in the order of the files (algorithm R, Vitter 1985, "Random sampling with a reservoir").
     ///
     /// The same files, `most` and `seed` give the same rows. Memory does not grow with the files: `most` rows of each
@@ -199,13 +198,16 @@ mod tests {
     fn few_rows_are_all_kept_as_they_are() {
         let folder = tempfile::tempdir().unwrap();
         let paths = files(folder.path(), 50);
-        let whole = Table::read_all(&paths, &labelled()).unwrap();
-        let sample = Table::read_sample(&paths, &labelled(), (100, 1), &mut silent()).unwrap();
-        assert_eq!(sample, whole);
-        let some = ReadOptions { rows: Some(10..20), ..labelled() };
-        let whole = Table::read_all(&paths, &some).unwrap();
-        let sample = Table::read_sample(&paths, &some, (100, 1), &mut silent()).unwrap();
-        assert_eq!((&sample.values, sample.rows), (&whole.values, whole.rows));
+        for options in [labelled(), ReadOptions { rows: Some(10..20), ..labelled() }] {
+            let sample = Table::read_sample(&paths, &options, (100, 1), &mut silent()).unwrap();
+            let files = paths.each_ref().map(|path| Table::read(path, &options).unwrap());
+            assert_eq!(sample.values, files.each_ref().map(|file| file.values.clone()).concat());
+            assert_eq!(
+                sample.labels,
+                Some(files.each_ref().map(|file| file.labels.clone().unwrap()).concat())
+            );
+            assert_eq!((sample.rows, sample.notes), (files[0].rows + files[1].rows, Vec::new()));
+        }
     }
 
     /// Over many seeds every row is drawn about as often as any other, in ascending order, with its own label.
