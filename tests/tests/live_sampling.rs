@@ -25,8 +25,7 @@ fn no_sample_is_lost_at_220_hz_and_every_loss_is_reported() {
     let test = "no_sample_is_lost_at_220_hz_and_every_loss_is_reported";
     let Some((qemu, firmware)) = find(Board::Mps2An386, Live::Sampling, test) else { return };
     // 64 ns an instruction, as on a Cortex-M4 at 25 MHz: the emulated board's clock is the only one.
-    let run = || Stand::start(&qemu, &firmware.elf, image().bytes(), true, "shift=6").rest();
-    let (lines, code) = run();
+    let (lines, code) = Stand::start(&qemu, &firmware.elf, image().bytes(), true, "shift=6").rest();
     let all = lines.join("\n");
     assert_eq!(code, Some(0), "{all}");
     assert_eq!(lines[0], "INFO 220 Hz: 1000 samples due, 1000 scored, 0 lost", "{all}");
@@ -43,6 +42,5 @@ fn no_sample_is_lost_at_220_hz_and_every_loss_is_reported() {
         "INFO Recovered(Gap { missed: 2 })",
     ];
     assert_eq!(lines[2..], held_up, "{all}");
-    assert_eq!(run().0, lines, "two runs differ");
     println!("{all}");
 }
