@@ -1,4 +1,4 @@
-"""Features of windows by numpy and scipy in f64, for tests/tests/features.rs: writes features.json.
+"""Features of windows by numpy and scipy in f64, for tests/tests/stream/features.rs: writes features.json.
 
     python3 -m venv v && v/bin/pip install -r requirements.txt && v/bin/python make_features.py
 

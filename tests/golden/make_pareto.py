@@ -1,4 +1,4 @@
-"""Generalized Pareto: survival, quantiles and fits by scipy, for tests/tests/false_alarms.rs.
+"""Generalized Pareto: survival, quantiles and fits by scipy, for tests/tests/data/false_alarms.rs.
 
     pip install -r requirements.txt
     python make_pareto.py > pareto.json

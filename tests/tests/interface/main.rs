@@ -1,0 +1,6 @@
+//! What others see of the library: its C functions, its logs, its documents.
+
+mod c_api;
+mod defmt_formats;
+mod docs;
+mod readme;

@@ -1,0 +1,6 @@
+//! From samples to features and alarms, and the sensors before them.
+
+mod alarms;
+mod bit_bang;
+mod features;
+mod sensors;
