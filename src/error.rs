@@ -6,7 +6,8 @@ use core::fmt;
 /// Everything that loading an image or scoring a reading can report.
 ///
 /// Variants are flat and carry what to change. After [`crate::Model::from_bytes`] has accepted an
-/// image, scoring can only report the reading's own faults.
+/// image, scoring can only report the reading's own faults. What no score needs is checked by whoever asks
+/// for it: [`crate::Model::front_end`], [`crate::Model::alarm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 // A word-sized tag: an error is passed on as words, where a byte-sized one is moved by calls of memcpy.
@@ -80,6 +81,8 @@ pub enum Error {
     },
     /// The image has no front end: its features are readings, not of streams.
     NoFrontEnd,
+    /// The image brings no settings of an alarm.
+    NoAlarm,
     /// A window of the front end has more samples than there is room for.
     WindowTooSmall {
         /// Samples needed, of all channels together.
@@ -200,6 +203,7 @@ impl fmt::Display for Error {
                 write!(f, "the model has {expected} context inputs, {found} values were given")
             }
             Error::NoFrontEnd => f.write_str("the image has no front end: its features are readings"),
+            Error::NoAlarm => f.write_str("the image brings no settings of an alarm"),
             Error::WindowTooSmall { needed, found } => {
                 write!(f, "a window has {needed} samples of all channels, there is room for {found}")
             }

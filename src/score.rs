@@ -83,6 +83,12 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
         Ok(Scorer { model, workspace: Workspace::for_scoring(model, workspace)? })
     }
 
+    /// How many features a reading has.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.model.features()
+    }
+
     /// How many values a reading has, context inputs included.
     #[must_use]
     pub fn inputs(&self) -> usize {
@@ -137,9 +143,23 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
     /// # Errors
     /// As [`Self::score`].
     pub fn standardized(&mut self, reading: &[f32], out: &mut [i32]) -> Result<(), Error> {
+        let mut out = out.iter_mut();
+        self.standardized_each(reading, &mut |value| {
+            if let Some(out) = out.next() {
+                *out = value;
+            }
+        })
+    }
+
+    /// As [`Self::standardized`], one after the other.
+    pub(crate) fn standardized_each(
+        &mut self,
+        reading: &[f32],
+        take: &mut dyn FnMut(i32),
+    ) -> Result<(), Error> {
         let (reading, context) = self.split(reading)?;
         pass::check_reading(self.model, reading, context)?;
-        in_arithmetic!(S, self.model.numeric() => self.standardized_in(reading, out), else None)
+        in_arithmetic!(S, self.model.numeric() => self.standardized_in(reading, take), else None)
             .ok_or(Error::LogicBug)
     }
 
@@ -226,13 +246,13 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
         self.judge::<A>(&pass)
     }
 
-    fn standardized_in<A: Arithmetic>(&mut self, reading: &[f32], out: &mut [i32]) -> Option<()> {
+    fn standardized_in<A: Arithmetic>(&mut self, reading: &[f32], take: &mut dyn FnMut(i32)) -> Option<()> {
         let values: &mut [A::Value] = bytemuck::cast_slice_mut(self.workspace.values);
         let values = values.get_mut(..reading.len())?;
         self.model.standardizer::<A>()?.forward::<A>(reading, values)?;
-        for (out, &value) in out.iter_mut().zip(values.iter()) {
+        for &value in values.iter() {
             // At most 32767 in size.
-            *out = convert::f32_to_fixed(A::to_f32(value), FRACTION_BITS as i32) as i32;
+            take(convert::f32_to_fixed(A::to_f32(value), FRACTION_BITS as i32) as i32);
         }
         Some(())
     }

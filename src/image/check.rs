@@ -1,8 +1,8 @@
 //! The one check of an image's content; after it the rest of the crate is total.
 
 use super::descriptor::{
-    AlarmRecord, CalibrationRecord, CertificateRecord, Combine, ExpertRecord, SelfTestRecord, Statistic,
-    MAX_EXPERTS, MAX_FEATURES, OTHER_STATISTICS,
+    CalibrationRecord, CertificateRecord, Combine, ExpertRecord, SelfTestRecord, Statistic, MAX_EXPERTS,
+    MAX_FEATURES, OTHER_STATISTICS,
 };
 use super::model::{Checked, Contents, NOTES_SINCE};
 use super::record::{take, Core, RawHead, RawNotes, SkippedFeature};
@@ -10,7 +10,6 @@ use crate::arithmetic::Arithmetic;
 use crate::base::Base;
 use crate::conditioner::Needs;
 use crate::pass::{in_arithmetic, is_finite};
-use crate::stream::AlarmSettings;
 use crate::support::{Capability, Support};
 use crate::transform::{Chain, Standardizer};
 use crate::{Error, Part};
@@ -107,32 +106,25 @@ impl<'a> Contents<'a> {
     }
 
     /// The records behind the experts: none in version 1, else notes, and perhaps the other statistics, and
-    /// perhaps a certificate, and perhaps an alarm's settings.
+    /// perhaps a certificate. What is behind that is checked when it is asked for.
     fn check_behind<A: Arithmetic>(&self, mut records: &[u8]) -> Result<(), Error> {
         let malformed = Error::Malformed(Part::Descriptor);
-        if self.version >= NOTES_SINCE {
-            records = take::<RawNotes<'_>>(records).ok_or(malformed)?.1;
-            if !records.is_empty() {
-                for _ in 0..OTHER_STATISTICS {
-                    let (other, rest) = take::<CalibrationRecord>(records).ok_or(malformed)?;
-                    records = rest;
-                    self.check_calibration::<A>(&other)?;
-                }
-                if !records.is_empty() {
-                    records = take::<CertificateRecord>(records).ok_or(malformed)?.1;
-                }
-                if !records.is_empty() {
-                    let (alarm, rest) = take::<AlarmRecord>(records).ok_or(malformed)?;
-                    records = rest;
-                    AlarmSettings::try_from(alarm).map_err(|_| Error::Malformed(Part::Alarm))?;
-                }
-            }
+        if self.version < NOTES_SINCE {
+            return if records.is_empty() { Ok(()) } else { Err(malformed) };
         }
+        records = take::<RawNotes<'_>>(records).ok_or(malformed)?.1;
         if records.is_empty() {
-            Ok(())
-        } else {
-            Err(malformed)
+            return Ok(());
         }
+        for _ in 0..OTHER_STATISTICS {
+            let (other, rest) = take::<CalibrationRecord>(records).ok_or(malformed)?;
+            records = rest;
+            self.check_calibration::<A>(&other)?;
+        }
+        if !records.is_empty() {
+            take::<CertificateRecord>(records).ok_or(malformed)?;
+        }
+        Ok(())
     }
 
     fn check_calibration<A: Arithmetic>(&self, record: &CalibrationRecord) -> Result<(), Error> {

@@ -7,12 +7,16 @@
 //!   ..   zeros to a multiple of 16
 //!   ..   words: standardizer, chains, calibration, self-test; u32 each    (model, check)
 //! ```
+//!
+//! What no score needs is checked when it is asked for, not at the door: see `asked.rs`.
 
+mod asked;
 mod check;
 pub mod descriptor;
 pub mod layout;
 mod model;
 pub(crate) mod record;
 
+pub(crate) use asked::Asked;
 pub use layout::{workspace_bytes, workspace_words, Aligned};
 pub use model::{Expert, Model};

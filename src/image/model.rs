@@ -1,15 +1,14 @@
 //! The borrowed view of a checked image.
 
 use super::descriptor::{
-    AlarmRecord, CalibrationRecord, CertificateRecord, ExpertRecord, Feature, Head, Notes, Numeric,
-    OtherStatistics, SelfTestRecord, Statistic,
+    CalibrationRecord, CertificateRecord, ExpertRecord, Feature, Head, Notes, Numeric, OtherStatistics,
+    SelfTestRecord, Statistic,
 };
 use super::layout::{Header, HEADER_BYTES};
 use super::record::{take, Core, RawHead, RawNotes};
 use crate::arithmetic::Arithmetic;
 use crate::base::Base;
 use crate::calibration::Calibration;
-use crate::stream::AlarmSettings;
 use crate::support::{Capabilities, Capability, Everything, Support};
 use crate::transform::{Chain, Standardizer};
 use crate::Error;
@@ -30,7 +29,7 @@ pub struct Model<'a, S = Everything> {
     pub(crate) core: Core,
     first: ExpertRecord,
     more: &'a [u8],
-    behind: &'a [u8],
+    pub(super) behind: &'a [u8],
     gradient_words: u32,
     contents: Contents<'a>,
     support: PhantomData<S>,
@@ -131,7 +130,7 @@ impl<'a, S: Support> Model<'a, S> {
     }
 
     /// The bytes that say where features come from; empty if they are readings.
-    pub(crate) fn front_end_record(&self) -> &'a [u8] {
+    pub(super) fn front_end_record(&self) -> &'a [u8] {
         take::<RawHead<'a>>(self.contents.descriptor).map_or(&[], |(head, _)| head.front_end)
     }
 
@@ -238,17 +237,6 @@ impl<'a, S: Support> Model<'a, S> {
         let (_, behind) = postcard::take_from_bytes::<Notes<'_>>(self.behind).ok()?;
         let (_, behind) = postcard::take_from_bytes::<OtherStatistics>(behind).ok()?;
         postcard::take_from_bytes(behind).ok().map(|(certificate, _)| certificate)
-    }
-
-    /// What an alarm listens to, as `flowlet alarm` has set it; `None` if the image says nothing of it.
-    ///
-    /// Reads the descriptor anew: once, not for every reading.
-    #[must_use]
-    pub fn alarm(&self) -> Option<AlarmSettings> {
-        let (_, behind) = take::<RawNotes<'_>>(self.behind)?;
-        let (_, behind) = take::<OtherStatistics>(behind)?;
-        let (_, behind) = take::<CertificateRecord>(behind)?;
-        AlarmSettings::try_from(take::<AlarmRecord>(behind)?.0).ok()
     }
 
     fn expert(&self, record: ExpertRecord) -> Option<Expert<'a>> {

@@ -10,6 +10,10 @@
 //! `docs/alarms.md`. Neighbours in time are seldom independent: take every so many readings only, farther apart than they
 //! resemble each other.
 
+use super::detector::Follow;
+use crate::support::Support;
+use crate::Scorer;
+
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +22,8 @@ const CLIP: i32 = 8 << 16;
 /// What means have more than values: 8 more fractional bits, 24 in all.
 const GUARD_BITS: u32 = 8;
 const ONE: u32 = 1 << 24;
+/// The bit of a channel's square that says that it was reported; squares are at most 2^30.
+const REPORTED: u32 = 1 << 31;
 
 /// What counts as drift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +56,41 @@ impl fmt::Display for DriftSettingsError {
 
 impl core::error::Error for DriftSettingsError {}
 
-/// What is known of a channel: two words each.
+impl DriftSettings {
+    /// Whether they are in their ranges.
+    ///
+    /// # Errors
+    /// [`DriftSettingsError`].
+    pub fn check(&self) -> Result<(), DriftSettingsError> {
+        let fits =
+            (4..=12).contains(&self.shift) && self.every > 0 && self.least_variance < self.most_variance;
+        if fits {
+            Ok(())
+        } else {
+            Err(DriftSettingsError)
+        }
+    }
+
+    /// How far moments are beyond the limits, zero within.
+    fn excess(&self, Moments { mean, variance }: Moments) -> u32 {
+        let of_mean = mean.unsigned_abs().saturating_sub(self.mean_limit);
+        let of_variance = variance.saturating_sub(self.most_variance);
+        of_mean.max(of_variance).max(self.least_variance.saturating_sub(variance))
+    }
+
+    /// The limits within which a drift is over: closer by a quarter, so that it is not said again and again at the edge.
+    fn inner(&self) -> Self {
+        let Self { mean_limit, least_variance, most_variance, .. } = *self;
+        DriftSettings {
+            mean_limit: mean_limit.saturating_sub(mean_limit / 4),
+            least_variance: least_variance.saturating_add(ONE.saturating_sub(least_variance) / 4),
+            most_variance: most_variance.saturating_sub(most_variance.saturating_sub(ONE) / 4),
+            ..*self
+        }
+    }
+}
+
+/// What is known of a channel, and whether it was reported as drifted: two words each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Channel {
@@ -66,7 +106,14 @@ impl Channel {
     #[must_use]
     pub fn moments(&self) -> Moments {
         let square = (i64::from(self.mean) * i64::from(self.mean)) >> 24;
-        Moments { mean: self.mean, variance: u32::try_from(i64::from(self.square) - square).unwrap_or(0) }
+        let variance = i64::from(self.square & !REPORTED) - square;
+        Moments { mean: self.mean, variance: u32::try_from(variance).unwrap_or(0) }
+    }
+
+    /// Whether [`Drift::notice`] has said that it left its limits, and not yet that it is back.
+    #[must_use]
+    pub fn is_reported(&self) -> bool {
+        self.square & REPORTED != 0
     }
 
     fn take(&mut self, value: i32, shift: u32) {
@@ -74,8 +121,9 @@ impl Channel {
         // At most 2^27, and its square 2^30.
         self.mean = self.mean.wrapping_add((value << GUARD_BITS).wrapping_sub(self.mean) >> shift);
         let square = ((i64::from(value) * i64::from(value)) >> GUARD_BITS) as i32;
-        self.square =
-            (self.square as i32).wrapping_add(square.wrapping_sub(self.square as i32) >> shift) as u32;
+        let before = (self.square & !REPORTED) as i32;
+        let now = before.wrapping_add(square.wrapping_sub(before) >> shift) as u32;
+        self.square = now | (self.square & REPORTED);
     }
 }
 
@@ -99,7 +147,20 @@ pub struct Drifted {
     pub moments: Moments,
 }
 
+/// What became of a channel; said once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum DriftNews {
+    /// It left its limits.
+    Came(Drifted),
+    /// It is back, by a quarter of the way from its limits to the training's moments at least.
+    Over(Drifted),
+}
+
 /// Watches the standardized features of a stream.
+///
+/// A [`super::Detector`] does it beside its alarm ([`super::Detector::with_drift`]); [`Self::notice`] says it once for
+/// each channel, [`Self::update`] at each reading.
 ///
 /// ```
 /// use flowlet::stream::{Channel, Drift, DriftSettings};
@@ -127,14 +188,8 @@ impl<'c> Drift<'c> {
     /// # Errors
     /// [`DriftSettingsError`].
     pub fn new(settings: DriftSettings, channels: &'c mut [Channel]) -> Result<Self, DriftSettingsError> {
-        let fits = (4..=12).contains(&settings.shift)
-            && settings.every > 0
-            && settings.least_variance < settings.most_variance;
-        if fits {
-            Ok(Drift { settings, channels, wait: 0 })
-        } else {
-            Err(DriftSettingsError)
-        }
+        settings.check()?;
+        Ok(Drift { settings, channels, wait: 0 })
     }
 
     /// Takes the standardized features of a reading ([`crate::Scorer::standardized`]); gives the channel that is farthest
@@ -142,15 +197,61 @@ impl<'c> Drift<'c> {
     ///
     /// Cost: some 60 instructions per channel on a Cortex-M0.
     pub fn update(&mut self, standardized: &[i32]) -> Option<Drifted> {
-        if self.wait > 0 {
-            self.wait -= 1;
-            return None;
+        if self.look(standardized) {
+            self.worst()
+        } else {
+            None
         }
-        self.wait = self.settings.every.saturating_sub(1);
-        for (channel, &value) in self.channels.iter_mut().zip(standardized) {
-            channel.take(value, self.settings.shift.into());
+    }
+
+    /// As [`Self::update`], but says what is new, once. Of several channels at one reading the first is the one that is
+    /// farthest beyond its limits; the others follow with the next readings that are looked at.
+    pub fn notice(&mut self, standardized: &[i32]) -> Option<DriftNews> {
+        if self.look(standardized) {
+            self.news()
+        } else {
+            None
         }
-        self.worst()
+    }
+
+    /// Takes a reading, if it is one to look at.
+    fn look(&mut self, standardized: &[i32]) -> bool {
+        let is_due = self.is_due();
+        if is_due {
+            for (channel, &value) in self.channels.iter_mut().zip(standardized) {
+                channel.take(value, self.settings.shift.into());
+            }
+        }
+        is_due
+    }
+
+    /// Whether this reading is looked at.
+    fn is_due(&mut self) -> bool {
+        let is_due = self.wait == 0;
+        self.wait = if is_due { self.settings.every } else { self.wait }.saturating_sub(1);
+        is_due
+    }
+
+    /// What there is to say that was not said.
+    fn news(&mut self) -> Option<DriftNews> {
+        let (mut farthest, mut news) = (0, None);
+        for (index, channel) in (0..).zip(self.channels.iter()) {
+            let moments = channel.moments();
+            let drifted = Drifted { channel: index, moments };
+            if !channel.is_reported() {
+                let excess = self.settings.excess(moments);
+                if excess > farthest {
+                    (farthest, news) = (excess, Some(DriftNews::Came(drifted)));
+                }
+            } else if news.is_none() && self.settings.inner().excess(moments) == 0 {
+                news = Some(DriftNews::Over(drifted));
+            }
+        }
+        let (DriftNews::Came(drifted) | DriftNews::Over(drifted)) = news?;
+        if let Some(channel) = self.channels.get_mut(usize::from(drifted.channel)) {
+            channel.square ^= REPORTED;
+        }
+        news
     }
 
     /// The channel that is farthest beyond its limits.
@@ -159,20 +260,12 @@ impl<'c> Drift<'c> {
         let mut worst = (0, None);
         for (index, channel) in (0..).zip(self.channels.iter()) {
             let moments = channel.moments();
-            let excess = self.excess(moments);
+            let excess = self.settings.excess(moments);
             if excess > worst.0 {
                 worst = (excess, Some(Drifted { channel: index, moments }));
             }
         }
         worst.1
-    }
-
-    /// How far moments are beyond the limits, zero within.
-    fn excess(&self, Moments { mean, variance }: Moments) -> u32 {
-        let s = &self.settings;
-        let of_mean = mean.unsigned_abs().saturating_sub(s.mean_limit);
-        let of_variance = variance.saturating_sub(s.most_variance);
-        of_mean.max(of_variance).max(s.least_variance.saturating_sub(variance))
     }
 
     /// What is known of each channel.
@@ -181,10 +274,30 @@ impl<'c> Drift<'c> {
         self.channels
     }
 
-    /// Forgets all.
+    /// Forgets all; what was reported as drifted is not reported as over.
     pub fn reset(&mut self) {
         self.channels.fill(Channel::START);
         self.wait = 0;
+    }
+}
+
+impl Follow for Drift<'_> {
+    type News = Option<DriftNews>;
+
+    fn follow<S: Support>(&mut self, scorer: &mut Scorer<'_, '_, S>, reading: &[f32]) -> Self::News {
+        if !self.is_due() {
+            return None;
+        }
+        let shift = self.settings.shift.into();
+        let mut channels = self.channels.iter_mut();
+        let mut take = |value| {
+            if let Some(channel) = channels.next() {
+                channel.take(value, shift);
+            }
+        };
+        // The reading has just been scored.
+        scorer.standardized_each(reading, &mut take).ok()?;
+        self.news()
     }
 }
 
@@ -275,6 +388,83 @@ mod tests {
             drift.reset();
             assert_eq!(drift.worst(), None);
         }
+    }
+
+    /// Channel by channel, each once when it comes and once when it is over, also where two come at the same reading.
+    #[test]
+    fn news_are_said_once() {
+        let one = 1 << 24;
+        let settings = DriftSettings {
+            shift: 6,
+            every: 2,
+            mean_limit: one / 2,
+            least_variance: one / 4,
+            most_variance: 3 * one,
+        };
+        let mut channels = [Channel::START; 4];
+        let mut drift = Drift::new(settings, &mut channels).unwrap();
+        let mut random = Random(3);
+        // Moved by a standard deviation: channel 1 and 3 at the same time, then 0; back in another order.
+        let moved = |step: usize| {
+            [
+                (4000..9000).contains(&step),
+                (2000..6000).contains(&step),
+                false,
+                (2000..12_000).contains(&step),
+            ]
+        };
+        let mut told = Vec::new();
+        let mut most_reported = 0;
+        for step in 0..14_000 {
+            // A third of the normal spread
+            let row = moved(step).map(|is| units(0.7 * random.normal() + f64::from(u8::from(is))));
+            let news = drift.notice(&row);
+            assert!(step % 2 == 0 || news.is_none(), "only every second is looked at");
+            match news {
+                Some(DriftNews::Came(d)) => told.push((d.channel, true, step)),
+                Some(DriftNews::Over(d)) => told.push((d.channel, false, step)),
+                None => {}
+            }
+            most_reported = most_reported.max(drift.channels().iter().filter(|c| c.is_reported()).count());
+        }
+        let of = |channel, came| {
+            let steps: Vec<usize> =
+                told.iter().filter(|t| (t.0, t.1) == (channel, came)).map(|t| t.2).collect();
+            assert_eq!(steps.len(), 1, "{channel} {came}: {told:?}");
+            steps[0]
+        };
+        for (channel, from, to) in [(0, 4000, 9000), (1, 2000, 6000), (3, 2000, 12_000)] {
+            assert!((from..from + 300).contains(&of(channel, true)), "{told:?}");
+            assert!((to..to + 500).contains(&of(channel, false)), "{told:?}");
+        }
+        assert_eq!((told.len(), most_reported), (6, 3), "channel 2 never moved: {told:?}");
+    }
+
+    /// A channel at the edge of its limits is not news at each step over it.
+    #[test]
+    fn the_edge_of_a_limit_is_said_once() {
+        let one = 1 << 24;
+        let settings = DriftSettings {
+            shift: 5,
+            every: 1,
+            mean_limit: one / 2,
+            least_variance: 0,
+            most_variance: 4 * one,
+        };
+        let mut channels = [Channel::START; 1];
+        let mut drift = Drift::new(settings, &mut channels).unwrap();
+        let (mut beyond, mut news) = (0, 0);
+        let mut was_beyond = false;
+        for step in 0..4000 {
+            // The mean wanders between 0.45 and 0.55.
+            let z = if step / 50 % 2 == 0 { 0.57 } else { 0.43 };
+            news += usize::from(drift.notice(&[units(z)]).is_some());
+            let is_beyond = drift.worst().is_some();
+            beyond += usize::from(is_beyond && !was_beyond);
+            was_beyond = is_beyond;
+        }
+        assert!(beyond > 20, "{beyond}");
+        assert_eq!(news, 1);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Front-end records for tests.
 
+use crate::Random;
 use flowlet::stream::front_end::{Channel, Extractor, Form, FrontEndHead, Samples};
 use flowlet::stream::{extract, FrontEnd, Sample, Window};
 
@@ -108,4 +109,34 @@ where
         }
     }
     found
+}
+
+/// Extracts the features of a window of random samples, unless a window is too long for 128 of them.
+///
+/// # Panics
+/// If that fails.
+pub fn extracts_any_samples(random: &mut Random, front_end: &FrontEnd<'_>) {
+    let mut features = vec![0.0; front_end.features()];
+    let channels = front_end.channel_count();
+    match front_end.samples() {
+        Samples::F32 => {
+            let mut scratch = vec![0f32; front_end.scratch_words()];
+            let Ok(mut window) = Window::<f32, 128>::new(front_end) else { return };
+            for _ in 0..front_end.window() {
+                let sample: Vec<f32> = (0..channels).map(|_| random.normal()).collect();
+                window.push(&sample).expect("as many channels");
+            }
+            extract(front_end, &window, &mut scratch, &mut features).expect("features");
+        }
+        Samples::I16 => {
+            let mut scratch = vec![0i32; front_end.scratch_words()];
+            let Ok(mut window) = Window::<i16, 128>::new(front_end) else { return };
+            for _ in 0..front_end.window() {
+                let sample: Vec<i16> = (0..channels).map(|_| random.below(65_536) as u16 as i16).collect();
+                window.push(&sample).expect("as many channels");
+            }
+            extract(front_end, &window, &mut scratch, &mut features).expect("features");
+            assert!(features.iter().all(|x| !x.is_nan()));
+        }
+    }
 }

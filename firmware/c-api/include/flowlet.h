@@ -405,7 +405,9 @@ extern "C" {
 #endif // __cplusplus
 
 /*
- The settings that the image brings, as `flowlet alarm` has written them: FLOWLET_ERROR_NO_ALARM if it brings none.
+ The settings that the image brings, as `flowlet alarm` has written them.
+
+ FLOWLET_ERROR_NO_ALARM: it brings none. FLOWLET_ERROR_MALFORMED: they cannot work; opening an image does not look at them.
  */
 flowlet_status_t flowlet_alarm_settings(const struct flowlet_model_t *model,
                                         struct flowlet_alarm_settings_t *settings);

@@ -3,9 +3,7 @@
 use crate::model::{flowlet_model_t, opened};
 use crate::pointers;
 use crate::score::flowlet_score_t;
-use crate::status::{
-    flowlet_status_t, FLOWLET_ERROR_ALARM_SETTINGS, FLOWLET_ERROR_NOT_OPEN, FLOWLET_ERROR_NO_ALARM,
-};
+use crate::status::{flowlet_status_t, FLOWLET_ERROR_ALARM_SETTINGS, FLOWLET_ERROR_NOT_OPEN};
 use core::mem::{align_of, size_of};
 use runtime::stream::{Alarm, AlarmRecord, AlarmSettings, Surprise, Verdict};
 
@@ -93,7 +91,9 @@ unsafe fn started<'a>(alarm: *mut flowlet_alarm_t) -> Result<&'a mut Alarm, flow
     Ok(unsafe { &mut (*alarm.cast::<Held>()).alarm })
 }
 
-/// The settings that the image brings, as `flowlet alarm` has written them: FLOWLET_ERROR_NO_ALARM if it brings none.
+/// The settings that the image brings, as `flowlet alarm` has written them.
+///
+/// FLOWLET_ERROR_NO_ALARM: it brings none. FLOWLET_ERROR_MALFORMED: they cannot work; opening an image does not look at them.
 #[no_mangle]
 pub unsafe extern "C" fn flowlet_alarm_settings(
     model: *const flowlet_model_t,
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn flowlet_alarm_settings(
         let model = unsafe { opened(model) }?;
         // SAFETY: the caller's word.
         let settings = unsafe { pointers::place(settings) }?;
-        let record = AlarmRecord::from(model.alarm().ok_or(FLOWLET_ERROR_NO_ALARM)?);
+        let record = AlarmRecord::from(model.alarm()?);
         settings.write(flowlet_alarm_settings_t {
             needed: record.needed,
             of: record.of,

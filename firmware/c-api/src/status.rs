@@ -95,6 +95,7 @@ impl From<Error> for flowlet_status_t {
             Error::ContextCount { .. } => FLOWLET_ERROR_CONTEXT_COUNT,
             Error::LeftOut(_) => FLOWLET_ERROR_LEFT_OUT,
             Error::NoFrontEnd => FLOWLET_ERROR_NO_FRONT_END,
+            Error::NoAlarm => FLOWLET_ERROR_NO_ALARM,
             Error::WindowTooSmall { .. } => FLOWLET_ERROR_WINDOW_TOO_SMALL,
             Error::ChannelCount { .. } => FLOWLET_ERROR_CHANNEL_COUNT,
             Error::WindowNotComplete => FLOWLET_ERROR_WINDOW_NOT_COMPLETE,

@@ -70,7 +70,7 @@ fn watch(image: &[u8], pin: &mut AlarmOutput) -> Result<(), Stopped> {
     loop {
         while let Some(sample) = samples.pop() {
             let event = detector.push(&sample);
-            if let Some(Event::Scored(_, verdict)) = &event {
+            if let Some(Event::Scored(_, verdict, ())) = &event {
                 // The pin of this board can't fail.
                 let _ = pin.set_state(verdict.is_on().into());
             }

@@ -87,7 +87,7 @@ fn watch(board: &mut Board, memory: &mut Memory) -> Option<()> {
 fn report(board: &mut Board, index: u32, event: Event) {
     let Board { uart, alarm: led, .. } = board;
     match event {
-        Event::Scored(score, verdict) => {
+        Event::Scored(score, verdict, ()) => {
             // The pins of this board can't fail.
             let _ = led.set_state(verdict.is_on().into());
             uart.send(b"S");

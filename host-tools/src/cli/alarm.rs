@@ -7,7 +7,7 @@ use crate::alarm::{
     choose, costs, replay, simulate, Costs, Delay, Law, Replay, Simulated, Wanted, WantedCusum,
 };
 use crate::calibration::FalseAlarms;
-use crate::export::ImageFile;
+use crate::export::{present, ImageFile};
 use crate::segments::{segments, Delays};
 use anyhow::Context;
 use clap::Args;
@@ -157,7 +157,7 @@ impl AlarmArgs {
         let image = scoring::read_image(&self.model)?;
         let model = image.model()?;
         let ceiling = Surprise::ceiling(&model);
-        let settings = self.settings(model.alarm(), ceiling)?;
+        let settings = self.settings(present(model.alarm())?, ceiling)?;
         let series = self.series(&image, output)?;
         let measured = series.as_ref().map(|series| measure(&settings, series));
 

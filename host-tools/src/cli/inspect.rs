@@ -87,7 +87,8 @@ impl InspectArgs {
         json["front_end"] = front_end.as_ref().map_or(Value::Null, |(json, _)| json.clone());
         let front_end = front_end.map_or_else(|| "none: features are readings".to_owned(), |(_, text)| text);
 
-        json["alarm"] = json!(model.alarm().map(|settings| alarm::settings_json(&settings)));
+        let settings = export::present(model.alarm())?;
+        json["alarm"] = json!(settings.map(|settings| alarm::settings_json(&settings)));
         // Where an alarm stands behind it, it may say that nothing was proved.
         let certificate = model.certificate().filter(|c| c.rows > 0 || c.at_rows.is_finite());
         certified::add_json(&mut json, certificate.map(|c| (c, None)));
@@ -157,7 +158,7 @@ impl InspectArgs {
             calibration.false_alarm_rate,
             if promised { "" } else { ", which so few readings cannot vouch for" },
             head.self_test.vectors,
-            model.alarm().map_or_else(String::new, |a| alarm::described(&a, Surprise::ceiling(&model))),
+            settings.map_or_else(String::new, |a| alarm::described(&a, Surprise::ceiling(&model))),
         );
         output.finish(&text, &json)
     }

@@ -2,7 +2,7 @@
 
 use super::output::{grouped, Output};
 use super::usage;
-use crate::export::ImageFile;
+use crate::export::{present, ImageFile};
 use crate::streams::{self, Labelling, Plan, Spec};
 use crate::table::Table;
 use anyhow::{bail, Context};
@@ -117,20 +117,14 @@ impl StreamArgs {
 
 /// An image's front end, or what to do without one.
 fn front_end<'a>(model: &flowlet::Model<'a>) -> anyhow::Result<FrontEnd<'a>> {
-    match model.front_end() {
-        Err(flowlet::Error::NoFrontEnd) => bail!(
-            "the image's features are readings, not of streams: leave --stream out, or train with --stream --rate HZ"
-        ),
-        other => Ok(other?),
-    }
+    present(model.front_end())?.context(
+        "the image's features are readings, not of streams: leave --stream out, or train with --stream --rate HZ",
+    )
 }
 
 /// What an image's front end is, as JSON and as a line; `None` of readings.
 pub(super) fn described(model: &flowlet::Model<'_>) -> anyhow::Result<Option<(Value, String)>> {
-    let front_end = match model.front_end() {
-        Err(flowlet::Error::NoFrontEnd) => return Ok(None),
-        other => other?,
-    };
+    let Some(front_end) = present(model.front_end())? else { return Ok(None) };
     let samples = match front_end.samples() {
         Samples::F32 => "f32",
         Samples::I16 => "i16",

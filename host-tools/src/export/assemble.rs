@@ -1,7 +1,7 @@
 //! Lays an image out: header, descriptor, words.
 
 use super::encode::{is_fixed, log, Encoded};
-use super::{ExportError, ImageFile, Metadata, Numeric, Sketch};
+use super::{present, ExportError, ImageFile, Metadata, Numeric, Sketch};
 use flowlet::arithmetic::fixed::QUANTILE_BITS;
 use flowlet::image::descriptor::{
     AlarmRecord, CalibrationRecord, CertificateRecord, Combine, Feature, Head, Notes, OtherStatistics,
@@ -104,7 +104,10 @@ pub(super) fn with_alarm(image: &ImageFile, record: &AlarmRecord) -> Option<Imag
         Some(_) => image.clone(),
         None => with_certificate(image, &UNPROVED)?,
     };
-    let old = model.alarm().map_or(0, |old| encode(&AlarmRecord::from(old)).map_or(0, |bytes| bytes.len()));
+    let old = match present(model.alarm()).ok()? {
+        Some(old) => encode(&AlarmRecord::from(old)).ok()?.len(),
+        None => 0,
+    };
     with_ending(&certified, old, record)
 }
 

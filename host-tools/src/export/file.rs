@@ -43,15 +43,23 @@ impl ImageFile {
         ImageFile { storage, length: bytes.len() }
     }
 
-    /// Reads and checks an image file.
+    /// Reads and checks an image file: what a device checks when it opens it, and what it checks when it asks for more.
     ///
     /// # Errors
     /// [`ImageFileError`], naming the file.
     pub fn read(path: &Path) -> Result<Self, ImageFileError> {
         let bytes = std::fs::read(path).map_err(|source| ImageFileError::Io { path: path.into(), source })?;
         let file = Self::from_bytes(&bytes);
-        file.model().map_err(|source| ImageFileError::Image { path: path.into(), source })?;
+        file.check().map_err(|source| ImageFileError::Image { path: path.into(), source })?;
         Ok(file)
+    }
+
+    /// Checks all of the image, also the front end and the settings of the alarm, which no score needs.
+    fn check(&self) -> Result<(), flowlet::Error> {
+        let model = self.model()?;
+        present(model.front_end())?;
+        present(model.alarm())?;
+        Ok(())
     }
 
     /// The image.
@@ -79,5 +87,17 @@ impl ImageFile {
     /// What the device's loader finds wrong.
     pub fn model(&self) -> Result<Model<'_>, flowlet::Error> {
         Model::from_bytes(self.bytes())
+    }
+}
+
+/// What was asked of a model, if the model has it.
+///
+/// # Errors
+/// What is wrong with what it has.
+pub fn present<T>(asked: Result<T, flowlet::Error>) -> Result<Option<T>, flowlet::Error> {
+    match asked {
+        Ok(found) => Ok(Some(found)),
+        Err(flowlet::Error::NoFrontEnd | flowlet::Error::NoAlarm) => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -24,7 +24,7 @@ pub(crate) use calibrate::MIN_READINGS;
 pub use calibrate::{CalibrationError, Sketch};
 pub use decode::{import, import_ensemble};
 pub use ensemble::Ensemble;
-pub use file::{ImageFile, ImageFileError};
+pub use file::{present, ImageFile, ImageFileError};
 pub use flowlet::image::descriptor::{Combine, Numeric, Statistic};
 pub use measure::dummy;
 

@@ -1,6 +1,9 @@
 //! What an [`super::Alarm`] listens to, checked once.
 
+use crate::image::record::take;
+use crate::image::Asked;
 use crate::stream::Surprise;
+use crate::{Error, Part};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -259,6 +262,18 @@ impl TryFrom<AlarmRecord> for AlarmSettings {
             Some(Cusum { reference, limit: r.limit, clear: r.cusum_clear })
         };
         AlarmSettings::new(votes, ewma, cusum, r.hold_off)
+    }
+}
+
+impl<'a> Asked<'a> for AlarmSettings {
+    const ABSENT: Error = Error::NoAlarm;
+
+    fn check(record: &'a [u8], _inputs: usize) -> Result<Self, Error> {
+        let malformed = Error::Malformed(Part::Alarm);
+        match take::<AlarmRecord>(record) {
+            Some((record, [])) => Self::try_from(record).map_err(|_| malformed),
+            _ => Err(malformed),
+        }
     }
 }
 

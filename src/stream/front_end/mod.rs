@@ -28,8 +28,8 @@ pub mod record;
 
 use crate::image::descriptor::MAX_FEATURES;
 use crate::image::record::take;
-use crate::support::Support;
-use crate::{Error, Model, Part};
+use crate::image::Asked;
+use crate::{Error, Part};
 pub use record::{edges, Channel, Extractor, Form, FrontEndHead, Samples};
 use record::{MAX_BANDS, MAX_CHANNELS, VERSION};
 
@@ -179,20 +179,12 @@ impl<'a> FrontEnd<'a> {
     }
 }
 
-impl<'a, S: Support> Model<'a, S> {
-    /// The front end that the model's inputs come from, checked: its features are as many as the model has inputs.
-    ///
-    /// Cost: one pass over the record, some 40 instructions a byte. Not part of [`Model::open`].
-    ///
-    /// # Errors
-    /// [`Error::NoFrontEnd`] if the model's inputs are readings, and as [`FrontEnd::parse`].
-    pub fn front_end(&self) -> Result<FrontEnd<'a>, Error> {
-        let record = self.front_end_record();
-        if record.is_empty() {
-            return Err(Error::NoFrontEnd);
-        }
+impl<'a> Asked<'a> for FrontEnd<'a> {
+    const ABSENT: Error = Error::NoFrontEnd;
+
+    fn check(record: &'a [u8], inputs: usize) -> Result<Self, Error> {
         let front_end = FrontEnd::parse(record)?;
-        if front_end.features() == self.inputs() {
+        if front_end.features() == inputs {
             Ok(front_end)
         } else {
             Err(Error::Malformed(Part::FrontEnd))

@@ -112,7 +112,7 @@ fn pin_and_log_follow_the_field_with_the_hosts_bits() {
         let mut lines = Vec::new();
         for (turn, (&counts, event)) in fields.iter().zip(&expected).enumerate() {
             let line = step(&mut stand, counts);
-            let Some(Event::Scored(score, verdict)) = event else { panic!("{turn}: {event:?}") };
+            let Some(Event::Scored(score, verdict, ())) = event else { panic!("{turn}: {event:?}") };
             assert!(
                 line.contains(&format!("counter: {turn}, overruns: 0, reading: Ok({counts:?})")),
                 "{line}"

@@ -90,7 +90,7 @@ fn on_host(image: &ImageFile, recording: &[[i16; CHANNELS]]) -> Vec<String> {
     for (counter, &counts) in (0u32..).zip(recording) {
         let event = detector.push(&Sample { ticks: 0, counter, overruns: 0, reading: Ok(counts) });
         lines.extend(event.map(|event| match event {
-            Event::Scored(score, verdict) => {
+            Event::Scored(score, verdict, ()) => {
                 let letter = &format!("{verdict:?}")[..1];
                 let (log_prob, p_value) = (score.log_prob.to_bits(), score.p_value.to_bits());
                 format!("S {counter:08x} {log_prob:08x} {p_value:08x} {letter} {}", u8::from(verdict.is_on()))
