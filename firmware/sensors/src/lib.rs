@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `bmi160` | Bosch BMI160, accelerometer and gyroscope | I2C, SPI |
 //! | `lis2dh12` | ST LIS2DH12 (and LIS2DH), accelerometer | I2C |
+//! | `lis3dh` | ST LIS3DH, accelerometer | I2C, asynchronous |
 //! | [`lsm303dlhc`] | ST LSM303DLHC, magnetometer and thermometer | I2C |
 //!
 //! A [`queue`] takes samples from the data-ready interrupt to the main loop and counts those that it had no room for;
@@ -32,6 +33,8 @@ pub mod bit_bang;
 pub mod bmi160;
 #[cfg(feature = "lis2dh12")]
 pub mod lis2dh12;
+#[cfg(feature = "lis3dh")]
+pub mod lis3dh;
 pub mod lsm303dlhc;
 pub mod queue;
 
@@ -73,6 +76,12 @@ impl Channel {
     pub fn expected(&self, stuck_after: u16) -> flowlet::stream::health::Channel {
         flowlet::stream::health::Channel { low: self.low, high: self.high, stuck_after }
     }
+}
+
+/// Three axes of acceleration, of 12 bits and so many g per count.
+#[cfg(any(feature = "lis2dh12", feature = "lis3dh"))]
+fn acceleration(scale: f32) -> [Channel; 3] {
+    ["accel x", "accel y", "accel z"].map(|name| Channel { name, unit: "g", scale, low: -2048, high: 2047 })
 }
 
 /// What an I2C error means for the sensor behind it.

@@ -14,30 +14,55 @@ pub fn split<const C: usize, const N: usize>(
     storage: &mut Storage<C, N>,
 ) -> (SampleProducer<'_, C>, SampleConsumer<'_, C>) {
     let (producer, consumer) = storage.split();
-    (SampleProducer { producer, counter: 0, overruns: 0 }, SampleConsumer { consumer })
+    (SampleProducer { producer, numbering: Numbering::default() }, SampleConsumer { consumer })
+}
+
+/// Numbers samples, and counts those that a queue, of whatever kind, had no room for.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Numbering {
+    counter: u32,
+    overruns: u32,
+}
+
+impl Numbering {
+    /// The next sample: what the sensor said at a time.
+    pub fn next<const C: usize>(&mut self, ticks: u32, reading: Result<[i16; C], ReadError>) -> Sample<C> {
+        let sample = Sample { ticks, counter: self.counter, overruns: self.overruns, reading };
+        self.counter = self.counter.wrapping_add(1);
+        sample
+    }
+
+    /// The sample found no room.
+    pub fn overran(&mut self) {
+        self.overruns = self.overruns.wrapping_add(1);
+    }
+
+    /// So many samples were due and never taken.
+    pub fn skip(&mut self, samples: u32) {
+        self.counter = self.counter.wrapping_add(samples);
+    }
 }
 
 /// The end for the interrupt: numbers the samples and counts those that found no room.
 pub struct SampleProducer<'q, const C: usize> {
     producer: Producer<'q, Sample<C>>,
-    counter: u32,
-    overruns: u32,
+    numbering: Numbering,
 }
 
 impl<const C: usize> SampleProducer<'_, C> {
     /// Hands over what the sensor said at a time, if there is room. Never waits.
     pub fn push(&mut self, ticks: u32, reading: Result<[i16; C], ReadError>) {
-        let sample = Sample { ticks, counter: self.counter, overruns: self.overruns, reading };
-        self.counter = self.counter.wrapping_add(1);
+        let sample = self.numbering.next(ticks, reading);
         if self.producer.enqueue(sample).is_err() {
-            self.overruns = self.overruns.wrapping_add(1);
+            self.numbering.overran();
         }
     }
 
     /// Takes the sensor's own count of samples in place of ours, for parts that number them (a frame counter, a sensor
     /// time). The next [`Self::push`] has this number.
     pub fn set_counter(&mut self, counter: u32) {
-        self.counter = counter;
+        self.numbering.counter = counter;
     }
 }
 

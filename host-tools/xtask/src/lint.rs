@@ -79,7 +79,8 @@ fn library(folder: &str, package: &str) -> Result<Outcome, DeviceError> {
     toolchain.clippy(Install::Allowed)?;
     let mut command = toolchain.cargo("clippy", target);
     command.current_dir(Source::find()?.firmware().join(folder));
-    let arguments = ["--locked", "--release", "--package", package, "--lib", "--", "-D", "warnings"];
+    let arguments =
+        ["--locked", "--release", "--package", package, "--all-features", "--lib", "--", "-D", "warnings"];
     Ok(run::shown(command.args(arguments)))
 }
 

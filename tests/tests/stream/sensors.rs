@@ -1,14 +1,17 @@
 //! Sensors over mocked buses: what goes over the wires, what comes out as counts, and what becomes of a NACK.
 //!
-//! Registers and answers are from the parts' datasheets: Bosch BST-BMI160-DS000, ST DocID027668 (LIS2DH12), ST DocID018771
-//! (LSM303DLHC). The mocks fail at any transaction that is not in the list, or left over.
+//! Registers and answers are from the parts' datasheets: Bosch BST-BMI160-DS000, ST DocID027668 (LIS2DH12), ST DocID017530
+//! (LIS3DH), ST DocID018771 (LSM303DLHC). The mocks fail at any transaction that is not in the list, or left over.
 
 use embedded_hal_mock::eh1::i2c::{Mock as I2cMock, Transaction as I2c};
 use embedded_hal_mock::eh1::spi::{Mock as SpiMock, Transaction as Spi};
 use flowlet::stream::health::{Fault, Health, Settings, Verdict};
 use flowlet_sensors::lsm303dlhc::{Magnetometer, Range, Rate};
-use flowlet_sensors::{bmi160, lis2dh12, queue, ReadError, SampleSource};
+use flowlet_sensors::{bmi160, lis2dh12, lis3dh, queue, ReadError, SampleSource};
 
+use core::future::Future;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
 use embedded_hal::i2c::{ErrorKind, NoAcknowledgeSource};
 
 const NOBODY: ErrorKind = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
@@ -70,32 +73,107 @@ fn another_part_at_the_address_is_not_taken_for_the_sensor() {
     bus.done();
 }
 
+/// A register read, and written with what it was changed to.
+fn modify(address: u8, register: u8, before: u8, after: u8) -> [I2c; 2] {
+    [I2c::write_read(address, vec![register], vec![before]), I2c::write(address, vec![register, after])]
+}
+
+/// Twelve bits, left-justified.
+const ST_DATA: [u8; 6] = [0x10, 0x00, 0xF0, 0x7F, 0xF0, 0xFF];
+const ST_COUNTS: [i16; 3] = [1, 2047, -1];
+
+/// From register 0x28 on with auto-increment.
+fn st_reading(address: u8) -> I2c {
+    I2c::write_read(address, vec![0x28 | 0x80], ST_DATA.into())
+}
+
 #[test]
 fn lis2dh12_over_i2c() {
-    let modify = |register, before, after| {
-        [I2c::write_read(0x19, vec![register], vec![before]), I2c::write(0x19, vec![register, after])]
+    let set_up = || {
+        let mut wires = vec![I2c::write_read(0x19, vec![0x0F], vec![0x33])];
+        // High resolution, block data update, 4 g, all axes, data-ready on INT1, 400 Hz.
+        wires.extend(modify(0x19, 0x20, 0x07, 0x07));
+        wires.extend(modify(0x19, 0x23, 0x00, 0x08));
+        wires.extend(modify(0x19, 0x23, 0x08, 0x88));
+        wires.extend(modify(0x19, 0x23, 0x88, 0x98));
+        wires.extend(modify(0x19, 0x20, 0x07, 0x07));
+        wires.extend(modify(0x19, 0x22, 0x00, 0x10));
+        wires.extend(modify(0x19, 0x20, 0x07, 0x77));
+        wires
     };
-    let mut wires = vec![I2c::write_read(0x19, vec![0x0F], vec![0x33])];
-    // High resolution, block data update, 4 g, all axes, data-ready on INT1, 400 Hz.
-    wires.extend(modify(0x20, 0x07, 0x07));
-    wires.extend(modify(0x23, 0x00, 0x08));
-    wires.extend(modify(0x23, 0x08, 0x88));
-    wires.extend(modify(0x23, 0x88, 0x98));
-    wires.extend(modify(0x20, 0x07, 0x07));
-    wires.extend(modify(0x22, 0x00, 0x10));
-    wires.extend(modify(0x20, 0x07, 0x77));
-    // Twelve bits, left-justified, from register 0x28 on with auto-increment.
-    let data = vec![0x10, 0x00, 0xF0, 0x7F, 0xF0, 0xFF];
-    wires.push(I2c::write_read(0x19, vec![0x28 | 0x80], data.clone()));
-    wires.push(I2c::write_read(0x19, vec![0x28 | 0x80], data).with_error(NOBODY));
+    let mut wires = set_up();
+    // The status: new data of all axes; then data overwritten, too.
+    wires.push(I2c::write_read(0x19, vec![0x27], vec![0x0F]));
+    wires.push(I2c::write_read(0x19, vec![0x27], vec![0xFF]));
+    wires.push(st_reading(0x19));
+    wires.push(st_reading(0x19).with_error(NOBODY));
+    // It may have lost its settings meanwhile: it is asked and set up again.
+    wires.push(I2c::write_read(0x19, vec![0x0F], vec![0]).with_error(NOBODY));
+    wires.push(I2c::write_read(0x19, vec![0x0F], vec![0x32]));
+    wires.extend(set_up());
+    wires.push(st_reading(0x19));
+    wires.push(I2c::write_read(0x19, vec![0x27], vec![0]).with_error(NOBODY));
+    wires.extend(set_up());
+    wires.push(st_reading(0x19));
     let mut bus = I2cMock::new(&wires);
     let address = lis2dh12::SlaveAddr::Alternative(true);
     let (rate, range) = (lis2dh12::Odr::Hz400, lis2dh12::FullScale::G4);
     let mut sensor = lis2dh12::Accelerometer::on_i2c(bus.clone(), address, rate, range).unwrap();
-    assert_eq!(sensor.read(), Ok([1, 2047, -1]));
+    assert_eq!(sensor.has_lost(), Ok(false));
+    assert_eq!(sensor.has_lost(), Ok(true));
+    assert_eq!(sensor.read(), Ok(ST_COUNTS));
     assert_eq!(sensor.read(), Err(ReadError::NoAcknowledge));
+    assert_eq!(sensor.read(), Err(ReadError::NoAcknowledge));
+    assert_eq!(sensor.read(), Err(ReadError::Unidentified));
+    assert_eq!(sensor.read(), Ok(ST_COUNTS));
+    assert_eq!(sensor.has_lost(), Err(ReadError::NoAcknowledge));
+    assert_eq!(sensor.read(), Ok(ST_COUNTS));
     let [x, ..] = sensor.channels();
     assert_eq!((x.scale, x.low, x.high, x.unit), (0.002, -2048, 2047, "g"));
+    bus.done();
+}
+
+/// What a mocked bus never has to wait for.
+fn ready<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("the mock waits"),
+    }
+}
+
+#[test]
+fn lis3dh_over_asynchronous_i2c() {
+    let set_up = || {
+        // Who it is, block data update, no low power, high resolution, 100 Hz, all axes, analogue inputs as by default.
+        let mut wires = vec![I2c::write_read(0x18, vec![0x0F], vec![0x33])];
+        wires.push(I2c::write(0x18, vec![0x23, 0x80]));
+        wires.extend(modify(0x18, 0x20, 0x0F, 0x07));
+        wires.extend(modify(0x18, 0x23, 0x80, 0x88));
+        wires.extend(modify(0x18, 0x20, 0x07, 0x57));
+        wires.extend(modify(0x18, 0x20, 0x57, 0x57));
+        wires.push(I2c::write(0x18, vec![0x1F, 0x80]));
+        // 2 g, data-ready on INT1.
+        wires.extend(modify(0x18, 0x23, 0xB8, 0x88));
+        wires.push(I2c::write(0x18, vec![0x22, 0x10]));
+        wires
+    };
+    let mut wires = vec![I2c::write_read(0x18, vec![0x0F], vec![0]).with_error(NOBODY)];
+    wires.push(I2c::write_read(0x18, vec![0x0F], vec![0xD1]));
+    wires.extend(set_up());
+    wires.push(st_reading(0x18));
+    wires.push(st_reading(0x18).with_error(ErrorKind::ArbitrationLoss));
+    wires.extend(set_up());
+    wires.push(st_reading(0x18));
+    let mut bus = I2cMock::new(&wires);
+    let (rate, range) = (lis3dh::DataRate::Hz_100, lis3dh::Range::G2);
+    let mut sensor = ready(lis3dh::Accelerometer::new(bus.clone(), lis3dh::SlaveAddr::Default, rate, range));
+    assert_eq!(ready(sensor.read()), Err(ReadError::NoAcknowledge), "it is plugged in late");
+    assert_eq!(ready(sensor.read()), Err(ReadError::Unidentified));
+    assert_eq!(ready(sensor.read()), Ok(ST_COUNTS));
+    assert_eq!(ready(sensor.read()), Err(ReadError::Bus));
+    assert_eq!(ready(sensor.read()), Ok(ST_COUNTS));
+    let [_, _, z] = lis3dh::channels(range);
+    assert_eq!((z.scale, z.low, z.high, z.unit), (0.001, -2048, 2047, "g"));
     bus.done();
 }
 

@@ -1,81 +1,95 @@
-//! From an accelerometer on I2C to an alarm pin: what the boards have in common. A board's binary sets up its bus, its
-//! pin and its delay, and calls [`watch`].
+//! From samples of an accelerometer to an alarm pin: what the boards have in common.
+//!
+//! A board's binary sets up its pins and its bus. [`polled::watch`] does the rest on one core without interrupts; who takes
+//! samples in another way hands each to [`Watch::step`].
 #![no_std]
 
-use defmt_rtt as _;
-use embedded_hal::delay::DelayNs;
-use embedded_hal::digital::{OutputPin, PinState};
-use embedded_hal::i2c::I2c;
-use flowlet::{Everything, Model, Scorer};
-use lis2dh12::{Accelerometer, FullScale, Lis2dh12, Mode, Odr, SlaveAddr};
+#[cfg(feature = "polled")]
+pub mod polled;
+mod stage;
 
-/// `FLOWLET_IMAGE`: a model of three features, acceleration along x, y and z in g.
+use defmt_rtt as _;
+use embedded_hal::digital::OutputPin;
+use flowlet::stream::health::{Health, Sample, Settings};
+use flowlet::stream::{Alarm, AlarmSettings, Detector, Event, Surprise, Verdict, Votes};
+use flowlet::{Model, Scorer};
+use flowlet_sensors::Channel;
+
+use stage::Stage;
+
+/// `FLOWLET_IMAGE`: a model of the acceleration along x, y and z, in counts of the sensor.
 static IMAGE: &[u8] = flowlet::include_image!(env!("FLOWLET_IMAGE"));
 const WORDS: usize = flowlet::workspace_words(IMAGE);
 
-/// Samples in a second, and what lies between them.
-const RATE: Odr = Odr::Hz100;
-const PERIOD_MS: u32 = 10;
+/// Axes of the accelerometer.
+pub const CHANNELS: usize = 3;
+/// Samples in a second.
+pub const RATE_HZ: u32 = 100;
+
+/// So many equal samples in a row are a stuck axis. At rest the last of 12 bits moves.
+const STUCK_AFTER: u16 = 64;
 
 /// Why there is nothing to watch.
 #[derive(Clone, Copy, Debug, defmt::Format)]
 pub enum Fault {
-    /// The image or a reading.
+    /// The image, or what it needs.
     Model(flowlet::Error),
-    /// The accelerometer (LIS2DH12, address 0x19) did not answer, or is another part.
-    Accelerometer,
+    /// The detector was taken already.
+    Taken,
 }
 
-/// Opens the image and the accelerometer, then scores each sample and drives the pin: high while readings are anomalous.
-/// Logs over RTT. A sample that could not be read is logged as a fault of the sensor and leaves the pin as it is.
-///
-/// # Errors
-/// [`Fault`]: only before the first sample.
-pub fn watch(
-    i2c: impl I2c,
-    alarm: &mut impl OutputPin,
-    delay: &mut impl DelayNs,
-) -> Result<core::convert::Infallible, Fault> {
-    let model = Model::<Everything>::open(IMAGE).map_err(Fault::Model)?;
-    let mut workspace = [0; WORDS];
-    let mut scorer = Scorer::new(&model, &mut workspace).map_err(Fault::Model)?;
-    defmt::info!(
-        "{} features, self-test off by {}",
-        model.features(),
-        scorer.self_test().map_err(Fault::Model)?
-    );
+/// Health, readings or windows, score, alarm, pin. One in a program: its buffers are statics.
+pub struct Watch<P> {
+    detector: Detector<'static, 'static, Stage, CHANNELS>,
+    pin: P,
+}
 
-    let mut sensor = start(i2c).ok_or(Fault::Accelerometer)?;
-    let mut lost = 0u32;
-    loop {
-        delay.delay_ms(PERIOD_MS);
-        let Ok(sample) = sensor.accel_norm() else {
-            lost = lost.saturating_add(1);
-            defmt::warn!("sensor fault: {} samples lost", lost);
-            continue;
-        };
-        match scorer.score(&[sample.x, sample.y, sample.z]) {
-            Ok(score) => {
+impl<P: OutputPin> Watch<P> {
+    /// Opens the image. Samples are `period` ticks of their clock apart; 0: the time is not looked at.
+    ///
+    /// The alarm listens to what the image says; to votes of three in five readings if it says nothing.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub fn new(channels: [Channel; CHANNELS], period: u32, pin: P) -> Result<Self, Fault> {
+        let model = Model::from_bytes(IMAGE).map_err(Fault::Model)?;
+        let model = &*cortex_m::singleton!(MODEL: Model<'static> = model).ok_or(Fault::Taken)?;
+        let workspace = cortex_m::singleton!(WORKSPACE: [u32; WORDS] = [0; WORDS]).ok_or(Fault::Taken)?;
+        let mut scorer = Scorer::new(model, workspace).map_err(Fault::Model)?;
+        defmt::info!("self-test passes: {}", scorer.self_test_passes().map_err(Fault::Model)?);
+
+        let channels = channels.map(|channel| channel.expected(STUCK_AFTER));
+        let health = Health::new(Settings { channels, period, ..Settings::default() });
+        let alarm = Alarm::new(model.alarm().or_else(usual_alarm).ok_or(Fault::Taken)?);
+        let detector = Detector::new(health, Stage::of(model)?, scorer, alarm).map_err(Fault::Model)?;
+        Ok(Self { detector, pin })
+    }
+
+    /// Takes the next sample. The pin is high while the alarm is on; a fault of the sensor leaves it as it is. What
+    /// begins and ends, alarms and faults, is logged.
+    pub fn step(&mut self, sample: &Sample<CHANNELS>) {
+        match self.detector.push(sample) {
+            None => {}
+            Some(Event::Scored(score, verdict)) => {
                 // A pin that fails has no one to tell but the log.
-                if alarm.set_state(PinState::from(score.alarm)).is_err() {
+                if self.pin.set_state(verdict.is_on().into()).is_err() {
                     defmt::error!("the alarm pin failed");
                 }
-                if score.alarm {
-                    defmt::info!("{}", score);
+                match verdict {
+                    Verdict::Raised => defmt::warn!("alarm: {}", score),
+                    Verdict::Cleared => defmt::info!("alarm over: {}", score),
+                    Verdict::Quiet | Verdict::On => defmt::debug!("{}", score),
                 }
             }
-            Err(error) => defmt::error!("{}", error),
+            Some(Event::Faulty(fault)) => defmt::warn!("sensor fault: {}", fault),
+            Some(Event::Recovered(fault)) => defmt::info!("sensor fault over: {}", fault),
+            Some(Event::Failed(error)) => defmt::error!("{}", error),
         }
     }
 }
 
-/// Wakes the accelerometer: 12 bits, whole samples, +-2 g.
-fn start<I: I2c>(i2c: I) -> Option<Lis2dh12<I>> {
-    let mut sensor = Lis2dh12::new(i2c, SlaveAddr::Alternative(true)).ok()?;
-    sensor.set_mode(Mode::HighResolution).ok()?;
-    sensor.set_bdu(true).ok()?;
-    sensor.set_fs(FullScale::G2).ok()?;
-    sensor.enable_axis((true, true, true)).ok()?;
-    sensor.set_odr(RATE).ok()?;
-    Some(sensor)
+/// Three of five readings that only one normal reading in 64 is as rare as.
+fn usual_alarm() -> Option<AlarmSettings> {
+    let votes = Votes { needed: 3, of: 5, level: Surprise::from_bits(6), clear: Surprise::from_bits(4) };
+    AlarmSettings::new(Some(votes), None, None, 0).ok()
 }

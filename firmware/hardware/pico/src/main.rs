@@ -1,7 +1,8 @@
-//! Raspberry Pi Pico: accelerometer on I2C0 (SDA GP4, SCL GP5), alarm on the LED (GP25).
+//! Raspberry Pi Pico: accelerometer on I2C0 (SDA GP4, SCL GP5) with its line INT1 on GP6, alarm on the LED (GP25).
 #![no_std]
 #![no_main]
 
+use detector::polled::{watch, Board};
 use panic_probe as _;
 use rp2040_hal as hal;
 
@@ -33,16 +34,22 @@ fn main() -> ! {
         );
         match clocks {
             Ok(clocks) => {
-                let mut delay = hal::Timer::new(board.TIMER, &mut board.RESETS, &clocks);
+                let timer = hal::Timer::new(board.TIMER, &mut board.RESETS, &clocks);
                 let sio = hal::Sio::new(board.SIO);
                 let pins =
                     hal::gpio::Pins::new(board.IO_BANK0, board.PADS_BANK0, sio.gpio_bank0, &mut board.RESETS);
-                let mut alarm = pins.gpio25.into_push_pull_output();
                 let sda: Pin<_, FunctionI2C, PullUp> = pins.gpio4.reconfigure();
                 let scl: Pin<_, FunctionI2C, PullUp> = pins.gpio5.reconfigure();
                 let system = clocks.system_clock.freq();
-                let i2c = hal::I2C::i2c0(board.I2C0, sda, scl, 100.kHz(), &mut board.RESETS, system);
-                match detector::watch(i2c, &mut alarm, &mut delay) {
+                let board = Board {
+                    i2c: hal::I2C::i2c0(board.I2C0, sda, scl, 100.kHz(), &mut board.RESETS, system),
+                    ready: pins.gpio6.into_pull_down_input(),
+                    alarm: pins.gpio25.into_push_pull_output(),
+                    now: || timer.get_counter_low(),
+                    // Microseconds.
+                    ticks_hz: 1_000_000,
+                };
+                match watch(board) {
                     Ok(never) => match never {},
                     Err(fault) => defmt::error!("{}", fault),
                 }
