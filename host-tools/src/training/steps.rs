@@ -11,6 +11,9 @@ use super::optimizer::{Clipping, Moments, Optimizer};
 use std::ops::Range;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+/// Tiles whose gradients are added first: on one thread they share memory. A sum of all tiles one by one would have the
+/// second of two threads keep, and the first one fetch, twice as much.
+const GROUP: usize = 2;
 /// Lines of parameters whose squares are summed before they go to the gradient's norm; parts are whole blocks.
 const BLOCK: usize = 32;
 
@@ -62,7 +65,8 @@ struct Shared {
 
 /// Gradients of a thread's tiles, in their order, and the sums of their negative log-likelihoods.
 struct Tiles {
-    gradients: Vec<Vec<Line>>,
+    /// With the group of tiles that each belongs to.
+    gradients: Vec<(usize, Vec<Line>)>,
     losses: Vec<f64>,
     /// Gradients in use.
     live: usize,
@@ -105,12 +109,13 @@ impl Memory {
             gradient: vec![Line::ZERO; part(lines, thread, threads).len()],
         };
         let shared = |thread| {
-            let tiles = share(rows.div_ceil(TILE), thread, threads).len();
-            let gradients = if in_one(engine, thread) { tiles.min(1) } else { tiles };
+            // A batch of fewer tiles may cut them into as many groups, but not into more than there are tiles.
+            let tiles = rows.div_ceil(TILE).div_ceil(threads);
+            let gradients = if engine.adds_once() { tiles.min(tiles.div_ceil(GROUP) + 1) } else { tiles };
             let part = part(lines, thread, threads);
             Shared {
                 tiles: RwLock::new(Tiles {
-                    gradients: vec![vec![Line::ZERO; lines]; gradients],
+                    gradients: vec![(0, vec![Line::ZERO; lines]); gradients],
                     losses: Vec::with_capacity(tiles),
                     live: 0,
                 }),
@@ -122,11 +127,6 @@ impl Memory {
         };
         Self { own: (0..threads).map(own).collect(), shared: (0..threads).map(shared).collect() }
     }
-}
-
-/// Whether a thread's tiles add to one gradient: the first ones may, which begin the sum over all tiles.
-fn in_one(engine: &Engine, thread: usize) -> bool {
-    thread == 0 && engine.adds_once()
 }
 
 impl Steps<'_> {
@@ -192,23 +192,8 @@ impl Steps<'_> {
 
             let tiles: Vec<_> = shared.iter().map(|shared| read(&shared.tiles)).collect();
             let loss: f64 = tiles.iter().flat_map(|tiles| &tiles.losses).sum();
-            let gradients: Vec<_> = tiles.iter().flat_map(|tiles| &tiles.gradients[..tiles.live]).collect();
-            let gradient = {
-                let squares = &mut write(&shared[thread].part).squares;
-                squares.clear();
-                if let [only] = gradients.as_slice() {
-                    let only = &only[mine.clone()];
-                    squares.extend(only.chunks(BLOCK).map(|block| kernels.sum_of_squares(block)));
-                    only
-                } else {
-                    for (at, sum) in mine.clone().step_by(BLOCK).zip(own.gradient.chunks_mut(BLOCK)) {
-                        sum.fill(Line::ZERO);
-                        gradients.iter().for_each(|tile| kernels.add(&tile[at..at + sum.len()], sum));
-                        squares.push(kernels.sum_of_squares(sum));
-                    }
-                    own.gradient.as_slice()
-                }
-            };
+            self.sum(&tiles, &mine, &mut own.gradient, &mut write(&shared[thread].part).squares);
+            drop(tiles);
             member.wait();
 
             let add =
@@ -219,8 +204,13 @@ impl Steps<'_> {
                 // All threads find the same.
                 return false;
             }
-            moments.step(kernels, lr, (self.clipping, norm), gradient, &mut own.parameters[mine.clone()]);
-            drop(tiles);
+            moments.step(
+                kernels,
+                lr,
+                (self.clipping, norm),
+                &own.gradient,
+                &mut own.parameters[mine.clone()],
+            );
             if threads > 1 {
                 write(&shared[thread].part).parameters.copy_from_slice(&own.parameters[mine.clone()]);
                 member.wait();
@@ -242,11 +232,42 @@ impl Steps<'_> {
         losses.clear();
         *live = 0;
         for index in share(batch.rows.len().div_ceil(TILE), thread, threads) {
-            if *live == 0 || !in_one(self.engine, thread) {
-                gradients[*live].fill(Line::ZERO);
+            let group = index / GROUP;
+            if *live == 0 || gradients[*live - 1].0 != group || !self.engine.adds_once() {
+                gradients[*live].0 = group;
+                gradients[*live].1.fill(Line::ZERO);
                 *live += 1;
             }
-            losses.push(self.engine.tile(parameters, workspace, batch, index, &mut gradients[*live - 1]));
+            let gradient = &mut gradients[*live - 1].1;
+            losses.push(self.engine.tile(parameters, workspace, batch, index, gradient));
+        }
+    }
+
+    /// Adds the gradients of all tiles for a thread's part.
+    fn sum(
+        &self,
+        tiles: &[RwLockReadGuard<'_, Tiles>],
+        mine: &Range<usize>,
+        gradient: &mut [Line],
+        squares: &mut Vec<f64>,
+    ) {
+        let kernels = self.engine.kernels();
+        let gradients: Vec<_> = tiles.iter().flat_map(|tiles| &tiles.gradients[..tiles.live]).collect();
+        squares.clear();
+        for (at, sum) in mine.clone().step_by(BLOCK).zip(gradient.chunks_mut(BLOCK)) {
+            sum.fill(Line::ZERO);
+            for group in gradients.chunk_by(|(a, _), (b, _)| a == b) {
+                if let [(_, lines)] = group {
+                    kernels.add(&lines[at..at + sum.len()], sum);
+                } else {
+                    let mut partial = [Line::ZERO; BLOCK];
+                    for (_, lines) in group {
+                        kernels.add(&lines[at..at + sum.len()], &mut partial);
+                    }
+                    kernels.add(&partial, sum);
+                }
+            }
+            squares.push(kernels.sum_of_squares(sum));
         }
     }
 }
