@@ -3,6 +3,7 @@
 //! [`train`] takes normal readings as a [`Matrix`] and a [`TrainConfig`], and gives a
 //! [`Flow`](crate::flow::Flow).
 
+mod barrier;
 mod config;
 mod course;
 mod engine;
@@ -19,6 +20,7 @@ mod preprocess;
 mod progress;
 pub(crate) mod random;
 mod search;
+mod steps;
 mod structure;
 mod subset;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::engine::{AdamStep, Kernels, Line};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
@@ -16,6 +17,23 @@ pub(crate) struct Optimizer {
     steps: i32,
 }
 
+/// What keeps steps small.
+#[derive(Clone, Copy)]
+pub(crate) struct Clipping {
+    /// Decoupled weight decay per unit of learning rate.
+    pub(crate) weight_decay: f32,
+    /// Bound of the gradient's norm.
+    pub(crate) grad_norm: f32,
+}
+
+/// Moments and average of a part of the parameters.
+pub(crate) struct Moments<'a> {
+    first: &'a mut [Line],
+    second: &'a mut [Line],
+    average: Option<(f32, &'a mut [Line])>,
+    steps: i32,
+}
+
 impl Optimizer {
     /// For these parameters; `horizon` of the average in steps, 0 for none.
     pub(crate) fn new(parameters: &[Line], horizon: f32) -> Self {
@@ -27,19 +45,53 @@ impl Optimizer {
         }
     }
 
-    /// One step down `gradient`; returns the gradient's norm before clipping.
+    /// The moments of consecutive parts of the parameters.
+    pub(crate) fn parts(&mut self, parts: impl Iterator<Item = Range<usize>>) -> Vec<Moments<'_>> {
+        let mut rest = (self.first.as_mut_slice(), self.second.as_mut_slice());
+        let mut average = self.average.as_mut().map(|(horizon, average)| (*horizon, average.as_mut_slice()));
+        let steps = self.steps;
+        parts
+            .map(|part| {
+                let (first, first_rest) = std::mem::take(&mut rest.0).split_at_mut(part.len());
+                let (second, second_rest) = std::mem::take(&mut rest.1).split_at_mut(part.len());
+                rest = (first_rest, second_rest);
+                let own = average.take().map(|(horizon, lines)| {
+                    let (own, others) = lines.split_at_mut(part.len());
+                    average = Some((horizon, others));
+                    (horizon, own)
+                });
+                Moments { first, second, average: own, steps }
+            })
+            .collect()
+    }
+
+    /// Takes over the number of steps that all parts have taken.
+    pub(crate) fn set_steps(&mut self, steps: i32) {
+        self.steps = steps;
+    }
+
+    /// What to evaluate and keep: the average, or the parameters themselves.
+    pub(crate) fn smooth<'a>(&'a self, parameters: &'a [Line]) -> &'a [Line] {
+        self.average.as_ref().map_or(parameters, |(_, average)| average)
+    }
+}
+
+impl Moments<'_> {
+    /// Steps taken so far.
+    pub(crate) fn steps(&self) -> i32 {
+        self.steps
+    }
+
+    /// One step down `gradient`, of which, as of `parameters`, this is the part; `norm` is that of the whole.
     pub(crate) fn step(
         &mut self,
         k: &dyn Kernels,
         lr: f32,
-        (weight_decay, grad_norm): (f32, f32),
+        (clipping, norm): (Clipping, f64),
         gradient: &[Line],
         parameters: &mut [Line],
-    ) -> f64 {
-        let norm = k.sum_of_squares(gradient).sqrt();
-        if !norm.is_finite() {
-            return norm;
-        }
+    ) {
+        let Clipping { weight_decay, grad_norm } = clipping;
         self.steps += 1;
         let correct1 = 1.0 - f64::from(BETA1).powi(self.steps);
         let correct2 = (1.0 - f64::from(BETA2).powi(self.steps)).sqrt();
@@ -51,18 +103,12 @@ impl Optimizer {
             scale: (f64::from(grad_norm) / norm.max(f64::from(grad_norm))) as f32,
             keep: 1.0 - lr * weight_decay,
         };
-        k.adam(step, gradient, &mut self.first, &mut self.second, parameters);
+        k.adam(step, gradient, self.first, self.second, parameters);
         if let Some((horizon, average)) = &mut self.average {
             // Short at first, so that the start is forgotten.
             let rate = 1.0 / horizon.min(1.0 + self.steps as f32 / 10.0);
             k.approach(parameters, rate, average);
         }
-        norm
-    }
-
-    /// What to evaluate and keep: the average, or the parameters themselves.
-    pub(crate) fn smooth<'a>(&'a self, parameters: &'a [Line]) -> &'a [Line] {
-        self.average.as_ref().map_or(parameters, |(_, average)| average)
     }
 }
 

@@ -1,10 +1,11 @@
 //! The training loop.
 
 use super::course::{run_number, Course};
-use super::engine::{split_mix, Batch, Engine, Line, Rows, TILE};
-use super::optimizer::{cosine, one_cycle, Optimizer};
+use super::engine::{split_mix, Engine, Line, TILE};
+use super::optimizer::{cosine, one_cycle, Clipping, Optimizer};
 use super::preprocess::{preprocess, Preprocessed};
 use super::random::Random;
+use super::steps::{Memory, Setting, Steps};
 use super::structure::Structure;
 use super::subset::{split, trusted};
 use super::{Epoch, Matrix, Plan, Progress, TrainConfig, TrainError};
@@ -193,8 +194,7 @@ impl<'a> Trainer<'a> {
             threads: self.threads,
             lanes,
         });
-        let mut memory = self.engine.batch(config.batch.min(self.trusted.len()), self.threads);
-        let mut gradient = vec![Line::ZERO; parameters.len()];
+        let mut memory = Memory::new(&self.engine, config.batch.min(self.trusted.len()), self.threads);
         let mut order = Random::new(config.seed, purpose::ORDER);
         let mut course = match Course::find(self.run, parameters.len(), progress) {
             Some(found) => {
@@ -213,7 +213,7 @@ impl<'a> Trainer<'a> {
         }
         while course.done < epochs && !course.ended {
             order.shuffle(&mut self.trusted);
-            self.epoch(&mut course, epochs, (&mut memory, &mut gradient), progress)?;
+            self.epoch(&mut course, epochs, &mut memory, progress)?;
             course.ended |= course.done == epochs;
             course.trusted = (config.contamination > 0.0).then(|| self.trusted.clone());
             course.keep(self.run, started.elapsed(), progress);
@@ -247,38 +247,42 @@ impl<'a> Trainer<'a> {
         &mut self,
         course: &mut Course,
         epochs: usize,
-        (memory, gradient): (&mut Batch, &mut [Line]),
+        memory: &mut Memory,
         progress: &mut dyn Progress,
     ) -> Result<(), TrainError> {
         let started = Instant::now();
         let config = self.config;
         let batches = self.trusted.len().div_ceil(config.batch);
         let number = course.done + 1;
-        let mut loss = 0.0;
-        let mut lr = 0.0;
-        let mut healthy = true;
-        for (i, batch) in self.trusted.chunks(config.batch).enumerate() {
-            let step = course.done * batches + i;
+        let (done, factor) = (course.done, course.factor);
+        let setting = |batch: usize| {
+            let step = done * batches + batch;
             let done = step as f64 / (epochs * batches) as f64;
-            lr = config.lr * course.factor * one_cycle(done) as f32;
             let floor = f64::from(config.noise_floor);
-            let noise = config.noise * (floor + (1.0 - floor) * cosine(done)) as f32;
-            let seed = split_mix(config.seed ^ split_mix(purpose::NOISE ^ ((step as u64) << 8)));
-            let step = self.front.bounded.as_ref().map_or(0.0, |b| b.step);
-            let rows = Rows { data: &self.front.values, rows: batch, noise, step, seed };
-            let nll = self.engine.gradient(&course.parameters, memory, rows, gradient);
-            let tail = mean(batch.iter().map(|&r| self.front.log_det[r]));
-            let bounds = (config.weight_decay, config.grad_norm);
-            let kernels = self.engine.kernels();
-            let norm = course.optimizer.step(kernels, lr, bounds, gradient, &mut course.parameters);
-            self.engine.project(&mut course.parameters);
-            healthy = nll.is_finite() && norm.is_finite();
-            if !healthy {
-                break;
+            Setting {
+                lr: config.lr * factor * one_cycle(done) as f32,
+                noise: config.noise * (floor + (1.0 - floor) * cosine(done)) as f32,
+                seed: split_mix(config.seed ^ split_mix(purpose::NOISE ^ ((step as u64) << 8))),
             }
-            loss += (nll - tail) * batch.len() as f64;
-            progress.batch(number, i + 1, nll - tail);
-        }
+        };
+        let steps = Steps {
+            engine: &self.engine,
+            data: &self.front.values,
+            rows: &self.trusted,
+            batch: config.batch,
+            width: self.front.bounded.as_ref().map_or(0.0, |b| b.step),
+            clipping: Clipping { weight_decay: config.weight_decay, grad_norm: config.grad_norm },
+            schedule: &setting,
+        };
+        let mut loss = 0.0;
+        let healthy = steps.run(memory, &mut course.optimizer, &mut course.parameters, |batch, nll| {
+            let first = batch * config.batch;
+            let rows = &self.trusted[first..(first + config.batch).min(self.trusted.len())];
+            let tail = mean(rows.iter().map(|&r| self.front.log_det[r]));
+            loss += (nll - tail) * rows.len() as f64;
+            progress.batch(number, batch + 1, nll - tail);
+        });
+        let lr = setting(batches - 1).lr;
         course.done = number;
         course.stepping += started.elapsed();
         course.stepped += self.trusted.len();

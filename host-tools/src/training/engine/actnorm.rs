@@ -41,6 +41,10 @@ impl TileTransform for TileActNorm {
     fn scratch(&self) -> usize {
         0
     }
+    /// It adds panel by panel.
+    fn adds_once(&self) -> bool {
+        false
+    }
     fn initialize(&self, parameters: &mut [Line], _: &mut Random) {
         parameters.fill(Line::ZERO);
     }

@@ -19,6 +19,11 @@ pub(crate) trait TileConditioner: Send + Sync {
     /// Lines of scratch that `backward` needs.
     fn scratch(&self) -> usize;
 
+    /// Whether `backward` adds at most once to each place of the gradient.
+    fn adds_once(&self) -> bool {
+        true
+    }
+
     /// Starting values: the last layer's weights zero and its biases `outputs`, so that the coupling starts as
     /// its map at those parameters, the identity.
     fn initialize(&self, parameters: &mut [Line], random: &mut Random, outputs: &[f32]);

@@ -173,6 +173,11 @@ impl TileConditioner for TileConv1d {
         2 * self.widest() + 2 * self.window() + turned
     }
 
+    /// It adds at every time step.
+    fn adds_once(&self) -> bool {
+        false
+    }
+
     fn initialize(&self, parameters: &mut [Line], random: &mut Random, outputs: &[f32]) {
         if let Some((last, hidden)) = self.layers.split_last() {
             for Convolution { dense, .. } in hidden {

@@ -80,6 +80,9 @@ impl TileTransform for TileCoupling {
     fn scratch(&self) -> usize {
         self.net.scratch()
     }
+    fn adds_once(&self) -> bool {
+        self.net.adds_once()
+    }
     fn initialize(&self, parameters: &mut [Line], random: &mut Random) {
         self.net.initialize(parameters, random, &self.map.identity(self.moved.len()));
     }

@@ -128,7 +128,7 @@ fn gradients_are_those_of_central_differences_in_f64() {
             let parameters = parameters(&engine, &mut random);
             // No wild values: a gradient of 10^6 would hide the others.
             let values: Vec<f32> = (0..20 * features).map(|_| 5.0 * (random.uniform() - 0.5)).collect();
-            let (loss, gradient) = loss_and_gradient(&engine, &parameters, &values, 1);
+            let (loss, gradient) = loss_and_gradient(&engine, &parameters, &values);
             let flow = flow(&engine, &parameters);
             let mut reference = Reference::from(&flow);
             let want = reference_loss(&reference, &values, features);

@@ -60,7 +60,6 @@ use crate::flow;
 use crate::training::random::Random;
 use kernels::PANELS;
 use lanes::LINE;
-use rayon::prelude::*;
 
 /// A chain of trainable transforms and a base, on tiles.
 ///
@@ -82,11 +81,6 @@ pub(crate) struct Workspace {
     scratch: Vec<Line>,
     /// Of the base, which adds panel by panel: one sum per tile, whatever the number of threads.
     base_gradient: Vec<Line>,
-}
-
-/// Memory of a batch: one workspace and one gradient per tile that may run at the same time.
-pub(crate) struct Batch {
-    tiles: Vec<(Workspace, Vec<Line>, f64)>,
 }
 
 /// Rows of one batch and what to add to them.
@@ -234,54 +228,26 @@ impl Engine {
         }
     }
 
-    /// Memory for batches of up to `rows` rows, with `threads` threads.
-    pub(crate) fn batch(&self, rows: usize, threads: usize) -> Batch {
-        let tiles = if threads > 1 { rows.div_ceil(TILE).max(1) } else { 1 };
-        let tile = || (self.workspace(), vec![Line::ZERO; self.parameters()], 0.0);
-        Batch { tiles: std::iter::repeat_with(tile).take(tiles).collect() }
+    /// Whether a tile adds at most once to each parameter's gradient. Then tiles may add to one gradient, one behind the
+    /// other, and it is the sum of the tiles' own, bit for bit.
+    pub(crate) fn adds_once(&self) -> bool {
+        self.transforms.iter().all(|t| t.adds_once())
     }
 
-    /// Mean negative log-likelihood of the batch in nats and, in `gradient`, its gradient.
-    pub(crate) fn gradient(
-        &self,
-        parameters: &[Line],
-        batch: &mut Batch,
-        rows: Rows<'_>,
-        gradient: &mut [Line],
-    ) -> f64 {
-        let weight = 1.0 / rows.rows.len() as f32;
-        let tiles = rows.rows.chunks(TILE).enumerate();
-        gradient.fill(Line::ZERO);
-        let mut loss = 0.0;
-        if let [(workspace, _, _)] = batch.tiles.as_mut_slice() {
-            for (i, tile) in tiles {
-                loss += self.tile(parameters, workspace, rows, (i, tile), weight, gradient);
-            }
-        } else {
-            let tiles: Vec<_> = tiles.collect();
-            batch.tiles.par_iter_mut().zip(tiles.par_iter()).for_each(|((workspace, own, loss), &tile)| {
-                own.fill(Line::ZERO);
-                *loss = self.tile(parameters, workspace, rows, tile, weight, own);
-            });
-            for (_, own, tile_loss) in &batch.tiles[..tiles.len()] {
-                self.kernels.add(own, gradient);
-                loss += tile_loss;
-            }
-        }
-        loss / rows.rows.len() as f64
-    }
-
-    /// Forward and backward for one tile; returns the sum of its negative log-likelihoods.
-    fn tile(
+    /// Forward and backward for tile `index` of a batch: adds its share of the gradient of the batch's mean negative
+    /// log-likelihood, and returns the sum of its own, in nats.
+    pub(crate) fn tile(
         &self,
         parameters: &[Line],
         workspace: &mut Workspace,
         rows: Rows<'_>,
-        (index, tile): (usize, &[usize]),
-        weight: f32,
+        index: usize,
         gradient: &mut [Line],
     ) -> f64 {
         let k = self.kernels.as_ref();
+        let weight = 1.0 / rows.rows.len() as f32;
+        let tile = &rows.rows[(index * TILE).min(rows.rows.len())..];
+        let tile = &tile[..tile.len().min(TILE)];
         k.gather(rows.data, self.stride(), tile, &mut workspace.values);
         if rows.step > 0.0 {
             let seed = split_mix(rows.seed ^ (DEQUANTIZE << 32) ^ ((index as u64) << 48));

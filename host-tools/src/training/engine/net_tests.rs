@@ -129,10 +129,9 @@ fn nets_and_their_gradients_are_those_of_the_oracle_on_every_lane_type() {
 
                 let values = &values[..18 * inputs];
                 let lines = padded(values, inputs);
-                let mut batch = engine.batch(18, 1);
                 let mut gradient = vec![Line::ZERO; parameters.len()];
                 let batch_rows = Rows { data: &lines, rows: &rows[..18], noise: 0.0, seed: 0, step: 0.0 };
-                engine.gradient(&parameters, &mut batch, batch_rows, &mut gradient);
+                engine.gradient(&parameters, batch_rows, &mut gradient);
                 let mut slopes = Reference::from(&flow(&engine, &gradient));
                 let slopes: Vec<f64> = slopes.parameters_mut().map(|g| *g).collect();
                 let size = slopes.iter().fold(0.0_f64, |a, b| a.max(b.abs()));

@@ -1,4 +1,4 @@
-//! The engine against the f64 oracle, against finite differences, and against itself on other lanes and threads.
+//! The engine against the f64 oracle, against finite differences, and against itself on other lanes.
 
 mod fronts;
 mod spline;
@@ -88,20 +88,25 @@ pub(super) fn all_kernels() -> Vec<Box<dyn Kernels>> {
     all
 }
 
+impl Engine {
+    /// Mean negative log-likelihood of a batch in nats and, in `gradient`, its gradient.
+    pub(super) fn gradient(&self, parameters: &[Line], rows: Rows<'_>, gradient: &mut [Line]) -> f64 {
+        gradient.fill(Line::ZERO);
+        let mut workspace = self.workspace();
+        let tiles = 0..rows.rows.len().div_ceil(TILE);
+        let sum: f64 = tiles.map(|i| self.tile(parameters, &mut workspace, rows, i, gradient)).sum();
+        sum / rows.rows.len() as f64
+    }
+}
+
 /// Loss and gradient of one batch.
-pub(super) fn loss_and_gradient(
-    engine: &Engine,
-    parameters: &[Line],
-    values: &[f32],
-    threads: usize,
-) -> (f64, Vec<Line>) {
+pub(super) fn loss_and_gradient(engine: &Engine, parameters: &[Line], values: &[f32]) -> (f64, Vec<Line>) {
     let features = engine.features;
     let rows: Vec<usize> = (0..values.len() / features).rev().collect();
     let lines = padded(values, features);
-    let mut batch = engine.batch(rows.len(), threads);
     let mut gradient = vec![Line::ZERO; parameters.len()];
     let rows = Rows { data: &lines, rows: &rows, noise: 0.0, step: 0.0, seed: 0 };
-    let loss = engine.gradient(parameters, &mut batch, rows, &mut gradient);
+    let loss = engine.gradient(parameters, rows, &mut gradient);
     (loss, gradient)
 }
 
@@ -161,7 +166,7 @@ fn gradient_is_that_of_differences(engine: Engine, rows: usize) {
     let mut random = Random::new(9, features as u64);
     let parameters = parameters(&engine, &mut random);
     let values = data(rows.min(20), features, &mut random);
-    let (loss, gradient) = loss_and_gradient(&engine, &parameters, &values, 1);
+    let (loss, gradient) = loss_and_gradient(&engine, &parameters, &values);
     let mut reference = Reference::from(&flow(&engine, &parameters));
     let want = reference_loss(&reference, &values, features);
     assert!((loss - want).abs() < 1e-5 * (10.0 + want.abs()), "{loss} against {want}");
@@ -196,23 +201,6 @@ fn gradient_is_that_of_differences(engine: Engine, rows: usize) {
 }
 
 #[test]
-fn threads_and_memory_do_not_change_a_bit() {
-    for (features, hidden, rows) in [(5, &[7_usize][..], 300), (9, &[16, 16], 257), (4, &[3], 64)] {
-        let mut random = Random::new(1, features as u64);
-        let engine = engine(features, hidden, kernels::best());
-        let parameters = parameters(&engine, &mut random);
-        let values = data(rows, features, &mut random);
-        let one = loss_and_gradient(&engine, &parameters, &values, 1);
-        for threads in [2, 3] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-            let many = pool.install(|| loss_and_gradient(&engine, &parameters, &values, threads));
-            assert_eq!(one.0.to_bits(), many.0.to_bits());
-            assert!(one.1 == many.1, "gradients differ at {threads} threads");
-        }
-    }
-}
-
-#[test]
 fn lanes_agree_with_the_portable_twin() {
     for (features, hidden, rows) in SHAPES {
         let mut all = all_kernels().into_iter().map(|kernels| {
@@ -220,7 +208,7 @@ fn lanes_agree_with_the_portable_twin() {
             let engine = engine(features, hidden, kernels);
             let parameters = parameters(&engine, &mut random);
             let values = data(rows, features, &mut random);
-            let (loss, gradient) = loss_and_gradient(&engine, &parameters, &values, 1);
+            let (loss, gradient) = loss_and_gradient(&engine, &parameters, &values);
             (engine.kernels().name(), loss, gradient)
         });
         let (_, loss, gradient) = all.next().expect("the portable twin");

@@ -19,6 +19,11 @@ pub(crate) trait TileTransform: Send + Sync {
     /// Lines of scratch that `backward` needs.
     fn scratch(&self) -> usize;
 
+    /// Whether `backward` adds at most once to each place of the gradient.
+    fn adds_once(&self) -> bool {
+        true
+    }
+
     /// Starting values of the parameters.
     fn initialize(&self, parameters: &mut [Line], random: &mut Random);
 

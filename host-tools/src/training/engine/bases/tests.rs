@@ -99,7 +99,7 @@ fn every_gradient_is_that_of_central_differences_in_f64() {
             let lines = padded(&values, features);
             let mut gradient = vec![Line::ZERO; parameters.len()];
             let batch = Rows { data: &lines, rows: &rows, noise: 0.0, seed: 0, step: 0.0 };
-            let loss = engine.gradient(&parameters, &mut engine.batch(rows.len(), 1), batch, &mut gradient);
+            let loss = engine.gradient(&parameters, batch, &mut gradient);
             let mut reference = Reference::from(&flow(&engine, &parameters));
             let want = loss_of(&reference, &values, features);
             assert!((loss - want).abs() < 1e-5 * (10.0 + want.abs()), "{loss} against {want}");
@@ -134,25 +134,6 @@ fn every_gradient_is_that_of_central_differences_in_f64() {
     }
 }
 
-#[test]
-fn threads_do_not_change_a_bit() {
-    for shape in [(5, 7, 300), (9, 0, 257)] {
-        let (engine, parameters, values) = fitted(shape, kernels::best());
-        let lines = padded(&values, shape.0);
-        let rows: Vec<usize> = (0..shape.2).collect();
-        let run = |threads: usize| {
-            let mut gradient = vec![Line::ZERO; parameters.len()];
-            let batch = Rows { data: &lines, rows: &rows, noise: 0.0, seed: 0, step: 0.0 };
-            let loss =
-                engine.gradient(&parameters, &mut engine.batch(rows.len(), threads), batch, &mut gradient);
-            (loss.to_bits(), gradient)
-        };
-        let one = run(1);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("a pool");
-        assert!(one == pool.install(|| run(3)), "{shape:?}");
-    }
-}
-
 /// Padding stays zero, so that it never enters a sum.
 #[test]
 fn padding_is_not_trained_and_floors_are_kept() {
@@ -162,7 +143,7 @@ fn padding_is_not_trained_and_floors_are_kept() {
         let rows: Vec<usize> = (0..shape.2).collect();
         let mut gradient = vec![Line::ZERO; parameters.len()];
         let batch = Rows { data: &lines, rows: &rows, noise: 0.0, seed: 0, step: 0.0 };
-        engine.gradient(&parameters, &mut engine.batch(rows.len(), 1), batch, &mut gradient);
+        engine.gradient(&parameters, batch, &mut gradient);
         let count = |lines: &[Line]| lines.iter().flat_map(|l| l.0).filter(|v| *v != 0.0).count();
         let base = gradient.len() - engine.base.parameters()..;
         let most = match shape.1 {

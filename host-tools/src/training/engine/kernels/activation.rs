@@ -63,8 +63,8 @@ impl<L: Lanes> ActivationKernels for L {
             #[inline(always)]
             || {
                 for (factor, to) in factors.iter().zip(to) {
-                    for (factor, to) in factor.0.iter().zip(&mut to.0) {
-                        *to *= factor;
+                    for at in (0..LINE).step_by(L::WIDTH) {
+                        l.store(l.mul(l.load(&to.0[at..]), l.load(&factor.0[at..])), &mut to.0[at..]);
                     }
                 }
             },

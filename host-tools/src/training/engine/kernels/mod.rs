@@ -31,6 +31,9 @@ pub(crate) const PANELS: usize = 4;
 /// Samples in a tile.
 pub(crate) const TILE: usize = PANELS * LINE;
 
+/// First moments below it are zero.
+const LEAST_MOMENT: f32 = 1e-30;
+
 /// What [`Kernels::adam`] needs besides its slices.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdamStep {
@@ -200,8 +203,8 @@ impl<L: Lanes> Kernels for L {
             #[inline(always)]
             || {
                 for (from, to) in from.iter().zip(to) {
-                    for (from, to) in from.0.iter().zip(&mut to.0) {
-                        *to += from;
+                    for at in (0..LINE).step_by(L::WIDTH) {
+                        l.store(l.add(l.load(&to.0[at..]), l.load(&from.0[at..])), &mut to.0[at..]);
                     }
                 }
             },
@@ -214,8 +217,10 @@ impl<L: Lanes> Kernels for L {
             #[inline(always)]
             || {
                 for (from, to) in from.iter().zip(to) {
-                    for (from, to) in from.0.iter().zip(&mut to.0) {
-                        *to += rate * (from - *to);
+                    for at in (0..LINE).step_by(L::WIDTH) {
+                        let old = l.load(&to.0[at..]);
+                        let change = l.mul(l.splat(rate), l.sub(l.load(&from.0[at..]), old));
+                        l.store(l.add(old, change), &mut to.0[at..]);
                     }
                 }
             },
@@ -227,13 +232,20 @@ impl<L: Lanes> Kernels for L {
         let sum = l.vectorize(
             #[inline(always)]
             || {
-                let mut sum = Line::ZERO;
+                // A vector per place of a line, so that all lane types add in the same order.
+                let mut sums = [l.splat(0.0); LINE];
+                let sums = &mut sums[..LINE / L::WIDTH];
                 for v in values {
-                    for (sum, v) in sum.0.iter_mut().zip(v.0) {
-                        *sum += v * v;
+                    for (sum, v) in sums.iter_mut().zip(v.0.chunks_exact(L::WIDTH)) {
+                        let v = l.load(v);
+                        *sum = l.add(*sum, l.mul(v, v));
                     }
                 }
-                sum
+                let mut all = Line::ZERO;
+                for (sum, to) in sums.iter().zip(all.0.chunks_exact_mut(L::WIDTH)) {
+                    l.store(*sum, to);
+                }
+                all
             },
         );
         sum.0.iter().map(|&v| f64::from(v)).sum()
@@ -250,6 +262,9 @@ impl<L: Lanes> Kernels for L {
                         let g = l.mul(l.load(&g.0[at..]), l.splat(scale));
                         let old = l.load(&m.0[at..]);
                         let first = l.mul_add(l.sub(g, old), l.splat(1.0 - beta1), old);
+                        // Of a parameter that no sample reaches any more it would stay subnormal, which is slow.
+                        let size = l.max(first, l.sub(l.splat(0.0), first));
+                        let first = l.select_gt(size, l.splat(LEAST_MOMENT), first, l.splat(0.0));
                         let old = l.load(&v.0[at..]);
                         let second = l.mul_add(l.sub(l.mul(g, g), old), l.splat(1.0 - beta2), old);
                         l.store(first, &mut m.0[at..]);

@@ -109,7 +109,7 @@ fn noises_come_where_they_belong() {
         let lines = padded(&vec![0.5; 64 * 2], 2);
         let all: Vec<usize> = (0..64).collect();
         let rows = Rows { data: &lines, rows: &all, noise, step, seed: 4 };
-        engine.gradient(&[], &mut engine.batch(64, 1), rows, &mut [])
+        engine.gradient(&[], rows, &mut [])
     };
     let still = stage(0.0, 0.0);
     // Behind the front noise of deviation s adds s^2 per row on average: two features of s^2 / 2 (and what the
