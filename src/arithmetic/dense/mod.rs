@@ -53,7 +53,13 @@ mod armv6m;
 mod armv7em;
 #[cfg(flowlet_integer_kernels = "armv7m")]
 mod armv7m;
-#[cfg(any(flowlet_integer_kernels = "armv6m", flowlet_integer_kernels = "armv7m"))]
+#[cfg(flowlet_integer_kernels = "armv81m")]
+mod armv81m;
+#[cfg(any(
+    flowlet_integer_kernels = "armv6m",
+    flowlet_integer_kernels = "armv7m",
+    flowlet_integer_kernels = "armv81m"
+))]
 mod job;
 mod layers;
 mod portable;
