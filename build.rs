@@ -5,12 +5,13 @@
 //! | `flowlet_integer_kernels` | `armv6m` | thumbv6m, thumbv8m.base |
 //! | | `armv7m` | thumbv7m, and thumbv8m.main without a DSP extension that is known of |
 //! | | `armv7em` | thumbv7em, and thumbv8m.main with `-C target-cpu=cortex-m33` or `cortex-m35p` |
-//! | `flowlet_float_kernels` | `vfp` | every `eabihf` of these |
+//! | | `armv81m` | thumbv8m.main with `-C target-cpu=cortex-m52`, `cortex-m55` or `cortex-m85`: vector instructions |
+//! | `flowlet_float_kernels` | `vfp` | every `eabihf` of these without vector instructions |
 //! | `flowlet_armv8m` | | thumbv8m: its assembler is to be told of the DSP extension |
 //!
-//! Elsewhere neither is set, and the portable kernels run: on hosts, and on cores with vector instructions
-//! (`-C target-cpu=cortex-m55`), for which the compiler vectorizes them. `FLOWLET_KERNELS=portable` in the
-//! environment asks for them on any target.
+//! Elsewhere, as on hosts, neither is set, and the portable kernels run; those of f32 also on cores with vector
+//! instructions, for which the compiler vectorizes them. `FLOWLET_KERNELS=portable` in the environment asks for them on
+//! any target.
 
 use std::env;
 
@@ -18,7 +19,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=FLOWLET_KERNELS");
     println!(
-        "cargo::rustc-check-cfg=cfg(flowlet_integer_kernels, values(\"armv6m\", \"armv7m\", \"armv7em\"))"
+        "cargo::rustc-check-cfg=cfg(flowlet_integer_kernels, values(\"armv6m\", \"armv7m\", \"armv7em\", \"armv81m\"))"
     );
     println!("cargo::rustc-check-cfg=cfg(flowlet_float_kernels, values(\"vfp\"))");
     println!("cargo::rustc-check-cfg=cfg(flowlet_armv8m)");
@@ -43,7 +44,7 @@ fn main() {
 fn kernels(target: &str, cpu: &str) -> (Option<&'static str>, bool) {
     let Some((architecture, rest)) = target.split_once('-') else { return (None, false) };
     if matches!(cpu, "cortex-m52" | "cortex-m55" | "cortex-m85") {
-        return (None, false);
+        return (Some("armv81m"), false);
     }
     let integer = match architecture {
         "thumbv6m" | "thumbv8m.base" => "armv6m",

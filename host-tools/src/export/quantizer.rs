@@ -18,7 +18,7 @@ use super::rounding::Compensation;
 use super::ExportError;
 use crate::flow::Dense;
 use flowlet::arithmetic::activation::Activation;
-use flowlet::arithmetic::dense::{Encoding, ACTIVATION_LIMIT, USUAL_SHIFT_I16, USUAL_SHIFT_I8};
+use flowlet::arithmetic::dense::{Encoding, ACTIVATION_LIMIT, USUAL_SHIFTS_I8, USUAL_SHIFT_I16};
 use flowlet::arithmetic::fixed::activation::TANH_SHIFT;
 
 /// Activations up to this many times the largest of the calibration data do not saturate.
@@ -165,8 +165,10 @@ fn homogeneous(
     let least = (wanted.log2().ceil().max(0.0) as u32).min(20);
     let shift = if activation == Activation::Relu { usual_shift(encoding, least) } else { least };
     let unit = f64::from(shift).exp2();
+    // With a smaller shift than the least one all rows give up bits of their weights, and activations stay what they are.
+    let kept = (-f64::from(least.saturating_sub(shift))).exp2();
     let gains: Vec<f64> =
-        gains.iter().zip(&ranges).map(|(g, r)| g.min(ACTIVATION_LIMIT as f64 * unit / r)).collect();
+        gains.iter().zip(&ranges).map(|(g, r)| (g * kept).min(ACTIVATION_LIMIT as f64 * unit / r)).collect();
     // Leaky ReLU rounds at its end.
     let half = if shift == 0 || activation != Activation::Relu { 0 } else { 1 << (shift - 1) };
     let (weights, mut bias) = rows.integers(&gains);
@@ -186,15 +188,17 @@ fn homogeneous(
 }
 
 /// The shift that kernels prefer, in place of the least one with which weights keep their resolution, where it
-/// is larger by two at most: activations then keep 13 bits. A smaller shift would saturate activations sooner,
-/// which readings far out would feel.
+/// is larger by two at most: activations then keep 13 bits.
+///
+/// For i16 it may be smaller by two as well, as it is in first layers of few inputs: weights then keep 14 bits. Those of
+/// i8 have none to give up.
 fn usual_shift(encoding: Encoding, least: u32) -> u32 {
-    let usual = u32::from(if encoding == Encoding::I8Rows4 { USUAL_SHIFT_I8 } else { USUAL_SHIFT_I16 });
-    if (usual.saturating_sub(2)..=usual).contains(&least) {
-        usual
-    } else {
-        least
-    }
+    let (usual, above): (&[u8], u32) = match encoding {
+        Encoding::I8Rows4 => (&USUAL_SHIFTS_I8, 0),
+        _ => (&[USUAL_SHIFT_I16], 2),
+    };
+    let is_near = |usual: u32| (usual.saturating_sub(2)..=usual + above).contains(&least);
+    usual.iter().map(|&usual| u32::from(usual)).find(|&usual| is_near(usual)).unwrap_or(least)
 }
 
 /// A layer with the multipliers that bring its accumulators to Q15.16.

@@ -2,18 +2,17 @@
 //!
 //! Four rows share each pair of activations, and `SMLAD` does two multiply-accumulates. The inner loop is a
 //! chain of steps of four inputs, entered where as many are left as the layer has: a layer of flow size has
-//! no loop there, a wider one runs through the chain again. A ReLU layer with the shift that the exporter
-//! prefers ([`USUAL_SHIFT_I16`], [`USUAL_SHIFT_I8`]) ends a block of rows with constants: one `USAT` is the
-//! shift, ReLU and saturation. Everything else ends it out of line.
+//! no loop there, a wider one runs through the chain again. A ReLU layer with a shift that the exporter
+//! prefers ([`USUAL_SHIFT_I16`], [`USUAL_SHIFTS_I8`]) ends a block of rows with constants: one `USAT` is the
+//! shift, ReLU and saturation. All but the first of these shifts, and everything else, end it out of line.
 #![allow(
     unsafe_code,
     reason = "kernels in assembly: i16 32x32 in 0.8 instructions per multiply-accumulate, compiled for speed 2.7"
 )]
 
-use super::{portable, Dense, Encoding, USUAL_SHIFT_I16, USUAL_SHIFT_I8};
+use super::{portable, Dense, Encoding, USUAL_SHIFTS_I8, USUAL_SHIFT_I16};
 use crate::arithmetic::fixed::product_shift;
 use core::arch::global_asm;
-use core::ptr;
 
 /// Steps of four inputs in a chain.
 const CHAIN: usize = 8;
@@ -22,7 +21,7 @@ const CHAIN: usize = 8;
 type Ending = unsafe extern "C" fn();
 
 kernels! {
-    /// `groups` steps for each block of 4 rows from `bias` to `bias_end`, ReLU with the usual shift.
+    /// `groups` steps for each block of 4 rows from `bias` to `bias_end`, ReLU with the (first) usual shift.
     Usual (
         weights: *const u32,
         input: *const u32,
@@ -43,7 +42,6 @@ kernels! {
         output: *mut u32,
         groups: usize,
         bias: *const u32,
-        null: *const u32,
         bias_end: *const u32,
         exit: Ending,
         ending: Ending,
@@ -59,6 +57,8 @@ kernels! {
 extern "C" {
     /// Shift, ReLU and saturation to i16.
     fn flowlet_end_relu();
+    /// The same with the second usual shift of i8 weights.
+    fn flowlet_end_inner();
     /// Product with a multiplier, a shift of 33 or more.
     fn flowlet_end_scaled();
     /// The same with a shift of 32.
@@ -75,7 +75,25 @@ const ENCODING_I8: u8 = Encoding::I8Rows4 as u8;
 
 /// Word 1 of a ReLU layer that ends in constants.
 const USUAL_I16: u32 = u32::from_le_bytes([ENCODING_I16, super::RELU, USUAL_SHIFT_I16, 0]);
-const USUAL_I8: u32 = u32::from_le_bytes([ENCODING_I8, super::RELU, USUAL_SHIFT_I8, 0]);
+const USUAL_I8: u32 = u32::from_le_bytes([ENCODING_I8, super::RELU, USUAL_SHIFTS_I8[0], 0]);
+
+/// Word 1 of a ReLU layer of i8 weights that ends in the other constant.
+const INNER_I8: u32 = u32::from_le_bytes([ENCODING_I8, super::RELU, USUAL_SHIFTS_I8[1], 0]);
+
+/// The kernels for an order of weights.
+#[derive(Debug)]
+struct Kernel {
+    general: General,
+    pass: Ending,
+    /// Words that four inputs of a row take, as a power of two.
+    doubled: u32,
+}
+
+/// By their [`Encoding`], from [`ENCODING_I16`] on.
+static KERNELS: [Kernel; 2] = [
+    Kernel { general: flowlet_i16_general, pass: flowlet_i16_pass, doubled: 1 },
+    Kernel { general: flowlet_i8_general, pass: flowlet_i8_pass, doubled: 0 },
+];
 
 /// The layer at the front of `words`, hidden with ReLU or last, its weights in an order of these kernels; gives the words
 /// behind it.
@@ -84,15 +102,15 @@ const USUAL_I8: u32 = u32::from_le_bytes([ENCODING_I8, super::RELU, USUAL_SHIFT_
 #[inline(always)]
 pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
     let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
-    let kernel: (Usual, u32) = match kind {
-        USUAL_I16 => (flowlet_i16_usual, 1),
-        USUAL_I8 => (flowlet_i8_usual, 0),
-        _ => return any_at_once((sizes, kind), words, input, output),
-    };
     let (groups, rows) = groups_and_rows(sizes);
     if groups == 0 || groups > CHAIN || rows == 0 {
         return any_at_once((sizes, kind), words, input, output);
     }
+    let kernel: (Usual, u32) = match kind {
+        USUAL_I16 => (flowlet_i16_usual, 1),
+        USUAL_I8 => (flowlet_i8_usual, 0),
+        _ => return short_at_once((sizes, kind), (groups, rows), words, input, output),
+    };
     usual_at_once(kernel, (groups, rows), words, input, output)
 }
 
@@ -125,7 +143,59 @@ fn usual_at_once<'a>(
     Some(behind)
 }
 
-/// [`at_once`] of a layer that is not a usual one.
+/// [`at_once`] of an output layer with a usual shift, or of a hidden one with ReLU, of 1 to [`CHAIN`] groups and of at
+/// least one row.
+#[inline(always)]
+fn short_at_once<'a>(
+    (sizes, kind): (u32, u32),
+    (groups, rows): (usize, usize),
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+) -> Option<&'a [u32]> {
+    let [encoding, activation, shift, _] = kind.to_le_bytes();
+    let kernel = KERNELS.get(usize::from(encoding.wrapping_sub(ENCODING_I16)))?;
+    let shift = u32::from(shift);
+    let (multiplied, ending, shift, rounding): (usize, Ending, u32, u32) = match activation {
+        super::RELU if kind == INNER_I8 => (0, flowlet_end_inner, 0, 0),
+        super::RELU => (0, flowlet_end_relu, shift & 31, 0),
+        super::OUTPUT if (33..=63).contains(&shift) => {
+            (rows, flowlet_end_scaled, shift.wrapping_sub(32), 1 << (shift.wrapping_sub(33) & 31))
+        }
+        _ => return any_at_once((sizes, kind), words, input, output),
+    };
+    let (layer, behind) = words.split_at_checked(rows + multiplied + ((rows * groups) << kernel.doubled))?;
+    let (bias, layer) = layer.split_at_checked(rows)?;
+    let (multipliers, weights) = layer.split_at_checked(multiplied)?;
+    let written = if multiplied == 0 { rows / 2 } else { rows };
+    if input.len() < 2 * groups || output.len() < written {
+        return None;
+    }
+    let bias = bias.as_ptr_range();
+    // SAFETY: weights, bias and, where they are read, multipliers are those of all rows, the input has all groups and the
+    // output room for all rows; one step at least and one chain at most. The function keeps the caller's registers.
+    unsafe {
+        (kernel.general)(
+            weights.as_ptr(),
+            input.as_ptr(),
+            output.as_mut_ptr(),
+            groups,
+            bias.start,
+            bias.end,
+            ending,
+            ending,
+            shift,
+            multipliers.as_ptr(),
+            rounding,
+            0,
+            0,
+        );
+    }
+    Some(behind)
+}
+
+/// [`at_once`] of any layer that its kernels take.
+#[cold]
 #[inline(never)]
 fn any_at_once<'a>(
     (sizes, kind): (u32, u32),
@@ -135,11 +205,7 @@ fn any_at_once<'a>(
 ) -> Option<&'a [u32]> {
     let [encoding, activation, shift, _] = kind.to_le_bytes();
     let (groups, rows) = groups_and_rows(sizes);
-    let row_words = match encoding {
-        ENCODING_I16 => 2 * groups,
-        ENCODING_I8 => groups,
-        _ => return None,
-    };
+    let kernel = KERNELS.get(usize::from(encoding.wrapping_sub(ENCODING_I16)))?;
     let is_hidden = match activation {
         super::RELU => true,
         super::OUTPUT => false,
@@ -147,7 +213,7 @@ fn any_at_once<'a>(
     };
     let (bias, words) = words.split_at_checked(rows)?;
     let (multipliers, words) = words.split_at_checked(if is_hidden { 0 } else { rows })?;
-    let (weights, words) = words.split_at_checked(rows * row_words)?;
+    let (weights, words) = words.split_at_checked((rows * groups) << kernel.doubled)?;
     let is_short = input.len() < 2 * groups || output.len() < rows >> u32::from(is_hidden);
     if is_short || groups == 0 || rows == 0 {
         return None;
@@ -161,7 +227,7 @@ fn any_at_once<'a>(
     let to = output.as_mut_ptr();
     // SAFETY: weights, bias and multipliers are those of all rows, the input has all groups and the output room for all
     // rows.
-    unsafe { blocks(encoding == ENCODING_I16, groups, (weights, bias), input.as_ptr(), to, end) };
+    unsafe { blocks(kernel, groups, (weights, bias), input.as_ptr(), to, end) };
     if !is_hidden && shift < 32 {
         scale_wide(output, multipliers, shift);
     }
@@ -236,11 +302,7 @@ fn run(
     end: End<'_>,
 ) -> Option<()> {
     let groups = (layer.inputs + 3) >> 2;
-    let is_i16 = match layer.encoding {
-        Encoding::I16Rows4 => true,
-        Encoding::I8Rows4 => false,
-        _ => return None,
-    };
+    let kernel = KERNELS.get(usize::from((layer.encoding as u8).wrapping_sub(ENCODING_I16)))?;
     let (words, multipliers) = match end {
         End::Relu(_) => (bias.len() / 2, bias),
         End::Scaled(_, multipliers) => (bias.len(), multipliers),
@@ -252,7 +314,7 @@ fn run(
     }
     // SAFETY: a `Dense` of integers has at least one input and one block of 4 rows, and the weights of all
     // its blocks; so has one block of it. Input, output and multipliers are as long as these ask for.
-    unsafe { blocks(is_i16, groups, (weights, bias), input.as_ptr().cast(), output.as_mut_ptr(), end) };
+    unsafe { blocks(kernel, groups, (weights, bias), input.as_ptr().cast(), output.as_mut_ptr(), end) };
     Some(())
 }
 
@@ -263,15 +325,13 @@ fn run(
 /// `output` room for all rows, both aligned to words.
 #[inline(always)]
 unsafe fn blocks(
-    is_i16: bool,
+    kernel: &Kernel,
     groups: usize,
     (weights, bias): (&[u32], &[u32]),
     input: *const u32,
     output: *mut u32,
     end: End<'_>,
 ) {
-    let (general, pass): (General, Ending) =
-        if is_i16 { (flowlet_i16_general, flowlet_i16_pass) } else { (flowlet_i8_general, flowlet_i8_pass) };
     let (ending, shift, rounding, multipliers): (Ending, _, _, &[u32]) = match end {
         End::Relu(shift) => (flowlet_end_relu, shift, 0, bias),
         End::Scaled(32, multipliers) => (flowlet_end_scaled32, 0, 0, multipliers),
@@ -283,15 +343,14 @@ unsafe fn blocks(
     // SAFETY: by the contract; one step at least and one chain at most before the whole ones. The function keeps
     // the caller's registers.
     unsafe {
-        general(
+        (kernel.general)(
             weights.as_ptr(),
             input,
             output,
             groups - passes * CHAIN,
             bias.start,
-            ptr::null(),
             bias.end,
-            if passes == 0 { ending } else { pass },
+            if passes == 0 { ending } else { kernel.pass },
             ending,
             shift,
             multipliers.as_ptr(),
@@ -362,9 +421,9 @@ fn block_sums(layer: &Dense<'_>, (index, bias): (usize, &[u32; 4]), input: &[i16
 // r0 weights, r1 input behind what the chain reads, r2 output, r3 a temporary; r4-r7 sums, r8-r11 weights,
 // r12 and lr activations. On the stack: where the chain is entered, then what was pushed, then arguments.
 //
-// A block's first instructions compare the biases left with the argument behind them, the end or null. No
-// instruction of the chain changes these flags: they tell at its end whether this was the last block of a
-// usual layer ("same"), and that the layer is not a usual one ("higher").
+// A block's first instructions compare where its biases end with where all do: in a usual layer the former with the
+// latter, in others the latter with where the block's begin. No instruction of the chain changes these flags: they tell at
+// its end whether this was the last block of a usual layer ("same"), and that the layer is not a usual one ("higher").
 #[cfg(flowlet_armv8m)]
 macro_rules! extension {
     () => {
@@ -386,13 +445,12 @@ global_asm!(
 
     .set flowlet_entry, 0
     .set flowlet_bias, 40
-    .set flowlet_bias_end, 48
-    .set flowlet_exit, 52
-    .set flowlet_ending, 56
-    .set flowlet_shift, 60
-    .set flowlet_multipliers, 64
-    .set flowlet_passes_left, 72
-    .set flowlet_passes, 76
+    .set flowlet_exit, 48
+    .set flowlet_ending, 52
+    .set flowlet_shift, 56
+    .set flowlet_multipliers, 60
+    .set flowlet_passes_left, 68
+    .set flowlet_passes, 72
 
     .macro flowlet_function name
     .globl \name
@@ -409,7 +467,6 @@ global_asm!(
     mls r4, r3, r4, r5
     add r1, r1, r3, lsl #3
     str r4, [sp, #flowlet_entry]
-    flowlet_next
     .endm
 
     .macro flowlet_next
@@ -417,6 +474,13 @@ global_asm!(
     ldm r8!, {{r4-r7}}
     str r8, [sp, #flowlet_bias]
     cmp r8, r9
+    ldr.w pc, [sp, #flowlet_entry]
+    .endm
+
+    // "Higher", where there is another block.
+    .macro flowlet_next_other
+    ldm r8!, {{r4-r7}}
+    str r8, [sp, #flowlet_bias]
     ldr.w pc, [sp, #flowlet_entry]
     .endm
 
@@ -481,9 +545,16 @@ global_asm!(
     .endm
 
     .p2align 2
-    flowlet_function flowlet_i16_usual
     flowlet_function flowlet_i16_general
     flowlet_start i16, 44
+    ldrd r8, r9, [sp, #flowlet_bias]
+    cmp r9, r8
+    flowlet_next_other
+
+    .p2align 2
+    flowlet_function flowlet_i16_usual
+    flowlet_start i16, 44
+    flowlet_next
 .Lflowlet_i16_chain:
     .set flowlet_at, -8 * {chain}
     .rept {chain}
@@ -504,8 +575,22 @@ global_asm!(
     usat r5, #15, r5
     usat r6, #15, r6
     usat r7, #15, r7
+.Lflowlet_packed:
     flowlet_pack
-    b .Lflowlet_again
+.Lflowlet_again:
+    ldrd r8, r9, [sp, #flowlet_bias]
+    cmp r9, r8
+    beq .Lflowlet_return
+    flowlet_next_other
+.Lflowlet_return:
+    pop {{r3-r11, pc}}
+
+    flowlet_function flowlet_end_inner
+    usat r4, #15, r4, asr #{inner_i8}
+    usat r5, #15, r5, asr #{inner_i8}
+    usat r6, #15, r6, asr #{inner_i8}
+    usat r7, #15, r7, asr #{inner_i8}
+    b .Lflowlet_packed
 
     flowlet_function flowlet_end_scaled32
     ldr r3, [sp, #flowlet_multipliers]
@@ -535,22 +620,19 @@ global_asm!(
     flowlet_function flowlet_end_sums
 .Lflowlet_sums:
     stm r2!, {{r4-r7}}
-.Lflowlet_again:
-    ldr r8, [sp, #flowlet_bias]
-    ldr r9, [sp, #flowlet_bias_end]
-    cmp r8, r9
-    beq .Lflowlet_return
-    ldm r8!, {{r4-r7}}
-    str r8, [sp, #flowlet_bias]
-    cmp r0, #0
-    ldr.w pc, [sp, #flowlet_entry]
-.Lflowlet_return:
-    pop {{r3-r11, pc}}
+    b .Lflowlet_again
+
+    .p2align 2
+    flowlet_function flowlet_i8_general
+    flowlet_start i8, 72
+    ldrd r8, r9, [sp, #flowlet_bias]
+    cmp r9, r8
+    flowlet_next_other
 
     .p2align 2
     flowlet_function flowlet_i8_usual
-    flowlet_function flowlet_i8_general
     flowlet_start i8, 72
+    flowlet_next
 .Lflowlet_i8_chain:
     .set flowlet_at, -8 * {chain}
     .rept {chain}
@@ -567,6 +649,7 @@ global_asm!(
     .purgem flowlet_function
     .purgem flowlet_start
     .purgem flowlet_next
+    .purgem flowlet_next_other
     .purgem flowlet_pack
     .purgem flowlet_usual
     .purgem flowlet_finish
@@ -576,5 +659,6 @@ global_asm!(
 "#,
     chain = const CHAIN,
     usual_i16 = const USUAL_SHIFT_I16,
-    usual_i8 = const USUAL_SHIFT_I8,
+    usual_i8 = const USUAL_SHIFTS_I8[0],
+    inner_i8 = const USUAL_SHIFTS_I8[1],
 );

@@ -1,6 +1,9 @@
 //! What the assembly kernels for whole integer layers are told, and the checks that make it safe.
 
-#![allow(unsafe_code, reason = "calls of assembly; what it gains stands in armv6m.rs and armv7m.rs")]
+#![allow(
+    unsafe_code,
+    reason = "calls of assembly; what it gains stands in armv6m.rs, armv7m.rs and armv81m.rs"
+)]
 
 use super::{Dense, Encoding, MAX_WIDTH};
 use crate::arithmetic::fixed::{product_shift, product_shift_high};

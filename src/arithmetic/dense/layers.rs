@@ -18,12 +18,15 @@ mod integer {
     };
     #[cfg(flowlet_integer_kernels = "armv7m")]
     pub(super) use crate::arithmetic::dense::armv7m::{accumulate, at_once, fixed_relu, fixed_scaled};
+    #[cfg(flowlet_integer_kernels = "armv81m")]
+    pub(super) use crate::arithmetic::dense::armv81m::{accumulate, at_once, fixed_relu, fixed_scaled};
     #[cfg(not(flowlet_integer_kernels = "armv7em"))]
     pub(super) use crate::arithmetic::dense::portable::usual;
     #[cfg(not(any(
         flowlet_integer_kernels = "armv6m",
         flowlet_integer_kernels = "armv7em",
-        flowlet_integer_kernels = "armv7m"
+        flowlet_integer_kernels = "armv7m",
+        flowlet_integer_kernels = "armv81m"
     )))]
     pub(super) use crate::arithmetic::dense::portable::{accumulate, at_once, fixed_relu, fixed_scaled};
 }
@@ -53,7 +56,7 @@ pub(crate) const ALWAYS_AT_ONCE: bool =
     cfg!(any(flowlet_integer_kernels = "armv7em", flowlet_integer_kernels = "armv7m"));
 
 /// Whether the core has kernels for an order of integer weights; the others go weight by weight there. The portable
-/// kernels, and those of the M0, take them all.
+/// kernels, and those of the M0 and the M55, take them all.
 pub(crate) fn is_native(encoding: Encoding) -> bool {
     !ALWAYS_AT_ONCE || matches!(encoding, Encoding::I8Rows4 | Encoding::I16Rows4)
 }

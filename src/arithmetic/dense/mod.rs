@@ -53,7 +53,13 @@ mod armv6m;
 mod armv7em;
 #[cfg(flowlet_integer_kernels = "armv7m")]
 mod armv7m;
-#[cfg(any(flowlet_integer_kernels = "armv6m", flowlet_integer_kernels = "armv7m"))]
+#[cfg(flowlet_integer_kernels = "armv81m")]
+mod armv81m;
+#[cfg(any(
+    flowlet_integer_kernels = "armv6m",
+    flowlet_integer_kernels = "armv7m",
+    flowlet_integer_kernels = "armv81m"
+))]
 mod job;
 mod layers;
 mod portable;
@@ -179,8 +185,8 @@ pub const ACTIVATION_LIMIT: i64 = 32767;
 
 /// Shift of a hidden ReLU layer of i16 weights for which kernels may be faster than for others.
 pub const USUAL_SHIFT_I16: u8 = 14;
-/// The same for i8 weights.
-pub const USUAL_SHIFT_I8: u8 = 10;
+/// The same for i8 weights: of layers on few inputs, and of those behind them.
+pub const USUAL_SHIFTS_I8: [u8; 2] = [10, 7];
 
 /// One layer, borrowed from the image.
 ///

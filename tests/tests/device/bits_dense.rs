@@ -1,7 +1,7 @@
 //! Dense kernels of the chip and the portable ones give the same bits, on every shape.
 
 use flowlet::arithmetic::activation::Activation;
-use flowlet::arithmetic::dense::{Encoding, USUAL_SHIFT_I16, USUAL_SHIFT_I8};
+use flowlet::arithmetic::dense::{Encoding, USUAL_SHIFTS_I8, USUAL_SHIFT_I16};
 use flowlet_tools::device::{layer_digests, skips, Board, DeviceError, Inquirer, Install};
 use flowlet_tools::device::{LayerKind, WIDEST_LAYER};
 
@@ -37,8 +37,9 @@ fn kinds(board: Board) -> Vec<(LayerKind, usize)> {
         }
     }
     for &encoding in own {
-        let usual = if encoding.bits() == 16 { USUAL_SHIFT_I16 } else { USUAL_SHIFT_I8 };
+        let [usual, inner] = if encoding.bits() == 16 { [USUAL_SHIFT_I16; 2] } else { USUAL_SHIFTS_I8 };
         push(encoding, relu, &[usual], 1);
+        push(encoding, relu, &[inner], 1);
         push(encoding, relu, &[0, usual - 1, 20], 5);
         // With a shift of 31 the product may not fit 32 bits, and saturates.
         push(encoding, None, &[31, 40], 3);
