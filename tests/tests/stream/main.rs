@@ -2,5 +2,6 @@
 
 mod alarms;
 mod bit_bang;
+mod detector;
 mod features;
 mod sensors;
