@@ -12,7 +12,7 @@ use defmt_rtt as _;
 use embedded_hal::digital::OutputPin;
 use flowlet::stream::health::{Health, Sample, Settings};
 use flowlet::stream::{Alarm, AlarmSettings, Detector, Event, Surprise, Verdict, Votes};
-use flowlet::{Model, Scorer};
+use flowlet::{Error, Model, Scorer};
 use flowlet_sensors::Channel;
 
 use stage::Stage;
@@ -33,7 +33,7 @@ const STUCK_AFTER: u16 = 64;
 #[derive(Clone, Copy, Debug, defmt::Format)]
 pub enum Fault {
     /// The image, or what it needs.
-    Model(flowlet::Error),
+    Model(Error),
     /// The detector was taken already.
     Taken,
 }
@@ -60,7 +60,11 @@ impl<P: OutputPin> Watch<P> {
 
         let channels = channels.map(|channel| channel.expected(STUCK_AFTER));
         let health = Health::new(Settings { channels, period, ..Settings::default() });
-        let alarm = Alarm::new(model.alarm().or_else(usual_alarm).ok_or(Fault::Taken)?);
+        let alarm = match model.alarm() {
+            Err(Error::NoAlarm) => usual_alarm().ok_or(Fault::Model(Error::NoAlarm))?,
+            said => said.map_err(Fault::Model)?,
+        };
+        let alarm = Alarm::new(alarm);
         let detector = Detector::new(health, Stage::of(model)?, scorer, alarm).map_err(Fault::Model)?;
         Ok(Self { detector, pin })
     }
@@ -70,7 +74,7 @@ impl<P: OutputPin> Watch<P> {
     pub fn step(&mut self, sample: &Sample<CHANNELS>) {
         match self.detector.push(sample) {
             None => {}
-            Some(Event::Scored(score, verdict)) => {
+            Some(Event::Scored(score, verdict, ())) => {
                 // A pin that fails has no one to tell but the log.
                 if self.pin.set_state(verdict.is_on().into()).is_err() {
                     defmt::error!("the alarm pin failed");
