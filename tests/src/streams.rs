@@ -2,6 +2,9 @@
 
 use flowlet::stream::front_end::{Channel, Extractor, Form, FrontEndHead, Samples};
 use flowlet::stream::{extract, FrontEnd, Sample, Window};
+use flowlet_tools::export::{arrange, build, Calibration, Core, ImageFile, Metadata, Numeric};
+
+use crate::{metadata, normal_readings, random_flow, Random};
 
 /// The bytes of a front-end record.
 ///
@@ -108,4 +111,18 @@ where
         }
     }
     found
+}
+
+/// An image of a random affine flow over the features of a front end.
+///
+/// # Panics
+/// If the record is refused.
+#[must_use]
+pub fn image(random: &mut Random, record: &[u8], numeric: Numeric, core: Core) -> ImageFile {
+    let features = FrontEnd::parse(record).expect("a good record").features();
+    let flow = random_flow(random, features, 2, &[12]);
+    let readings = normal_readings(random, &flow, 200);
+    let metadata = Metadata { front_end: record.to_vec(), ..metadata(features) };
+    let calibration = Calibration { readings: &readings, false_alarm_rate: 0.01 };
+    arrange(&build(&flow, numeric, &metadata, calibration).expect("an image"), core).expect("an order")
 }
