@@ -29,7 +29,7 @@ pub use alarm::{Alarm, AlarmRecord, AlarmSettings, Cusum, Evidence, Ewma, Settin
 pub use commission::{Commissioning, CommissioningError, Promise, SiteCalibration};
 pub use detector::{Detector, Event, Follow, FromCount, Front, Readings, Windows};
 pub use drift::{Channel, Drift, DriftNews, DriftSettings, DriftSettingsError, Drifted, Moments};
-pub use features::{extract, Sample};
+pub use features::{extract, extract_view, Sample};
 pub use front_end::FrontEnd;
 pub use surprise::Surprise;
-pub use window::Window;
+pub use window::{BorrowedWindow, Window};

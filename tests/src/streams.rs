@@ -1,8 +1,10 @@
 //! Front-end records for tests.
 
-use crate::Random;
 use flowlet::stream::front_end::{Channel, Extractor, Form, FrontEndHead, Samples};
 use flowlet::stream::{extract, FrontEnd, Sample, Window};
+use flowlet_tools::export::{arrange, build, Calibration, Core, ImageFile, Metadata, Numeric};
+
+use crate::{metadata, normal_readings, random_flow, Random};
 
 /// The bytes of a front-end record.
 ///
@@ -139,4 +141,18 @@ pub fn extracts_any_samples(random: &mut Random, front_end: &FrontEnd<'_>) {
             assert!(features.iter().all(|x| !x.is_nan()));
         }
     }
+}
+
+/// An image of a random affine flow over the features of a front end.
+///
+/// # Panics
+/// If the record is refused.
+#[must_use]
+pub fn image(random: &mut Random, record: &[u8], numeric: Numeric, core: Core) -> ImageFile {
+    let features = FrontEnd::parse(record).expect("a good record").features();
+    let flow = random_flow(random, features, 2, &[12]);
+    let readings = normal_readings(random, &flow, 200);
+    let metadata = Metadata { front_end: record.to_vec(), ..metadata(features) };
+    let calibration = Calibration { readings: &readings, false_alarm_rate: 0.01 };
+    arrange(&build(&flow, numeric, &metadata, calibration).expect("an image"), core).expect("an order")
 }

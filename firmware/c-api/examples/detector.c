@@ -13,24 +13,6 @@ static flowlet_model_t model;
 /* Explaining takes more of it than scoring. */
 static uint32_t workspace[MODEL_EXPLAIN_WORKSPACE_WORDS];
 
-static void send_bits(float value)
-{
-    union {
-        float value;
-        uint32_t bits;
-    } word;
-    char text[10];
-    int digit;
-
-    word.value = value;
-    text[0] = ' ';
-    for (digit = 0; digit < 8; digit++) {
-        text[1 + digit] = "0123456789abcdef"[(word.bits >> (28 - 4 * digit)) & 15u];
-    }
-    text[9] = '\0';
-    board_send(text);
-}
-
 static int failed(flowlet_status_t status)
 {
     board_send("error: ");
@@ -50,13 +32,13 @@ static flowlet_status_t explain(const float *reading)
         return status;
     }
     board_send("explained");
-    send_bits(why.score);
-    send_bits(why.excess);
+    board_send_bits(why.score);
+    board_send_bits(why.excess);
     for (feature = 0; feature < why.features; feature++) {
-        send_bits(why.attribution[feature]);
+        board_send_bits(why.attribution[feature]);
     }
     for (feature = 0; feature < why.features; feature++) {
-        send_bits(why.nearest_normal[feature]);
+        board_send_bits(why.nearest_normal[feature]);
     }
     board_send("\n");
     return FLOWLET_OK;
@@ -82,9 +64,9 @@ int main(void)
             return failed(status);
         }
         board_send("score");
-        send_bits(score.log_prob);
-        send_bits(score.p_value);
-        send_bits(score.score);
+        board_send_bits(score.log_prob);
+        board_send_bits(score.p_value);
+        board_send_bits(score.score);
         board_send(score.alarm ? " alarm\n" : "\n");
 
         status = flowlet_statistics(&model, readings[row], MODEL_INPUTS, workspace, MODEL_WORKSPACE_WORDS, &all);
@@ -92,9 +74,9 @@ int main(void)
             return failed(status);
         }
         board_send("statistics");
-        send_bits(all.negative_log_prob.value);
-        send_bits(all.squared_norm.value);
-        send_bits(all.typicality.value);
+        board_send_bits(all.negative_log_prob.value);
+        board_send_bits(all.squared_norm.value);
+        board_send_bits(all.typicality.value);
         board_send("\n");
 
         if (score.alarm) {

@@ -19,6 +19,7 @@ mod model;
 mod pointers;
 mod score;
 mod status;
+mod stream;
 mod support;
 
 pub use alarm::{
@@ -36,6 +37,10 @@ pub use score::{
     flowlet_statistics_t,
 };
 pub use status::{flowlet_status_t, flowlet_strerror};
+pub use stream::{
+    flowlet_channel_count, flowlet_features, flowlet_push, flowlet_push_counts, flowlet_stream_clear,
+    flowlet_stream_open, flowlet_stream_t, flowlet_stream_words, FLOWLET_STREAM_WORDS,
+};
 
 /// Nothing in the library panics, so that this is not linked; a compiler asks for it all the same.
 #[cfg(target_os = "none")]

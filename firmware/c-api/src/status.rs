@@ -56,9 +56,9 @@ pub enum flowlet_status_t {
     FLOWLET_ERROR_NULL = 64,
     /// A pointer is not aligned for what it points to.
     FLOWLET_ERROR_ALIGNMENT = 65,
-    /// The model was not opened, or opening it failed; or the alarm was not started.
+    /// The model or the stream was not opened, or opening it failed; or the alarm was not started.
     FLOWLET_ERROR_NOT_OPEN = 66,
-    /// The workspace overlaps the model, the inputs or the place for the result.
+    /// The workspace overlaps the model, the inputs or the place for the result; or a stream or its buffer another argument.
     FLOWLET_ERROR_OVERLAP = 67,
     /// There is no input of this index.
     FLOWLET_ERROR_INDEX = 68,
@@ -142,8 +142,8 @@ fn text(status: i32) -> &'static CStr {
         21 => c"the window is not complete",
         64 => c"a pointer is NULL",
         65 => c"a pointer is not aligned",
-        66 => c"the model is not open, or the alarm not started",
-        67 => c"the workspace overlaps another argument",
+        66 => c"the model or the stream is not open, or the alarm not started",
+        67 => c"the workspace or buffer overlaps another argument",
         68 => c"no input has this index",
         69 => c"the self-test failed",
         70 => c"the image brings no settings of an alarm",

@@ -84,6 +84,7 @@ pub fn c_header(image: &ImageFile, prefix: &Prefix) -> Result<String, flowlet::E
          /* 32-bit words of RAM that scoring takes, and explaining. */\n\
          #define {upper}_WORKSPACE_WORDS {}u\n\
          #define {upper}_EXPLAIN_WORKSPACE_WORDS {}u\n\
+         {}\
          \n\
          static const char *const {lower}_input_names[{upper}_INPUTS] = {{\n",
         bytes.len(),
@@ -92,6 +93,11 @@ pub fn c_header(image: &ImageFile, prefix: &Prefix) -> Result<String, flowlet::E
         facts.names.len(),
         facts.workspace_words,
         facts.explain_workspace_words,
+        facts.stream.map_or_else(String::new, |(channels, words)| format!(
+            "/* Values of a sample, and 32-bit words of the buffer for windows of them. */\n\
+             #define {upper}_CHANNELS {channels}u\n\
+             #define {upper}_STREAM_WORDS {words}u\n"
+        )),
     );
     // Writing to a String cannot fail, here and below.
     for name in &facts.names {

@@ -31,6 +31,8 @@ struct Facts<'m> {
     contexts: usize,
     workspace_words: usize,
     explain_workspace_words: usize,
+    /// Channels of a sample, and words of the buffer for windows; none of features that are readings.
+    stream: Option<(usize, usize)>,
     /// Features, then context.
     names: Vec<&'m str>,
 }
@@ -42,6 +44,7 @@ impl<'m> Facts<'m> {
             contexts: model.contexts(),
             workspace_words: model.workspace_bytes() / 4,
             explain_workspace_words: flowlet::explain_workspace_words(model),
+            stream: model.front_end().ok().map(|f| (f.channel_count(), f.buffer_words())),
             names: model.feature_names().chain(model.context_names()).map(|input| input.name).collect(),
         }
     }

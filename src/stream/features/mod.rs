@@ -23,7 +23,7 @@ mod sine;
 pub mod spectrum;
 
 use super::front_end::{Extractor, Form, FrontEnd, Samples};
-use super::window::Window;
+use super::window::{View, Window};
 use crate::{Error, Part};
 use core::ops::Range;
 use fourier::Spectrum;
@@ -233,6 +233,19 @@ pub fn extract<'f, T: Sample, const CAPACITY: usize>(
     scratch: &mut [T::Word],
     features: &'f mut [f32],
 ) -> Result<&'f [f32], Error> {
+    extract_view(front_end, window.view(), scratch, features)
+}
+
+/// As [`extract`], of a window wherever it is kept; compiled once for each kind of samples.
+///
+/// # Errors
+/// As [`extract`].
+pub fn extract_view<'f, T: Sample>(
+    front_end: &FrontEnd<'_>,
+    window: View<'_, T>,
+    scratch: &mut [T::Word],
+    features: &'f mut [f32],
+) -> Result<&'f [f32], Error> {
     if front_end.samples() != T::KIND {
         return Err(Error::Unsupported(Part::FrontEnd));
     }
@@ -254,9 +267,9 @@ pub fn extract<'f, T: Sample, const CAPACITY: usize>(
         let channel = usize::from(extractor.channel());
         let mut at = match look.take().filter(|look: &Look<T>| look.channel == channel) {
             Some(look) => look,
-            None => Look::new(front_end, window, channel).ok_or(Error::LogicBug)?,
+            None => Look::new(front_end, &window, channel).ok_or(Error::LogicBug)?,
         };
-        at.take(&extractor, window, scratch, outputs);
+        at.take(&extractor, &window, scratch, outputs);
         look = Some(at);
     }
     Ok(features)
@@ -272,11 +285,7 @@ struct Look<T: Sample> {
 }
 
 impl<T: Sample> Look<T> {
-    fn new<const CAPACITY: usize>(
-        front_end: &FrontEnd<'_>,
-        window: &Window<T, CAPACITY>,
-        channel: usize,
-    ) -> Option<Self> {
+    fn new(front_end: &FrontEnd<'_>, window: &View<'_, T>, channel: usize) -> Option<Self> {
         let of = front_end.channels().nth(channel)?;
         let unit = Unit {
             scale: T::number(of.scale),
@@ -286,10 +295,10 @@ impl<T: Sample> Look<T> {
         Some(Look { channel, moments: T::moments(window.channel(channel)), unit, has_spectrum: false })
     }
 
-    fn take<const CAPACITY: usize>(
+    fn take(
         &mut self,
         extractor: &Extractor<'_>,
-        window: &Window<T, CAPACITY>,
+        window: &View<'_, T>,
         scratch: &mut [T::Word],
         outputs: &mut [f32],
     ) {
@@ -323,12 +332,7 @@ impl<T: Sample> Look<T> {
         }
     }
 
-    fn single<const CAPACITY: usize>(
-        &self,
-        extractor: &Extractor<'_>,
-        window: &Window<T, CAPACITY>,
-        scratch: &[T::Word],
-    ) -> f32 {
+    fn single(&self, extractor: &Extractor<'_>, window: &View<'_, T>, scratch: &[T::Word]) -> f32 {
         let shape = |shape, form| T::shape(&self.moments, shape, form, &self.unit);
         match *extractor {
             Extractor::Mean { .. } => shape(Shape::Mean, Form::Plain),

@@ -177,6 +177,16 @@ impl<'a> FrontEnd<'a> {
             0
         }
     }
+
+    /// Words of 32 bits of a window's samples, and of scratch behind them: what one buffer for both needs.
+    #[must_use]
+    pub fn buffer_words(&self) -> usize {
+        let bytes = match self.samples() {
+            Samples::F32 => size_of::<f32>(),
+            Samples::I16 => size_of::<i16>(),
+        };
+        (self.window() * self.channel_count() * bytes).div_ceil(4) + self.scratch_words()
+    }
 }
 
 impl<'a> Asked<'a> for FrontEnd<'a> {

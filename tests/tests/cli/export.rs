@@ -121,6 +121,7 @@ fn a_c_header_holds_the_image_and_its_sizes() {
     assert_eq!(defined(&header, "GOLDEN_2_WORKSPACE_WORDS") * 4, model.workspace_bytes());
     let explain = defined(&header, "GOLDEN_2_EXPLAIN_WORKSPACE_WORDS");
     assert_eq!(explain, flowlet::explain_workspace_words(&model));
+    assert!(!header.contains("STREAM_WORDS"), "its features are readings");
 
     export(&folder, "--format c-header --name pump -o m.h");
     let header = String::from_utf8(folder.read("m.h")).expect("ASCII");

@@ -1,12 +1,14 @@
-//! The example in C: compiled by GCC, linked with `libflowlet.a`, run in QEMU; it sends the host's bits.
+//! The examples in C: compiled by GCC, linked with `libflowlet.a`, run in QEMU; they send the host's bits.
 
+use flowlet::stream::front_end::{Form, Samples};
 use flowlet::{Explainer, Scorer};
-use flowlet_tests::{golden, golden_v2};
+use flowlet_tests::streams::{self, Plan};
+use flowlet_tests::{golden, golden_v2, Random};
 use flowlet_tools::device::{
     arm_gcc, cmake, code_bytes, is_f64, is_panic, skips, symbols, Board, CLibrary, DeviceError, Install,
     Qemu, Source,
 };
-use flowlet_tools::export::{ImageFile, Numeric};
+use flowlet_tools::export::{Core, ImageFile, Numeric};
 use flowlet_tools::image_formats::c_header;
 use std::fmt::Write;
 use std::fs;
@@ -32,10 +34,15 @@ const M0: CBoard =
 
 const STRICT: [&str; 6] = ["-Os", "-ffreestanding", "-Wall", "-Wextra", "-Werror", "-pedantic"];
 
-/// Writes what the example includes.
-fn generate(folder: &Path, image: &ImageFile, readings: &[f32]) {
+/// Writes the image as the examples include it.
+fn generate_model(folder: &Path, image: &ImageFile) {
     let header = c_header(image, &"model".parse().expect("a name")).expect("a good image");
     fs::write(folder.join("model.h"), header).expect("a temporary file");
+}
+
+/// Writes what the example of readings includes.
+fn generate(folder: &Path, image: &ImageFile, readings: &[f32]) {
+    generate_model(folder, image);
     let mut text = String::from("static const float readings[][MODEL_INPUTS] = {\n");
     for row in readings.chunks_exact(image.model().expect("a good image").inputs()) {
         let row: Vec<String> = row.iter().map(|value| format!("{value:e}f")).collect();
@@ -45,15 +52,17 @@ fn generate(folder: &Path, image: &ImageFile, readings: &[f32]) {
     fs::write(folder.join("readings.h"), text).expect("a temporary file");
 }
 
-/// What the example sends, computed by the host.
+/// A line that an example sends: a word, bits, what is at the end.
+fn line(text: &mut String, word: &str, values: &[f32], end: &str) {
+    let bits: String = values.iter().map(|value| format!(" {:08x}", value.to_bits())).collect();
+    let _ = writeln!(text, "{word}{bits}{end}");
+}
+
+/// What the example of readings sends, computed by the host.
 fn expected(image: &ImageFile, readings: &[f32]) -> String {
     let model = image.model().expect("a good image");
     let mut workspace = vec![0; flowlet::explain_workspace_words(&model)];
     let mut text = String::new();
-    let line = |text: &mut String, word: &str, values: &[f32], end: &str| {
-        let bits: String = values.iter().map(|value| format!(" {:08x}", value.to_bits())).collect();
-        let _ = writeln!(text, "{word}{bits}{end}");
-    };
     for row in readings.chunks_exact(model.inputs()) {
         let mut scorer = Scorer::new(&model, &mut workspace).expect("enough");
         let score = scorer.score(row).expect("finite");
@@ -72,29 +81,31 @@ fn expected(image: &ImageFile, readings: &[f32]) -> String {
     text
 }
 
-/// Compiles and links the example with strict warnings, as C99 and, as far as it is not assembly, as C++.
+/// Compiles and links an example with strict warnings, as C99 and, as far as it is not assembly, as C++.
 fn link(
+    example: &str,
     board: &CBoard,
     library: &CLibrary,
     generated: &Path,
     source: &Source,
 ) -> Result<PathBuf, DeviceError> {
     let examples = library.home.join("examples");
-    let elf = generated.join("detector.elf");
+    let elf = generated.join(format!("{example}.elf"));
     let file = |name: &str| examples.join(name).display().to_string();
     let folder = |flag: &str, path: &Path| format!("{flag}{}", path.display());
     let includes = [folder("-I", generated), folder("-I", &library.include)];
     let compile: Vec<&str> =
         board.flags.iter().copied().chain(STRICT).chain(includes.iter().map(String::as_str)).collect();
 
-    let detector = file("detector.c");
+    let program = file(&format!("{example}.c"));
     for (tool, options) in [
         ("gcc", &["-std=c11", "-c", "-o", "c11.o"][..]),
         ("g++", &["-x", "c++", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-c", "-o", "cpp.o"]),
     ] {
-        arm_gcc(tool, generated, &[&compile[..], options, &[&detector]].concat(), Install::Forbidden)?;
+        arm_gcc(tool, generated, &[&compile[..], options, &[&program]].concat(), Install::Forbidden)?;
     }
     let (startup, line, sections) = (file("startup.c"), file(board.serial_line), file("sections.ld"));
+    let bits = file("bits.c");
     let memory = folder("-L", &source.firmware().join("boards").join(board.board.name()));
     let (archive, out) = (library.archive.display().to_string(), elf.display().to_string());
     let link = [
@@ -104,7 +115,8 @@ fn link(
         &memory,
         "-T",
         &sections,
-        &detector,
+        &program,
+        &bits,
         &startup,
         &line,
         &archive,
@@ -127,20 +139,66 @@ fn sends(board: Board, elf: &Path, expected: &str) -> Result<(), DeviceError> {
     Ok(())
 }
 
-fn on_board(board: &CBoard, image: &ImageFile, readings: &[f32]) -> Result<(), DeviceError> {
+/// Builds an example from what was generated, and compares what it sends.
+fn on_board(example: &str, board: &CBoard, generated: &Path, expected: &str) -> Result<(), DeviceError> {
     let source = Source::find()?;
     let library = CLibrary::build(&source, board.board.target(), Install::Forbidden)?;
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    generate(folder.path(), image, readings);
-    let elf = link(board, &library, folder.path(), &source)?;
+    let elf = link(example, board, &library, generated, &source)?;
     let unwanted = symbols(&elf, |name| is_panic(name) || is_f64(name))?;
     assert!(unwanted.is_empty(), "linked into a C program on {}: {unwanted:?}", board.board);
+    sends(board.board, &elf, expected)?;
+    let lines = expected.lines().count();
+    println!(
+        "{example}, {}: {lines} lines alike, {} bytes of code and constants",
+        board.board,
+        code_bytes(&elf)?
+    );
+    Ok(())
+}
+
+fn of_readings(board: &CBoard, image: &ImageFile, readings: &[f32]) -> Result<(), DeviceError> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    generate(folder.path(), image, readings);
     let expected = expected(image, readings);
     assert!(expected.contains(" alarm") && expected.contains("explained"), "{expected}");
-    sends(board.board, &elf, &expected)?;
-    let lines = expected.lines().count();
-    println!("{}: {lines} lines alike, {} bytes of code and constants", board.board, code_bytes(&elf)?);
-    Ok(())
+    on_board("detector", board, folder.path(), &expected)
+}
+
+/// Windows of two channels with every extractor; the sensor gives counts whatever windows are of.
+fn of_samples(board: &CBoard, samples: Samples, numeric: Numeric) -> Result<(), DeviceError> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut random = Random(41);
+    let plan = Plan { samples, window: 128, hop: 96, rate: 1000.0, scale: 1e-3, floor: 1e-4 };
+    let record = plan.everything(Form::Log2);
+    let core = if board.board == Board::Microbit { Core::CortexM0 } else { Core::CortexM4F };
+    let image = streams::image(&mut random, &record, numeric, core);
+    let channels: [Vec<i16>; 2] =
+        [900.0, 40.0].map(|size| (0..900).map(|_| (size * random.normal()) as i16).collect());
+    generate_model(folder.path(), &image);
+    let rows: Vec<String> =
+        channels[0].iter().zip(&channels[1]).map(|(a, b)| format!("    {{{a}, {b}}},\n")).collect();
+    let text = format!("static const int16_t samples[][MODEL_CHANNELS] = {{\n{}}};\n", rows.concat());
+    fs::write(folder.path().join("samples.h"), text).expect("a temporary file");
+
+    let windows = match samples {
+        Samples::F32 => {
+            let units = channels.map(|counts| counts.iter().map(|&count| f32::from(count) * 1e-3).collect());
+            streams::features::<f32>(&record, &units)
+        }
+        Samples::I16 => streams::features::<i16>(&record, &channels),
+    };
+    let model = image.model().expect("a good image");
+    let mut workspace = vec![0; model.workspace_bytes() / 4];
+    let mut scorer = Scorer::new(&model, &mut workspace).expect("enough");
+    let mut expected = String::new();
+    for features in &windows {
+        let score = scorer.score(features).expect("finite");
+        line(&mut expected, "features", features, "");
+        let end = if score.alarm { " alarm" } else { "" };
+        line(&mut expected, "score", &[score.log_prob, score.p_value, score.score], end);
+    }
+    assert_eq!(windows.len(), 9, "of 128 samples, 96 apart");
+    on_board("stream", board, folder.path(), &expected)
 }
 
 fn finished(test: &str, done: Result<(), DeviceError>) {
@@ -154,13 +212,25 @@ fn finished(test: &str, done: Result<(), DeviceError>) {
 #[test]
 fn c_on_a_cortex_m4f_sends_the_hosts_bits() {
     let (image, readings) = (golden_v2::image(Numeric::F32), golden_v2::readings());
-    finished("c_on_a_cortex_m4f_sends_the_hosts_bits", on_board(&M4F, &image, &readings));
+    finished("c_on_a_cortex_m4f_sends_the_hosts_bits", of_readings(&M4F, &image, &readings));
 }
 
 #[test]
 fn c_on_a_cortex_m0_sends_the_hosts_bits() {
     let (image, readings) = (golden::image(Numeric::I8), golden::readings());
-    finished("c_on_a_cortex_m0_sends_the_hosts_bits", on_board(&M0, &image, &readings[..3 * 32]));
+    finished("c_on_a_cortex_m0_sends_the_hosts_bits", of_readings(&M0, &image, &readings[..3 * 32]));
+}
+
+#[test]
+fn windows_in_c_on_a_cortex_m4f_send_the_hosts_bits() {
+    let done = of_samples(&M4F, Samples::F32, Numeric::I8);
+    finished("windows_in_c_on_a_cortex_m4f_send_the_hosts_bits", done);
+}
+
+#[test]
+fn windows_in_c_on_a_cortex_m0_send_the_hosts_bits() {
+    let done = of_samples(&M0, Samples::I16, Numeric::I8);
+    finished("windows_in_c_on_a_cortex_m0_send_the_hosts_bits", done);
 }
 
 /// Runs a command; its output is the message if it fails.

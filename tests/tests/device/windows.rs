@@ -1,14 +1,14 @@
 //! From raw samples to scores, host and emulated chip give the same bits: features in f32 and in integers, and scores.
 
-use flowlet::stream::front_end::{Extractor, Form, FrontEnd, Samples};
+use flowlet::stream::front_end::{Extractor, Form, Samples};
 use flowlet::stream::{extract, Sample, Window};
 use flowlet::Scorer;
-use flowlet_tests::streams::{edges, Plan};
-use flowlet_tests::{metadata, normal_readings, random_flow, Random};
+use flowlet_tests::streams::{edges, image, Plan};
+use flowlet_tests::Random;
 use flowlet_tools::device::{
     is_soft_float, skips, static_bytes, symbols, Board, DeviceError, Inquirer, Install,
 };
-use flowlet_tools::export::{arrange, build, Calibration, Core, ImageFile, Metadata, Numeric};
+use flowlet_tools::export::{Core, ImageFile, Numeric};
 
 fn inquirer(board: Board, test: &str) -> Option<Inquirer> {
     match Inquirer::of_windows(board, Install::Forbidden) {
@@ -19,16 +19,6 @@ fn inquirer(board: Board, test: &str) -> Option<Inquirer> {
         }
         Err(error) => panic!("{error}"),
     }
-}
-
-/// An image of a random affine flow over the features of a front end.
-fn image(random: &mut Random, record: &[u8], numeric: Numeric, core: Core) -> ImageFile {
-    let features = FrontEnd::parse(record).expect("a good record").features();
-    let flow = random_flow(random, features, 2, &[12]);
-    let readings = normal_readings(random, &flow, 200);
-    let metadata = Metadata { front_end: record.to_vec(), ..metadata(features) };
-    let calibration = Calibration { readings: &readings, false_alarm_rate: 0.01 };
-    arrange(&build(&flow, numeric, &metadata, calibration).expect("an image"), core).expect("an order")
 }
 
 /// What the board is to answer, computed here.
