@@ -10,6 +10,7 @@
 
 mod choose;
 mod detectors;
+mod drift;
 mod law;
 mod simulate;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 
 pub use choose::{choose, Wanted, WantedCusum};
 pub use detectors::{Chain, CusumChain, EwmaChain, VotesChain};
+pub use drift::{drift_limits, drift_rate};
 pub use law::Law;
 pub use simulate::{replay, simulate, Replay, Simulated};
 

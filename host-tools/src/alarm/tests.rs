@@ -21,7 +21,7 @@ fn votes(needed: u8, of: u8, level: Surprise) -> Votes {
     Votes { needed, of, level, clear: level }
 }
 
-fn close(found: f64, expected: f64, relative: f64) {
+pub(super) fn close(found: f64, expected: f64, relative: f64) {
     assert!((found / expected - 1.0).abs() < relative, "{found} for {expected}");
 }
 

@@ -14,7 +14,7 @@ mod marginal;
 mod matrix;
 mod mixture;
 mod multiscale;
-mod normal;
+pub(crate) mod normal;
 mod optimizer;
 mod preprocess;
 mod progress;
