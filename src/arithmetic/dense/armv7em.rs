@@ -21,7 +21,8 @@ const CHAIN: usize = 8;
 type Ending = unsafe extern "C" fn();
 
 kernels! {
-    /// `groups` steps for each block of 4 rows from `bias` to `bias_end`, ReLU with the (first) usual shift.
+    /// `groups` steps for each block of 4 rows from `bias` to `bias_end`, ReLU with a usual shift: the first, or that of
+    /// `exit`.
     Usual (
         weights: *const u32,
         input: *const u32,
@@ -29,8 +30,9 @@ kernels! {
         groups: usize,
         bias: *const u32,
         bias_end: *const u32,
+        exit: Ending,
     )
-    flowlet_i16_usual flowlet_i8_usual
+    flowlet_i16_usual flowlet_i8_usual flowlet_i8_inner
 }
 
 kernels! {
@@ -109,6 +111,7 @@ pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -
     let kernel: (Usual, u32) = match kind {
         USUAL_I16 => (flowlet_i16_usual, 1),
         USUAL_I8 => (flowlet_i8_usual, 0),
+        INNER_I8 => (flowlet_i8_inner, 0),
         _ => return short_at_once((sizes, kind), (groups, rows), words, input, output),
     };
     usual_at_once(kernel, (groups, rows), words, input, output)
@@ -135,10 +138,11 @@ fn usual_at_once<'a>(
         return None;
     }
     let bias = bias.as_ptr_range();
+    let exit = flowlet_end_inner;
     // SAFETY: weights and bias are those of all rows, the input has all groups and the output room for all rows; one
     // step at least and one chain at most. The function keeps the caller's registers.
     unsafe {
-        kernel(weights.as_ptr(), input.as_ptr(), output.as_mut_ptr(), groups, bias.start, bias.end);
+        kernel(weights.as_ptr(), input.as_ptr(), output.as_mut_ptr(), groups, bias.start, bias.end, exit);
     }
     Some(behind)
 }
@@ -157,7 +161,6 @@ fn short_at_once<'a>(
     let kernel = KERNELS.get(usize::from(encoding.wrapping_sub(ENCODING_I16)))?;
     let shift = u32::from(shift);
     let (multiplied, ending, shift, rounding): (usize, Ending, u32, u32) = match activation {
-        super::RELU if kind == INNER_I8 => (0, flowlet_end_inner, 0, 0),
         super::RELU => (0, flowlet_end_relu, shift & 31, 0),
         super::OUTPUT if (33..=63).contains(&shift) => {
             (rows, flowlet_end_scaled, shift.wrapping_sub(32), 1 << (shift.wrapping_sub(33) & 31))
@@ -251,6 +254,7 @@ pub(super) fn usual(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Opt
     match layer.kind {
         USUAL_I16 => run_usual(flowlet_i16_usual, layer, input, output),
         USUAL_I8 => run_usual(flowlet_i8_usual, layer, input, output),
+        INNER_I8 => run_usual(flowlet_i8_inner, layer, input, output),
         _ => None,
     }
 }
@@ -277,6 +281,7 @@ fn run_usual(kernel: Usual, layer: &Dense<'_>, input: &[i16], output: &mut [i16]
             groups,
             bias.start,
             bias.end,
+            flowlet_end_inner,
         );
     }
     Some(Some(()))
@@ -575,6 +580,13 @@ global_asm!(
     usat r5, #15, r5
     usat r6, #15, r6
     usat r7, #15, r7
+    b .Lflowlet_packed
+
+    flowlet_function flowlet_end_inner
+    usat r4, #15, r4, asr #{inner_i8}
+    usat r5, #15, r5, asr #{inner_i8}
+    usat r6, #15, r6, asr #{inner_i8}
+    usat r7, #15, r7, asr #{inner_i8}
 .Lflowlet_packed:
     flowlet_pack
 .Lflowlet_again:
@@ -584,13 +596,6 @@ global_asm!(
     flowlet_next_other
 .Lflowlet_return:
     pop {{r3-r11, pc}}
-
-    flowlet_function flowlet_end_inner
-    usat r4, #15, r4, asr #{inner_i8}
-    usat r5, #15, r5, asr #{inner_i8}
-    usat r6, #15, r6, asr #{inner_i8}
-    usat r7, #15, r7, asr #{inner_i8}
-    b .Lflowlet_packed
 
     flowlet_function flowlet_end_scaled32
     ldr r3, [sp, #flowlet_multipliers]
@@ -623,6 +628,7 @@ global_asm!(
     b .Lflowlet_again
 
     .p2align 2
+    flowlet_function flowlet_i8_inner
     flowlet_function flowlet_i8_general
     flowlet_start i8, 72
     ldrd r8, r9, [sp, #flowlet_bias]
