@@ -6,8 +6,8 @@
 //! readings have become rarer as a whole, an [`super::Ewma`] of the surprise with a small weight says, with a rate that is
 //! known exactly.)
 //!
-//! A mean over some 2^8 independent readings is close to normal, which gives its limit for an allowed rate: see
-//! `docs/alarms.md`. Neighbours in time are seldom independent: take every so many readings only, farther apart than they
+//! A mean over some 2^8 independent readings is close to normal, which gives its limit for an allowed rate: `flowlet
+//! alarm --drift` computes it, see `docs/alarms.md`. Neighbours in time are seldom independent: take every so many readings only, farther apart than they
 //! resemble each other.
 
 use super::detector::Follow;

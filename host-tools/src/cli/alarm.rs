@@ -4,7 +4,7 @@ use super::output::{grouped, Output};
 use super::tables::TableArgs;
 use super::{files, scoring, usage};
 use crate::alarm::{
-    choose, costs, replay, simulate, Costs, Delay, Law, Replay, Simulated, Wanted, WantedCusum,
+    choose, costs, drift_limits, replay, simulate, Costs, Delay, Law, Replay, Simulated, Wanted, WantedCusum,
 };
 use crate::calibration::FalseAlarms;
 use crate::export::{present, ImageFile};
@@ -12,7 +12,7 @@ use crate::segments::{segments, Delays};
 use anyhow::Context;
 use clap::Args;
 use flowlet::stream::alarm::LARGEST_LIMIT;
-use flowlet::stream::{AlarmSettings, Surprise};
+use flowlet::stream::{AlarmSettings, DriftSettings, Surprise};
 use serde_json::{json, Value};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -69,6 +69,16 @@ pub(super) struct AlarmArgs {
     /// million]
     #[arg(long, value_name = "READINGS", help_heading = "Alarm")]
     simulate: Option<u64>,
+    /// Compute limits of a drift test too (stream::Drift) that normal, independent readings leave no more often than this,
+    /// all features together: "1 per month at 1 Hz". Printed, not stored in the image
+    #[arg(long, value_name = "TEXT", help_heading = "Drift")]
+    drift: Option<FalseAlarms>,
+    /// A reading has the weight 2^-SHIFT in the drift test's means
+    #[arg(long, value_name = "SHIFT", requires = "drift", default_value_t = 8, value_parser = clap::value_parser!(u8).range(4..=12), help_heading = "Drift")]
+    drift_shift: u8,
+    /// The drift test looks at one reading in so many
+    #[arg(long, value_name = "READINGS", requires = "drift", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Drift")]
+    drift_every: u16,
     /// Write the image with these settings
     #[arg(short, long, value_name = "OUT.flow")]
     output: Option<PathBuf>,
@@ -158,6 +168,10 @@ impl AlarmArgs {
         let model = image.model()?;
         let ceiling = Surprise::ceiling(&model);
         let settings = self.settings(present(model.alarm())?, ceiling)?;
+        let drift = self.drift.as_ref().map(|allowed| {
+            drift_limits(allowed.rate(), model.features(), self.drift_shift, self.drift_every)
+        });
+        let drift = drift.transpose().context("--drift")?;
         let series = self.series(&image, output)?;
         let measured = series.as_ref().map(|series| measure(&settings, series));
 
@@ -182,8 +196,12 @@ impl AlarmArgs {
             })?;
             files::write_whole(path, written.bytes())?;
         }
-        let json = self.json(&settings, ceiling, &costs, simulated.as_ref(), measured.as_ref());
-        let text = self.text(&settings, ceiling, &costs, simulated.as_ref(), measured.as_ref());
+        let mut json = self.json(&settings, ceiling, &costs, simulated.as_ref(), measured.as_ref());
+        json["drift"] = json!(drift.as_ref().map(drift_json));
+        let mut text = self.text(&settings, ceiling, &costs, simulated.as_ref(), measured.as_ref());
+        if let (Some(limits), Some(allowed)) = (&drift, &self.drift) {
+            text.push_str(&described_drift(limits, allowed, model.features()));
+        }
         output.finish(&text, &json)
     }
 
@@ -245,7 +263,6 @@ impl AlarmArgs {
                 "delay_of_labelled": d.delays.get(1).map(delay),
             })
         });
-        let counted = |s: &Simulated| json!({ "readings": s.readings, "rises": s.rises, "rate": s.rate(), "interval": s.interval });
         json!({
             "image": self.model,
             "output": self.output,
@@ -257,14 +274,7 @@ impl AlarmArgs {
             "anomaly_bits": self.shift,
             "detectors": detectors.collect::<Vec<_>>(),
             "simulated": simulated.map(counted),
-            "measured": measured.map(|m| json!({
-                "normal": counted(&m.replay.normal),
-                "rows_on": m.replay.on.iter().filter(|&&on| on).count(),
-                "events": m.delays.map(|d| d.detected + d.missed),
-                "events_detected": m.delays.map(|d| d.detected),
-                "median_delay": m.delays.and_then(|d| d.median),
-                "worst_delay": m.delays.and_then(|d| d.worst),
-            })),
+            "measured": measured.map(|m| replay_json(&m.replay, m.delays)),
         })
     }
 
@@ -360,6 +370,22 @@ fn measure(settings: &AlarmSettings, series: &Series) -> Measured {
     Measured { replay, delays, drawn }
 }
 
+fn counted(s: &Simulated) -> Value {
+    json!({ "readings": s.readings, "rises": s.rises, "rate": s.rate(), "interval": s.interval })
+}
+
+/// What an alarm did on tables, in JSON.
+pub(super) fn replay_json(replay: &Replay, delays: Option<Delays>) -> Value {
+    json!({
+        "normal": counted(&replay.normal),
+        "rows_on": replay.on.iter().filter(|&&on| on).count(),
+        "events": delays.map(|d| d.detected + d.missed),
+        "events_detected": delays.map(|d| d.detected),
+        "median_delay": delays.and_then(|d| d.median),
+        "worst_delay": delays.and_then(|d| d.worst),
+    })
+}
+
 pub(super) fn bits(surprise: Surprise) -> f64 {
     f64::from(surprise.raw()) / 256.0
 }
@@ -419,6 +445,38 @@ pub(super) fn described(settings: &AlarmSettings, ceiling: Surprise) -> String {
         bits(ceiling)
     );
     text
+}
+
+/// A limit of a drift test in the training's standard deviations, or variances.
+fn of_training(units: u32) -> f64 {
+    f64::from(units) / 16_777_216.0
+}
+
+/// Limits of a drift test, in the training's standard deviations and variances, and as the device has them.
+fn drift_json(limits: &DriftSettings) -> Value {
+    json!({
+        "shift": limits.shift,
+        "every": limits.every,
+        "mean_limit": of_training(limits.mean_limit),
+        "least_variance": of_training(limits.least_variance),
+        "most_variance": of_training(limits.most_variance),
+        "settings": limits,
+    })
+}
+
+/// The same in words, and as Rust.
+fn described_drift(limits: &DriftSettings, allowed: &FalseAlarms, features: usize) -> String {
+    let DriftSettings { shift, every, mean_limit, least_variance, most_variance } = *limits;
+    format!(
+        "drift         a mean beyond {:.3} standard deviations, a variance outside {:.3} to {:.3} of the training's; \
+         {features} features leave them {} at most, if they are independent and normal\n              \
+         DriftSettings {{ shift: {shift}, every: {every}, mean_limit: {mean_limit}, least_variance: {least_variance}, \
+         most_variance: {most_variance} }}\n",
+        of_training(mean_limit),
+        of_training(least_variance),
+        of_training(most_variance),
+        allowed.text(),
+    )
 }
 
 /// A span of time in the unit that fits.

@@ -1,11 +1,13 @@
 //! `flowlet eval`
 
+use super::alarm;
 use super::confidence::{self, BootstrapArgs};
 use super::output::{grouped, Output};
 use super::progress::Progress;
 use super::scoring;
 use super::tables::{self, TableArgs};
 use super::usage;
+use crate::alarm::{replay, Replay};
 use crate::bootstrap::{self, Blocks, Intervals, Judged};
 use crate::export::{self, ImageFile};
 use crate::flow::Transform;
@@ -14,6 +16,7 @@ use crate::segments::{segments, Delays, Segment};
 use crate::table::Table;
 use anyhow::{bail, Context};
 use clap::Args;
+use flowlet::stream::Surprise;
 use flowlet::Score;
 use serde_json::{json, Value};
 use std::fmt::Write;
@@ -22,7 +25,8 @@ use std::path::{Path, PathBuf};
 /// Judge an image, or several side by side, on labelled rows
 ///
 /// AUROC and average precision judge the score; the rates of false alarms and of detection judge the image's own
-/// threshold; the mean negative log-likelihood of normal rows judges the density. Intervals are bootstrapped: where they
+/// threshold; the mean negative log-likelihood of normal rows judges the density. Of an image with settings of an alarm
+/// (flowlet alarm) that alarm is run over the rows too, taken for a series: its rises and how soon it notices events. Intervals are bootstrapped: where they
 /// overlap widely, the rows do not say which image is better, though the comparison on the same rows may.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -195,7 +199,7 @@ impl EvalArgs {
             let judged = Judged { labels: &rows.labels, scores: &scores, alarms: &alarms };
             let segments = self.segments.then(|| segments(&rows.labels, &alarms, &rows.starts));
             let intervals = plan.as_ref().map(|plan| confidence::intervals(&judged, plan, output));
-            found.push(Findings { intervals, segments });
+            found.push(Findings { intervals, segments, alarm: examined.replay(&rows)? });
         }
         let mut comparisons = Vec::new();
         if let Some(plan) = &plan {
@@ -292,6 +296,7 @@ impl EvalArgs {
         if let Some(intervals) = &found.intervals {
             json["confidence"] = confidence::json(intervals);
         }
+        json["alarm"] = json!(found.alarm.as_ref().map(|(replay, d)| alarm::replay_json(replay, Some(*d))));
         if let Some(segments) = &found.segments {
             json["segments"] = segments_json(segments, rows, &self.tables());
         }
@@ -311,6 +316,8 @@ impl EvalArgs {
 struct Findings {
     intervals: Option<Intervals>,
     segments: Option<Vec<Segment>>,
+    /// What the alarm of the image's settings did, if it has any, and how soon it noticed events.
+    alarm: Option<(Replay, Delays)>,
 }
 
 impl Examined {
@@ -320,6 +327,15 @@ impl Examined {
 
     fn alarms(&self) -> Vec<bool> {
         self.scores.iter().map(|s| s.alarm).collect()
+    }
+
+    /// Runs the alarm that the image brings settings of over the rows, in their order.
+    fn replay(&self, rows: &Rows) -> anyhow::Result<Option<(Replay, Delays)>> {
+        let Some(settings) = export::present(self.image.model()?.alarm())? else { return Ok(None) };
+        let surprises: Vec<Surprise> = self.scores.iter().map(Surprise::of).collect();
+        let replay = replay(&settings, &surprises, Some(&rows.labels), &rows.starts);
+        let delays = Delays::of(&segments(&rows.labels, &replay.on, &rows.starts));
+        Ok(Some((replay, delays)))
     }
 
     fn described(&self) -> anyhow::Result<String> {
@@ -374,6 +390,18 @@ impl Examined {
                         format!("; first alarm after {median} rows (median), {worst} (worst)"),
                     _ => String::new(),
                 }
+            );
+        }
+        if let Some((replay, delays)) = &found.alarm {
+            let normal = &replay.normal;
+            let _ = writeln!(
+                text,
+                "stored alarm       {} rises in {} normal rows; {} of {} events noticed{}",
+                normal.rises,
+                normal.readings,
+                delays.detected,
+                delays.detected + delays.missed,
+                delays.median.map_or_else(String::new, |median| format!(", after {median} rows (median)"))
             );
         }
         if let Some(intervals) = &found.intervals {

@@ -1,5 +1,6 @@
 //! `flowlet quantize`
 
+use super::alarm;
 use super::certified;
 use super::false_alarms::{self, RateArgs};
 use super::files;
@@ -10,6 +11,7 @@ use crate::export::{self, Calibration, Core, Numeric};
 use crate::metrics;
 use anyhow::{bail, Context};
 use clap::Args;
+use flowlet::stream::Surprise;
 use flowlet::Score;
 use serde_json::json;
 use std::path::PathBuf;
@@ -77,6 +79,25 @@ impl QuantizeArgs {
             None => quantized,
         };
 
+        let alarm = export::present(model.alarm())?;
+        let quantized = match &alarm {
+            Some(settings) => {
+                quantized.with_alarm(settings).context("the alarm's settings found no place")?
+            }
+            None => quantized,
+        };
+        // Levels are surprises, so that their rate stays; but other rows may tell fewer bits apart.
+        let (needs, reach) =
+            (alarm.map_or(Surprise::ZERO, |a| a.needs()), Surprise::ceiling(&quantized.model()?));
+        if needs > reach {
+            output.warn(&format!(
+                "the alarm listens for {:.2} bits, and the calibration rows reach up to {:.2}: it may never be raised; set it \
+                 anew with flowlet alarm, or calibrate on more rows",
+                alarm::bits(needs),
+                alarm::bits(reach)
+            ));
+        }
+
         let before = scoring::score_rows(&image, &table.values, |_| {})?;
         let after = scoring::score_rows(&quantized, &table.values, |_| {})?;
         let of = |wanted: bool| {
@@ -109,6 +130,8 @@ impl QuantizeArgs {
             "mean_abs_delta_log_prob_anomalous": anomalous.map(|delta| delta.mean),
             "max_abs_delta_log_prob_anomalous": anomalous.map(|delta| delta.max),
             "auroc_delta": auroc_delta,
+            "alarm": alarm.as_ref().map(alarm::settings_json),
+            "alarm_within_reach": alarm.map(|_| needs <= reach),
             "image_bytes": quantized.bytes().len(),
             "workspace_bytes": workspace_bytes,
             "notes": table.notes,

@@ -9,15 +9,20 @@ fn number(json: &Value, field: &str) -> f64 {
     json[field].as_f64().unwrap_or_else(|| panic!("{field} in {json}"))
 }
 
-/// `flowlet train` with an option whose value has spaces.
-fn train(folder: &Folder, options: &str, alarms: &str) -> flowlet_tests::command::Run {
-    let mut command = folder.command(&format!("train t.csv -o m.flow {QUICK} --numeric f32 {options}"));
-    let output = command.args(["--false-alarms", alarms]).output().expect("flowlet starts");
+/// A command line whose last value has spaces.
+fn spaced(folder: &Folder, options: &str, last: &[&str]) -> flowlet_tests::command::Run {
+    let output = folder.command(options).args(last).output().expect("flowlet starts");
     flowlet_tests::command::Run {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// `flowlet train` with an option whose value has spaces.
+fn train(folder: &Folder, options: &str, alarms: &str) -> flowlet_tests::command::Run {
+    let train = format!("train t.csv -o m.flow {QUICK} --numeric f32 {options}");
+    spaced(folder, &train, &["--false-alarms", alarms])
 }
 
 #[test]
@@ -143,6 +148,60 @@ fn contaminated_rows_do_not_silence_the_alarm() {
     assert!(number(&trimmed, "calibration_rows_left_out") >= 20.0, "{trimmed}");
     assert!(few < 0.5 && most > 0.9 && false_alarms < 0.05, "{few}, {most}, {false_alarms}");
     assert_eq!(number(&detected("--contamination auto").0, "contamination"), 0.05);
+}
+
+#[test]
+fn an_alarm_is_chosen_for_a_rate_and_quantize_keeps_it() {
+    let folder = trained();
+    folder.write("t.csv", normal_csv(400, 6)).write("few.csv", normal_csv(12, 6));
+    let json =
+        spaced(&folder, "alarm m.flow --votes 2/3 --json -o a.flow --false-alarms", &["1 per hour at 1 Hz"])
+            .json();
+    let rate = number(&json, "false_alarm_rate") * 3600.0;
+    // Levels have steps of 2^-8 bits: nearly the rate that was allowed, and not above.
+    assert!(rate <= 1.0 && rate > 0.9, "{json}");
+    assert!((number(&json, "seconds_between_false_alarms") * rate / 3600.0 - 1.0).abs() < 1e-9);
+    // A reading that votes, and one of the two before it.
+    let p = (-json["settings"]["votes"]["level"].as_f64().expect("a level")).exp2();
+    assert!((1.0 / 3600.0 / (2.0 * p * p) - 1.0).abs() < 0.3, "{p}");
+    let settings = &json["settings"];
+
+    for numeric in ["i16", "i8", "f32"] {
+        let run = folder
+            .flowlet(&format!("quantize a.flow --numeric {numeric} --calibration t.csv -o q.flow --json"));
+        assert_eq!(run.json()["alarm"], *settings, "{run:?}");
+        assert_eq!(run.json()["alarm_within_reach"], true, "{run:?}");
+        assert_eq!(folder.flowlet("inspect q.flow --json").json()["alarm"], *settings);
+    }
+    // The level is beyond what so few rows tell apart.
+    assert_eq!(folder.flowlet("alarm m.flow --votes 1/1@15 -o b.flow").code, 0);
+    let run = folder.flowlet("quantize b.flow --numeric i8 --calibration few.csv -o q.flow --json");
+    assert_eq!(run.json()["alarm_within_reach"], false, "{run:?}");
+    assert!(run.stderr.contains("may never be raised"), "{run:?}");
+    let json = folder.flowlet("quantize m.flow --numeric i8 --calibration t.csv -o q.flow --json").json();
+    assert!(json["alarm"].is_null() && json["alarm_within_reach"].is_null());
+}
+
+#[test]
+fn limits_of_a_drift_test_are_printed() {
+    let folder = trained();
+    let drift = |more: &str, allowed: &str| {
+        spaced(&folder, &format!("alarm m.flow --votes 3/5@3 {more} --drift"), &[allowed])
+    };
+    let json = drift("--json", "1 per month at 1 Hz").json();
+    let limits = &json["drift"];
+    assert_eq!((limits["shift"].as_u64(), limits["every"].as_u64()), (Some(8), Some(1)));
+    let (mean, most) = (number(limits, "mean_limit"), number(limits, "most_variance"));
+    // Five deviations of the mean, which has 1 / sqrt(511) of them; squares have heavier tails.
+    assert!((0.19..0.25).contains(&mean) && (1.3..1.6).contains(&most), "{json}");
+    assert!((number(&limits["settings"], "mean_limit") / 16_777_216.0 - mean).abs() < 1e-9);
+    let slower = drift("--json --drift-shift 10 --drift-every 5", "1 per month at 1 Hz").json();
+    assert!(number(&slower["drift"], "mean_limit") < 0.6 * mean, "{slower}");
+    let text = drift("", "1 per month at 1 Hz").stdout;
+    let snippet = format!("mean_limit: {}", limits["settings"]["mean_limit"]);
+    assert!(text.contains(&snippet) && text.contains("DriftSettings { shift: 8, every: 1"), "{text}");
+    drift("", "1 per 3 readings").fails(1, &["--drift", "allow fewer"]);
+    assert_eq!(drift("--drift-shift 3", "1 per month at 1 Hz").code, 2);
 }
 
 #[test]

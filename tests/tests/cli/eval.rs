@@ -113,3 +113,22 @@ fn images_side_by_side() {
     let said = folder.flowlet("eval m.flow q.flow more.csv --label label").stdout;
     assert!(said.contains("m.flow less q.flow"), "{said}");
 }
+
+/// The alarm that an image brings is run over the rows: as `flowlet alarm` counts it, and as the scores say.
+#[test]
+fn a_stored_alarm_is_judged_too() {
+    let folder = trained();
+    assert_eq!(folder.flowlet("alarm m.flow --votes 1/1@3 -o a.flow").code, 0);
+    let eval = folder.flowlet("eval a.flow test.csv --label label --bootstrap 0 --json").json();
+    let alarm = folder.flowlet("alarm a.flow test.csv --label label --json").json();
+    assert_eq!(eval["alarm"], alarm["measured"]);
+    // One vote of three bits: on where the p-value is an eighth or less.
+    let scores = folder.flowlet("score a.flow test.csv -q").stdout;
+    let p_value = |line: &str| line.split(',').nth(2).expect("a column").parse::<f64>().expect("a number");
+    let on = scores.lines().skip(1).filter(|line| p_value(line) <= 0.125).count();
+    assert!(on > 10);
+    assert_eq!(eval["alarm"]["rows_on"], on);
+    assert!(folder.flowlet("eval m.flow test.csv --label label --json").json()["alarm"].is_null());
+    let text = folder.flowlet("eval a.flow test.csv --label label").stdout;
+    assert!(text.contains("stored alarm"), "{text}");
+}
