@@ -32,7 +32,9 @@ fn build() -> PathBuf {
         Some(other) => other,
     };
     let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--package", "flowlet-tools", "--bin", "flowlet", "--profile", name])
+        .args(["build", "--quiet", "--bin", "flowlet", "--profile", name])
+        // Beside xtask it has the features of libraries that it has in `cargo xtask test`: it is not compiled anew.
+        .args(["--package", "flowlet-tools", "--package", "xtask"])
         .arg("--manifest-path")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml"))
         .arg("--target-dir")
