@@ -15,7 +15,7 @@ use crate::export::{self, Certificate, Core, ImageFile, Numeric, Statistic};
 use crate::flow::{Activation, ImageShape, Padding};
 use crate::report::history::{beside, History};
 use crate::selection::{self, Selection};
-use crate::table::Table;
+use crate::table::{Kind, Table};
 use crate::training::{
     auto_experts, kinds, BaseKind, Candidate, ConditionerKind, FlowKind, Keeper, MarginalFront, MaskKind,
     Search, TrainConfig,
@@ -454,6 +454,7 @@ impl TrainArgs {
             "anomalous_rows_left_out": table.rows - normal_rows,
             "skipped_rows": table.skipped_rows,
             "constant_columns": constant,
+            "column_kinds": table.kinds().iter().map(Kind::json).collect::<Vec<_>>(),
             "epochs": trained.epochs,
             "best_epoch": trained.best_epoch,
             "restarts": trained.restarts,
@@ -488,6 +489,7 @@ impl TrainArgs {
         });
         let text = format!(
             "{}: {} over {} features{}, {} parameters{}\n\
+             columns    {}\n\
              trained    {} epochs (kept {}) in {:.2} s, {} samples/s\n\
              held out   NLL {:.4} nats in the data's units, {:.4} standardized ({} rows)\n\
              statistic  {}: {}\n\
@@ -504,6 +506,7 @@ impl TrainArgs {
             },
             grouped(fit.parameters()),
             told(&fit),
+            table.kinds_in_words(),
             trained.epochs,
             trained.best_epoch,
             fit.seconds(),

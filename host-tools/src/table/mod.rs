@@ -7,6 +7,7 @@
 mod csv;
 mod error;
 mod half;
+mod kinds;
 mod npy;
 mod parquet;
 mod reservoir;
@@ -16,6 +17,7 @@ mod stream;
 mod tests;
 
 pub use error::{CellProblem, Place, TableError};
+pub use kinds::Kind;
 pub use reservoir::Watch;
 use source::Source;
 use std::collections::HashSet;
@@ -162,19 +164,6 @@ impl Table {
         let values = self.iter_rows().flat_map(|row| order.iter().map(|&column| row[column])).collect();
         let columns = order.iter().map(|&column| self.columns[column].clone()).collect();
         Ok(Self { columns, values, ..self })
-    }
-
-    /// Features that never change.
-    #[must_use]
-    pub fn constant_columns(&self) -> Vec<&str> {
-        let Some(first) = self.iter_rows().next() else { return Vec::new() };
-        let mut constant = vec![true; first.len()];
-        for row in self.iter_rows() {
-            for (is, (value, first)) in constant.iter_mut().zip(row.iter().zip(first)) {
-                *is &= value == first;
-            }
-        }
-        self.columns.iter().zip(constant).filter(|(_, is)| *is).map(|(name, _)| name.as_str()).collect()
     }
 
     fn from_source(source: Source, options: &ReadOptions) -> Result<Self, TableError> {

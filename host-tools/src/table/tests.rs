@@ -250,9 +250,21 @@ fn several_files_are_joined_by_name() {
 }
 
 #[test]
-fn constant_columns_are_found() {
-    let table = read("a,b\n1,7\n2,7\n").unwrap();
-    assert_eq!(table.constant_columns(), ["b"]);
+fn kinds_are_those_of_the_normal_rows_and_most_are_counted() {
+    let options = ReadOptions { label: Some("y".into()), ..ReadOptions::default() };
+    let rows: String = (0..40).map(|i| format!("0.{i},7,{},{}\n", i % 2, i / 39)).collect();
+    let folder = Folder::new();
+    let table = Table::read(&folder.write("t.csv", &format!("a,b,c,y\n{rows}")), &options).unwrap();
+    assert_eq!(table.kinds(), [Kind::Continuous, Kind::Constant, Kind::Discrete { values: 2 }]);
+    assert_eq!(table.kinds_in_words(), "1 continuous, b (constant), c (2 values)");
+    // The anomalous last row is the only one that differs.
+    let rows: String = (0..40).map(|i| format!("{},{}\n", i / 39, i / 39)).collect();
+    let table = Table::read(&folder.write("u.csv", &format!("a,y\n{rows}")), &options).unwrap();
+    assert_eq!(table.kinds(), [Kind::Constant]);
+    let many: Vec<String> = (0..9).map(|i| format!("c{i}")).collect();
+    let zeros = format!("{0}\n{1}\n", many.join(","), ["0"; 9].join(","));
+    let words = read(&zeros).unwrap().kinds_in_words();
+    assert!(words.ends_with("c5 (constant) and 3 others"), "{words}");
 }
 
 /// A `.npy` file by the format's description (NEP 1), version 1.0.

@@ -85,6 +85,8 @@ fn a_constant_column_is_reported_and_scored() {
     let run = folder.flowlet(&format!("train t.csv -o m.flow --json {QUICK}"));
     assert_eq!(run.json()["constant_columns"], serde_json::json!(["k"]));
     assert!(run.stderr.contains("'k' is constant"), "{run:?}");
+    let kinds = &run.json()["column_kinds"];
+    assert_eq!(kinds.as_array().and_then(|k| k.last()), Some(&serde_json::json!({ "kind": "constant" })));
     let scored = folder.flowlet("score m.flow t.csv --json").json();
     assert_eq!(number(&scored, "rows"), number(&run.json(), "rows"));
 }
