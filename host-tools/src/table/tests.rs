@@ -1,5 +1,6 @@
 //! The rules of input tables, one by one.
 
+use super::kinds::Kind;
 use super::{CellProblem, Place, ReadOptions, Table, TableError};
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -254,12 +255,12 @@ fn kinds_are_those_of_the_normal_rows_and_most_are_counted() {
     let options = ReadOptions { label: Some("y".into()), ..ReadOptions::default() };
     let rows: String = (0..40).map(|i| format!("0.{i},7,{},{}\n", i % 2, i / 39)).collect();
     let folder = Folder::new();
-    let table = Table::read(&folder.write("t.csv", &format!("a,b,c,y\n{rows}")), &options).unwrap();
+    let table = Table::read(&folder.write("t.csv", format!("a,b,c,y\n{rows}")), &options).unwrap();
     assert_eq!(table.kinds(), [Kind::Continuous, Kind::Constant, Kind::Discrete { values: 2 }]);
     assert_eq!(table.kinds_in_words(), "1 continuous, b (constant), c (2 values)");
     // The anomalous last row is the only one that differs.
     let rows: String = (0..40).map(|i| format!("{},{}\n", i / 39, i / 39)).collect();
-    let table = Table::read(&folder.write("u.csv", &format!("a,y\n{rows}")), &options).unwrap();
+    let table = Table::read(&folder.write("u.csv", format!("a,y\n{rows}")), &options).unwrap();
     assert_eq!(table.kinds(), [Kind::Constant]);
     let many: Vec<String> = (0..9).map(|i| format!("c{i}")).collect();
     let zeros = format!("{0}\n{1}\n", many.join(","), ["0"; 9].join(","));
