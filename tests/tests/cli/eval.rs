@@ -122,12 +122,12 @@ fn a_stored_alarm_is_judged_too() {
     let eval = folder.flowlet("eval a.flow test.csv --label label --bootstrap 0 --json").json();
     let alarm = folder.flowlet("alarm a.flow test.csv --label label --json").json();
     assert_eq!(eval["alarm"], alarm["measured"]);
-    // One vote of three bits: on where the p-value is an eighth or less.
+    // One vote of three bits: on where the p-value is an eighth or less, but for what rounding of p-values moves.
     let scores = folder.flowlet("score a.flow test.csv -q").stdout;
     let p_value = |line: &str| line.split(',').nth(2).expect("a column").parse::<f64>().expect("a number");
-    let on = scores.lines().skip(1).filter(|line| p_value(line) <= 0.125).count();
-    assert!(on > 10);
-    assert_eq!(eval["alarm"]["rows_on"], on);
+    let on = |most: f64| scores.lines().skip(1).filter(|line| p_value(line) <= most).count() as u64;
+    let rows_on = eval["alarm"]["rows_on"].as_u64().expect("a count");
+    assert!(rows_on > 10 && (on(0.1245)..=on(0.1255)).contains(&rows_on), "{rows_on}");
     assert!(folder.flowlet("eval m.flow test.csv --label label --json").json()["alarm"].is_null());
     let text = folder.flowlet("eval a.flow test.csv --label label").stdout;
     assert!(text.contains("stored alarm"), "{text}");
