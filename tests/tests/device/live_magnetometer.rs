@@ -120,7 +120,7 @@ fn pin_and_log_follow_the_field_with_the_hosts_bits() {
             assert_eq!(bits(&line, "log_prob"), score.log_prob.to_bits(), "{line} {score:?}");
             assert_eq!(bits(&line, "p_value"), score.p_value.to_bits(), "{line} {score:?}");
             assert_eq!(bits(&line, "score"), score.score.to_bits(), "{line} {score:?}");
-            assert!(line.contains(&format!("}}, {verdict:?})")), "{line} {verdict:?}");
+            assert!(line.contains(&format!("}}, {verdict:?}, ())")), "{line} {verdict:?}");
             let pin = stand.qmp.word(LEDS) & 1 == 1;
             assert_eq!((pin, field(&line, "pin")), (verdict.is_on(), pin.to_string().as_str()), "{line}");
             if pin && raised.is_none() {
