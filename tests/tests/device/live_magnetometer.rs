@@ -11,7 +11,7 @@ use flowlet::stream::{Alarm, AlarmSettings, Detector, Event, Readings, Surprise,
 use flowlet::Scorer;
 use flowlet_tests::live::{bits, field, find, Stand};
 use flowlet_tests::{metadata, trained, Random};
-use flowlet_tools::device::{Board, Firmware, Live, Qemu};
+use flowlet_tools::device::{static_bytes, Board, Firmware, Live, Qemu};
 use flowlet_tools::export::{build, Calibration, ImageFile, Numeric};
 use flowlet_tools::training::{BaseKind, TrainConfig};
 
@@ -146,6 +146,11 @@ fn pin_and_log_follow_the_field_with_the_hosts_bits() {
     }
     assert!(delays.iter().all(|&delay| delay == delays[0] && delay <= 5), "{delays:?}");
     println!("{RUNS} runs alike; detection delay: {} samples, of which three must vote", delays[0]);
+    // The board lends any image this much.
+    const WORKSPACE: u64 = 512 << 10;
+    let statics = static_bytes(&firmware.elf).expect("an ELF file");
+    let (code, besides) = (firmware.code_bytes, statics.checked_sub(WORKSPACE).expect("the workspace"));
+    println!("{code} bytes of code and constants; {besides} of static RAM besides the workspace");
 }
 
 #[test]
