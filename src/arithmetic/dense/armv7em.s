@@ -1,0 +1,225 @@
+    // See armv7em.rs, which fills in what stands in braces.
+    //
+    // r0 weights, r1 input behind what the chain reads, r2 output, r3 a temporary; r4-r7 sums, r8-r11 weights,
+    // r12 and lr activations. On the stack: where the chain is entered, then what was pushed, then arguments.
+    //
+    // A block's first instructions compare where its biases end with where all do: in a usual layer the former with the
+    // latter, in others the latter with where the block's begin. No instruction of the chain changes these flags: they tell at
+    // its end whether this was the last block of a usual layer ("same"), and that the layer is not a usual one ("higher").
+    .syntax unified
+    .pushsection .text.flowlet_integer_layers,"ax",%progbits
+
+    .set flowlet_entry, 0
+    .set flowlet_bias, 40
+    .set flowlet_exit, 48
+    .set flowlet_ending, 52
+    .set flowlet_shift, 56
+    .set flowlet_multipliers, 60
+    .set flowlet_passes_left, 68
+    .set flowlet_passes, 72
+
+    .macro flowlet_function name
+    .globl \name
+    .hidden \name
+    .type \name,%function
+    .thumb_func
+\name:
+    .endm
+
+    .macro flowlet_start name, step
+    push {{r3-r11, lr}}
+    adr.w r5, .Lflowlet_\name\()_end + 1
+    mov r4, #\step
+    mls r4, r3, r4, r5
+    add r1, r1, r3, lsl #3
+    str r4, [sp, #flowlet_entry]
+    .endm
+
+    .macro flowlet_next
+    ldrd r8, r9, [sp, #flowlet_bias]
+    ldm r8!, {{r4-r7}}
+    str r8, [sp, #flowlet_bias]
+    cmp r8, r9
+    ldr.w pc, [sp, #flowlet_entry]
+    .endm
+
+    // "Higher", where there is another block.
+    .macro flowlet_next_other
+    ldm r8!, {{r4-r7}}
+    str r8, [sp, #flowlet_bias]
+    ldr.w pc, [sp, #flowlet_entry]
+    .endm
+
+    .macro flowlet_pack
+    pkhbt r4, r4, r5, lsl #16
+    pkhbt r5, r6, r7, lsl #16
+    strd r4, r5, [r2], #8
+    .endm
+
+    .macro flowlet_usual shift
+    usat r4, #15, r4, asr #\shift
+    usat r5, #15, r5, asr #\shift
+    usat r6, #15, r6, asr #\shift
+    usat r7, #15, r7, asr #\shift
+    flowlet_pack
+    .endm
+
+    .macro flowlet_finish name, shift
+.Lflowlet_\name\()_end:
+    bhs .Lflowlet_\name\()_leave
+    flowlet_usual \shift
+    flowlet_next
+
+.Lflowlet_\name\()_leave:
+    bhi .Lflowlet_\name\()_other
+    flowlet_usual \shift
+    pop {{r3-r11, pc}}
+.Lflowlet_\name\()_other:
+    ldr.w pc, [sp, #flowlet_exit]
+
+    // Another chain, or the end.
+    flowlet_function flowlet_\name\()_pass
+    ldr r3, [sp, #flowlet_passes_left]
+    cbz r3, .Lflowlet_\name\()_full
+    subs r3, r3, #1
+    str r3, [sp, #flowlet_passes_left]
+    add r1, r1, #8 * {chain}
+    // Weights are not at address 0: "higher" again.
+    cmp r0, #0
+    b.w .Lflowlet_\name\()_chain
+.Lflowlet_\name\()_full:
+    ldr r3, [sp, #flowlet_passes]
+    str r3, [sp, #flowlet_passes_left]
+    sub r1, r1, r3, lsl #6
+    ldr.w pc, [sp, #flowlet_ending]
+    .endm
+
+    .macro flowlet_pairs x
+    ldm r0!, {{r8-r11}}
+    smlad r4, r8, \x, r4
+    smlad r5, r9, \x, r5
+    smlad r6, r10, \x, r6
+    smlad r7, r11, \x, r7
+    .endm
+
+    // Even bytes of a word of weights, then odd ones.
+    .macro flowlet_bytes sum, weights
+    sxtb16 r3, \weights
+    smlad \sum, r3, r12, \sum
+    sxtb16 \weights, \weights, ror #8
+    smlad \sum, \weights, lr, \sum
+    .endm
+
+    .p2align 2
+    flowlet_function flowlet_i16_general
+    flowlet_start i16, 44
+    ldrd r8, r9, [sp, #flowlet_bias]
+    cmp r9, r8
+    flowlet_next_other
+
+    .p2align 2
+    flowlet_function flowlet_i16_usual
+    flowlet_start i16, 44
+    flowlet_next
+.Lflowlet_i16_chain:
+    .set flowlet_at, -8 * {chain}
+    .rept {chain}
+    ldrd r12, lr, [r1, #flowlet_at]
+    flowlet_pairs r12
+    flowlet_pairs lr
+    .set flowlet_at, flowlet_at + 8
+    .endr
+    flowlet_finish i16, {usual_i16}
+
+    flowlet_function flowlet_end_relu
+    ldr r8, [sp, #flowlet_shift]
+    asr r4, r4, r8
+    asr r5, r5, r8
+    asr r6, r6, r8
+    asr r7, r7, r8
+    usat r4, #15, r4
+    usat r5, #15, r5
+    usat r6, #15, r6
+    usat r7, #15, r7
+    b .Lflowlet_packed
+
+    flowlet_function flowlet_end_inner
+    usat r4, #15, r4, asr #{inner_i8}
+    usat r5, #15, r5, asr #{inner_i8}
+    usat r6, #15, r6, asr #{inner_i8}
+    usat r7, #15, r7, asr #{inner_i8}
+.Lflowlet_packed:
+    flowlet_pack
+.Lflowlet_again:
+    ldrd r8, r9, [sp, #flowlet_bias]
+    cmp r9, r8
+    beq .Lflowlet_return
+    flowlet_next_other
+.Lflowlet_return:
+    pop {{r3-r11, pc}}
+
+    flowlet_function flowlet_end_scaled32
+    ldr r3, [sp, #flowlet_multipliers]
+    ldm r3!, {{r9-r12}}
+    str r3, [sp, #flowlet_multipliers]
+    smmulr r4, r4, r9
+    smmulr r5, r5, r10
+    smmulr r6, r6, r11
+    smmulr r7, r7, r12
+    b .Lflowlet_sums
+
+    flowlet_function flowlet_end_scaled
+    ldrd r3, lr, [sp, #flowlet_multipliers]
+    ldr r8, [sp, #flowlet_shift]
+    ldm r3!, {{r9-r12}}
+    str r3, [sp, #flowlet_multipliers]
+    // The upper half of the product, rounded for the shift that follows.
+    smmla r4, r4, r9, lr
+    smmla r5, r5, r10, lr
+    smmla r6, r6, r11, lr
+    smmla r7, r7, r12, lr
+    asr r4, r4, r8
+    asr r5, r5, r8
+    asr r6, r6, r8
+    asr r7, r7, r8
+
+    flowlet_function flowlet_end_sums
+.Lflowlet_sums:
+    stm r2!, {{r4-r7}}
+    b .Lflowlet_again
+
+    .p2align 2
+    flowlet_function flowlet_i8_inner
+    flowlet_function flowlet_i8_general
+    flowlet_start i8, 72
+    ldrd r8, r9, [sp, #flowlet_bias]
+    cmp r9, r8
+    flowlet_next_other
+
+    .p2align 2
+    flowlet_function flowlet_i8_usual
+    flowlet_start i8, 72
+    flowlet_next
+.Lflowlet_i8_chain:
+    .set flowlet_at, -8 * {chain}
+    .rept {chain}
+    ldrd r12, lr, [r1, #flowlet_at]
+    ldm r0!, {{r8-r11}}
+    flowlet_bytes r4, r8
+    flowlet_bytes r5, r9
+    flowlet_bytes r6, r10
+    flowlet_bytes r7, r11
+    .set flowlet_at, flowlet_at + 8
+    .endr
+    flowlet_finish i8, {usual_i8}
+
+    .purgem flowlet_function
+    .purgem flowlet_start
+    .purgem flowlet_next
+    .purgem flowlet_next_other
+    .purgem flowlet_pack
+    .purgem flowlet_usual
+    .purgem flowlet_finish
+    .purgem flowlet_pairs
+    .purgem flowlet_bytes
+    .popsection
