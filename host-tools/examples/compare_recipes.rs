@@ -50,6 +50,7 @@ fn set(config: &mut TrainConfig, pair: &str) -> Result<(), String> {
         "average" => number!(average),
         "holdout" => number!(holdout),
         "permute" => number!(permute),
+        "start" => number!(start),
         "epochs" => config.epochs = Some(value.parse().map_err(|_| wrong())?),
         "patience" => config.patience = Some(value.parse().map_err(|_| wrong())?),
         "hidden" => {

@@ -211,6 +211,10 @@ struct Recipe {
     /// Seed of everything random
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
+    /// Train from so many random starts and keep the one whose held-out rows are likeliest, of each expert for itself: takes as
+    /// many times as long
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
+    starts: u64,
     /// Threads; the image does not depend on it [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -261,6 +265,11 @@ impl TrainArgs {
         }
         if parts.image.is_some() || parts.integers.is_some() || parts.conditioner == ConditionerKind::Conv1d {
             return Err(usage("--image, --integers and --conditioner conv1d do not go with a budget"));
+        }
+        if self.recipe.starts > 1 {
+            return Err(usage(
+                "--starts does not go with a budget: the search trains many candidates as it is",
+            ));
         }
         let fixed = Fixed {
             layers: self.layers,
@@ -315,6 +324,9 @@ impl TrainArgs {
                 config.marginal = parts.marginal.unwrap_or(config.marginal);
             }
             fit::check(config)?;
+        }
+        for candidates in &mut experts {
+            *candidates = candidates.iter().flat_map(|config| config.starts(self.recipe.starts)).collect();
         }
         Ok(experts)
     }
@@ -567,6 +579,8 @@ fn expert(member: &Search) -> Value {
     json["val_nll"] = json!(member.trained.val_nll);
     json["val_nll_standardized"] = json!(member.trained.val_nll_standardized);
     json["epochs"] = json!(member.trained.epochs);
+    json["candidates"] = member.candidates.iter().map(candidate).collect();
+    json["chosen"] = json!(member.chosen);
     json
 }
 

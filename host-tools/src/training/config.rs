@@ -1,5 +1,6 @@
 //! Settings of training, with a recipe that suits sensor tables as default.
 
+use super::engine::split_mix;
 use super::TrainError;
 use crate::flow::{Activation, ImageShape, Padding};
 use clap::ValueEnum;
@@ -157,6 +158,9 @@ pub struct TrainConfig {
     pub noise_floor: f32,
     /// Seed of everything random.
     pub seed: u64,
+    /// Which of the random starts under this seed, counted from 0: another one holds out the same rows and draws other
+    /// permutations, weights, orders and noise.
+    pub start: u64,
     /// Threads; 0 takes all cores. The result does not depend on it.
     pub threads: usize,
     /// Share of the rows held out to choose the epoch, 0..=0.5; 0 keeps the last epoch.
@@ -236,6 +240,7 @@ impl Default for TrainConfig {
             noise: 0.3,
             noise_floor: 0.2,
             seed: 0,
+            start: 0,
             threads: 0,
             holdout: 0.1,
             fold: 0,
@@ -282,7 +287,24 @@ impl TrainConfig {
         if self.contamination > 0.0 {
             text.push_str(&format!(", without the worst {} %", (1e4 * self.contamination).round() / 100.0));
         }
+        if self.start > 0 {
+            text.push_str(&format!(", start {}", self.start));
+        }
         text
+    }
+
+    /// Seed of all but the choice of the held-out rows.
+    pub(super) fn start_seed(&self) -> u64 {
+        match self.start {
+            0 => self.seed,
+            start => split_mix(self.seed ^ split_mix(!start)),
+        }
+    }
+
+    /// These settings from each of so many random starts, for a [`search`](super::search).
+    #[must_use]
+    pub fn starts(&self, starts: u64) -> Vec<Self> {
+        (0..starts).map(|start| Self { start, ..self.clone() }).collect()
     }
 
     /// Epochs for `rows` training rows: the given number, or else enough for about 2000 steps (20 to 500 epochs).

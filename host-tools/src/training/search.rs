@@ -75,7 +75,7 @@ pub fn search(
             return Err(TrainError::Setting {
                 name: "holdout",
                 value: "0".to_owned(),
-                remedy: "a search needs rows to judge by: hold out some, such as 0.1, or name one --flow",
+                remedy: "a search needs rows to judge by: hold out some, such as 0.1, or name one --flow and take one start",
             });
         }
         if configs.len() > 1 {

@@ -163,7 +163,7 @@ impl<'a> Trainer<'a> {
         let structure = Structure { features, rows: trusted.len(), config };
         let mut chain = structure.bounded(front.bounded.as_ref());
         let fixed = chain.len();
-        chain.extend(structure.chain(&mut Random::new(config.seed, purpose::STRUCTURE))?);
+        chain.extend(structure.chain(&mut Random::new(config.start_seed(), purpose::STRUCTURE))?);
         let inputs = (features, config.contexts);
         let engine = Engine::new(inputs, chain, structure.base()?).noise_behind(fixed);
         Ok(Self { config, threads, engine, front, fit, trusted, held_out, run: None })
@@ -171,7 +171,7 @@ impl<'a> Trainer<'a> {
 
     /// Parameters before the first step: of the base what suits the trusted rows.
     fn start(&self) -> Vec<Line> {
-        let mut random = Random::new(self.config.seed, purpose::WEIGHTS);
+        let mut random = Random::new(self.config.start_seed(), purpose::WEIGHTS);
         let mut parameters = self.engine.initialize(&mut random);
         self.engine.fit(&mut parameters, &self.front.values, &self.trusted, &mut random);
         parameters
@@ -195,7 +195,7 @@ impl<'a> Trainer<'a> {
             lanes,
         });
         let mut memory = Memory::new(&self.engine, config.batch.min(self.trusted.len()), self.threads);
-        let mut order = Random::new(config.seed, purpose::ORDER);
+        let mut order = Random::new(config.start_seed(), purpose::ORDER);
         let mut course = match Course::find(self.run, parameters.len(), progress) {
             Some(found) => {
                 progress.note(&format!("going on behind epoch {} of {epochs}", found.done));
@@ -262,7 +262,7 @@ impl<'a> Trainer<'a> {
             Setting {
                 lr: config.lr * factor * one_cycle(done) as f32,
                 noise: config.noise * (floor + (1.0 - floor) * cosine(done)) as f32,
-                seed: split_mix(config.seed ^ split_mix(purpose::NOISE ^ ((step as u64) << 8))),
+                seed: split_mix(config.start_seed() ^ split_mix(purpose::NOISE ^ ((step as u64) << 8))),
             }
         };
         let steps = Steps {

@@ -54,6 +54,40 @@ fn the_likeliest_candidate_becomes_the_image() {
 }
 
 #[test]
+fn the_likeliest_of_several_starts_is_kept() {
+    let folder = Folder::new();
+    folder.write("t.csv", normal_csv(600, 4));
+    let train = |more: &str| {
+        folder.flowlet(&format!("train t.csv --json -q --epochs 3 --layers 2 --hidden 8 --seed 3 {more}"))
+    };
+    let json = train("-o m.flow --starts 4 --threads 1").json();
+    for expert in json["experts"].as_array().expect("a list") {
+        let candidates = expert["candidates"].as_array().expect("a list");
+        let chosen = &candidates[expert["chosen"].as_u64().expect("an index") as usize];
+        assert_eq!(candidates.len(), 4);
+        assert_eq!(nll(chosen), nll(expert));
+        assert!(candidates.iter().all(|c| nll(c) >= nll(chosen)), "{json}");
+        let mut all: Vec<f64> = candidates.iter().map(nll).collect();
+        all.sort_by(f64::total_cmp);
+        assert!(all.windows(2).all(|w| w[0] < w[1]), "two starts are one: {all:?}");
+    }
+    // The first start is what is trained without the option, on the same held-out rows.
+    let single = train("-o single.flow").json();
+    for (expert, alone) in json["experts"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .zip(single["experts"].as_array().into_iter().flatten())
+    {
+        assert_eq!(nll(&expert["candidates"][0]), nll(alone));
+    }
+    train("-o two.flow --starts 4 --threads 2").json();
+    assert!(folder.read("m.flow") == folder.read("two.flow"), "images differ by the number of threads");
+    train("-o three.flow --starts 2 --holdout 0").fails(1, &["holdout", "one start"]);
+    train("-o four.flow --starts 2 --chip stm32f401").fails(2, &["--starts", "budget"]);
+}
+
+#[test]
 fn what_is_given_holds_for_all_candidates_and_threads_change_nothing() {
     let folder = Folder::new();
     folder.write("t.csv", normal_csv(400, 5));
