@@ -9,11 +9,16 @@
 
 mod base;
 mod budgets;
+mod conditioner;
 mod form;
+mod interval;
+mod logit;
 mod marginal;
 mod net;
 mod pair;
 mod plan;
+mod rational;
+mod spline;
 mod walk;
 
 use super::dense::EncodedDense;
