@@ -344,8 +344,7 @@ mod tests {
             }
             let other = (random() >> (i % 29)).max(1);
             let exact = (f64::from(other) / f64::from(size)).log2();
-            worst[1] =
-                worst[1].max((f64::from(divisor.log2_of(other)) / f64::from(1 << 20) - exact).abs());
+            worst[1] = worst[1].max((f64::from(divisor.log2_of(other)) / f64::from(1 << 20) - exact).abs());
         }
         println!("positions err by {:e}, logarithms by {:e}", worst[0], worst[1]);
         // The quotient under the logarithm errs as well.

@@ -13,7 +13,7 @@ use flowlet::arithmetic::activation::Activation;
 /// A net as trained and as the image has it.
 pub(super) enum NetPlan {
     Mlp(Vec<Layer>),
-    Residual { initial: Layer, blocks: Vec<(Gate, [Layer; 2])>, last: (Gate, Layer) },
+    Residual { initial: Box<Layer>, blocks: Vec<(Gate, [Layer; 2])>, last: (Gate, Box<Layer>) },
     Conv1d(Convolutions),
 }
 
@@ -46,12 +46,7 @@ struct Reader<'e> {
 }
 
 impl Reader<'_> {
-    fn layer(
-        &mut self,
-        exact: &Dense,
-        scales: &[f64],
-        is_last: bool,
-    ) -> Result<(Layer, Vec<f64>), Reason> {
+    fn layer(&mut self, exact: &Dense, scales: &[f64], is_last: bool) -> Result<(Layer, Vec<f64>), Reason> {
         let encoded = self.encoded.next().ok_or("a net that was not encoded")?;
         let from = if is_last && self.halves { exact.outputs / 2 } else { exact.outputs };
         Layer::new(exact, encoded, scales, (self.unit, from)).ok_or_else(|| "a net in f32".into())
@@ -90,9 +85,7 @@ impl NetPlan {
                 Ok(NetPlan::Mlp(layers))
             }
             Conditioner::Residual(net) => Self::residual(net, &mut reader, scale),
-            Conditioner::Conv1d(net) => {
-                Convolutions::new(net, map, &mut reader, scale).map(NetPlan::Conv1d)
-            }
+            Conditioner::Conv1d(net) => Convolutions::new(net, map, &mut reader, scale).map(NetPlan::Conv1d),
         }
     }
 
@@ -108,7 +101,7 @@ impl NetPlan {
         }
         let gate = reader.gate()?;
         let (last, _) = reader.layer(&net.last, &vec![1.0 / gate.unit; net.last.inputs], true)?;
-        Ok(NetPlan::Residual { initial, blocks, last: (gate, last) })
+        Ok(NetPlan::Residual { initial: Box::new(initial), blocks, last: (gate, Box::new(last)) })
     }
 
     /// The outputs for saturated inputs.

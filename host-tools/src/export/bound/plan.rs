@@ -23,7 +23,7 @@ pub(super) enum Step {
     Marginal(Marginal),
     /// With this margin.
     Logit(f64),
-    Coupling(CouplingPlan),
+    Coupling(Box<CouplingPlan>),
 }
 
 #[derive(Clone, Copy)]
@@ -121,7 +121,7 @@ impl Plan {
                 }
                 Transform::Coupling(c) => {
                     let layers = nets.next().ok_or("a coupling without its net")?;
-                    steps.push(Step::Coupling(CouplingPlan::new(c, layers)?));
+                    steps.push(Step::Coupling(Box::new(CouplingPlan::new(c, layers)?)));
                 }
                 Transform::Marginal(t) => steps.push(Step::Marginal(t.clone())),
                 Transform::Logit(t) => steps.push(Step::Logit(t.margin.into())),

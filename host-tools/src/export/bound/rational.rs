@@ -75,7 +75,8 @@ impl Bounds {
     }
 
     pub(super) fn hull(&self, other: &Self) -> Self {
-        let all = |a: &[Interval; by::COUNT], b: &[Interval; by::COUNT]| std::array::from_fn(|i| a[i].hull(b[i]));
+        let all =
+            |a: &[Interval; by::COUNT], b: &[Interval; by::COUNT]| std::array::from_fn(|i| a[i].hull(b[i]));
         Bounds {
             image: all(&self.image, &other.image),
             log: all(&self.log, &other.log),
@@ -122,25 +123,33 @@ impl Bin {
             ends_of_rise(u, s.low, d0.low, d1.low).low,
             ends_of_rise(u, s.high, d0.high, d1.high).high,
         );
-        let (ss, squared) = (s.square(), below.square());
+        let squared = below.square();
         let one = Interval::point(1.0);
-        let slope = ss * rise / squared;
+        let unit = |x: Interval| Interval::new(x.low.max(0.0), x.high.min(1.0));
+        // `s / D`, in which nothing is counted twice.
+        let mean = |s: f64, both: f64, uv: f64| s / (s * (1.0 - 2.0 * uv) + both * uv);
+        let mean = Interval::new(
+            mean(s.low, both.high, uv.low).min(mean(s.low, both.high, uv.high)),
+            mean(s.high, both.low, uv.low).max(mean(s.high, both.low, uv.high)),
+        );
+        let mean_squared = mean.square();
+        let slope = mean_squared * rise;
 
         let mut image = [slope; by::COUNT];
         let left = d0 * v * (one + u) + s * u * 2.0 + d1 * uu;
         let right = d1 * u * (one + v) + s * v * 2.0 + d0 * vv;
-        image[by::KNOT_X[0]] = -(ss * vv * left / squared);
-        image[by::KNOT_X[1]] = -(ss * uu * right / squared);
-        let common = ss * rest + s * both * uv * 2.0;
-        let unit = |x: Interval| Interval::new(x.low.max(0.0), x.high.min(1.0));
+        image[by::KNOT_X[0]] = -(mean_squared * vv * left);
+        image[by::KNOT_X[1]] = -(mean_squared * uu * right);
+        let common = s.square() * rest + s * both * uv * 2.0;
         image[by::KNOT_Y[0]] = unit(vv * (common + d1 * both * uu) / squared);
         image[by::KNOT_Y[1]] = unit(uu * (common + d0 * both * vv) / squared);
-        image[by::DERIVATIVE[0]] = h * uv * (s * vv + d1 * uv) / squared;
-        image[by::DERIVATIVE[1]] = -(h * uv * (s * uu + d0 * uv) / squared);
+        let rest_of_height = w * mean * uv;
+        image[by::DERIVATIVE[0]] = rest_of_height * unit((s * vv + d1 * uv) / below);
+        image[by::DERIVATIVE[1]] = -(rest_of_height * unit((s * uu + d0 * uv) / below));
 
         let mut log = image;
         let by_share = ((d1 - s) * u + (s - d0) * v) * 2.0 / rise - (both - s * 2.0) * (v - u) * 2.0 / below;
-        let by_mean = uv * 2.0 * (both / below + s / rise);
+        let by_mean = unit(both * uv / below) * 2.0 + unit(s * uv * 2.0 / rise);
         log[by::X] = by_share / w;
         log[by::KNOT_X[0]] = (by_mean - v * by_share) / w;
         log[by::KNOT_X[1]] = -((by_mean + u * by_share) / w);
@@ -153,7 +162,7 @@ impl Bin {
         Bounds {
             image,
             log,
-            log_slope: s.ln() * 2.0 + rise.ln() - below.ln() * 2.0,
+            log_slope: mean.ln() * 2.0 + rise.ln(),
             unevenness: [largest / below.low, largest / rise.low],
             log_by_share: by_share.size(),
             image_by_share: slope.high * w.high,

@@ -137,8 +137,11 @@ pub(super) fn apply(
         + 2.0 * outer * RATIO_ABSOLUTE
         + height * (RATIO_ABSOLUTE + 2.0 * uneven_q)
         + all.image_by_share * RATIO_ABSOLUTE;
+    // Both lie in the box wherever the readings do.
+    let local = local.min(2.0 * outer);
     let error = difference(&image, local, symbols);
-    let z = Pair::new(value, error, (bottom - local, top + local));
+    let ends = ((bottom - local).max(bottom.min(-outer)), (top + local).min(top.max(outer)));
+    let z = Pair::new(value, error, ends);
 
     // Six logarithms of numbers that were cut to 32 bits, two of them doubled.
     let local_log = HALF_UNIT

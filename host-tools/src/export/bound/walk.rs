@@ -223,7 +223,8 @@ impl Walk {
                 }
                 CouplingMap::Spline(spline) => {
                     let each = c.map.outputs_per_feature();
-                    let (mapped, log) = super::spline::apply(spline, pair, &outputs[k * each..][..each], symbols)?;
+                    let (mapped, log) =
+                        super::spline::apply(spline, pair, &outputs[k * each..][..each], symbols)?;
                     logs.push(log);
                     mapped
                 }
