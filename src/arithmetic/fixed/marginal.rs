@@ -337,7 +337,7 @@ mod tests {
         for i in 0..400_000u32 {
             let size = (random() >> (i % 31)).max(1);
             let divisor = Divisor::new(size);
-            let part = (u64::from(random()) * u64::from(size) >> 32) as u32;
+            let part = ((u64::from(random()) * u64::from(size)) >> 32) as u32;
             for part in [part, 0, size] {
                 let exact = f64::from(part) / f64::from(size);
                 worst[0] = worst[0].max((f64::from(divisor.share(part)) / f64::from(UNIT) - exact).abs());
