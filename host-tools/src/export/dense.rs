@@ -36,6 +36,8 @@ pub(super) struct EncodedDense {
     /// Accumulator units per unit of the real sum, per output; all ones for f32.
     pub(super) gains: Vec<f64>,
     pub(super) numbers: Numbers,
+    /// Through which it reads a residual net's trunk: an activation and the right shift from Q15.16.
+    pub(super) gate: Option<(Activation, u8)>,
 }
 
 /// What a fixed-point layer's integers stand for.

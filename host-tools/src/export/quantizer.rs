@@ -183,6 +183,7 @@ fn homogeneous(
         activation_shift: 0,
         gains: gains.clone(),
         numbers,
+        gate: None,
     };
     (encoded, gains.iter().map(|g| g / unit).collect())
 }
@@ -226,5 +227,6 @@ fn scaled(rows: &Rows<'_>, gains: &[f64]) -> Result<EncodedDense, ExportError> {
         activation_shift: 0,
         numbers: Numbers::Fixed { weights, bias, multipliers },
         gains,
+        gate: None,
     })
 }

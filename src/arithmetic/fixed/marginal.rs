@@ -317,3 +317,37 @@ impl<S: Support> MarginalArithmetic<i32, i64> for FixedWith<S> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::super::ratio::{LOG2_ABSOLUTE, RATIO_ABSOLUTE};
+    use super::*;
+    use std::println;
+
+    /// Positions in a bin and logarithms of its slope, on which the certified bound counts.
+    #[test]
+    fn quotients_of_sizes_keep_their_budgets() {
+        let mut state = 9u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 32) as u32
+        };
+        let mut worst = [0.0f64; 2];
+        for i in 0..400_000u32 {
+            let size = (random() >> (i % 31)).max(1);
+            let divisor = Divisor::new(size);
+            let part = ((u64::from(random()) * u64::from(size)) >> 32) as u32;
+            for part in [part, 0, size] {
+                let exact = f64::from(part) / f64::from(size);
+                worst[0] = worst[0].max((f64::from(divisor.share(part)) / f64::from(UNIT) - exact).abs());
+            }
+            let other = (random() >> (i % 29)).max(1);
+            let exact = (f64::from(other) / f64::from(size)).log2();
+            worst[1] = worst[1].max((f64::from(divisor.log2_of(other)) / f64::from(1 << 20) - exact).abs());
+        }
+        println!("positions err by {:e}, logarithms by {:e}", worst[0], worst[1]);
+        // The quotient under the logarithm errs as well.
+        assert!(worst[0] < RATIO_ABSOLUTE && worst[1] < LOG2_ABSOLUTE + 2.0 * RATIO_ABSOLUTE, "{worst:?}");
+    }
+}

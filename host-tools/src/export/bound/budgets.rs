@@ -2,6 +2,10 @@
 //! takes them.
 
 pub(super) use flowlet::arithmetic::fixed::elementary::{EXP_RELATIVE, LN_ABSOLUTE, TANH_ABSOLUTE};
+pub(super) use flowlet::arithmetic::fixed::ratio::{
+    EXP_NEGATIVE_ABSOLUTE, EXP_NEGATIVE_RELATIVE, LOG2_ABSOLUTE, RATIO_ABSOLUTE, SOFTPLUS_ABSOLUTE,
+    SOFTPLUS_FLOOR, SOFTPLUS_RELATIVE,
+};
 
 /// Half a unit of Q15.16: a rounding to the trunk's numbers.
 pub(super) const HALF_UNIT: f64 = 0.5 / 65536.0;
@@ -27,9 +31,8 @@ pub(super) const MASS_ROUNDING: f64 = 4.0 / 16_777_216.0;
 pub(super) const NEGLIGIBLE: f64 = 4.2e-8;
 /// `ln_ratio` of `fixed::base`.
 pub(super) const LN_RATIO: f64 = 1.6e-8;
-/// A marginal map's image, in units of the last place of what goes in, times the slope, and of what comes out.
-pub(super) const MARGINAL_IMAGE: f64 = 1.0;
-/// Its log-slope, for slopes within 2^±6.7.
-pub(super) const MARGINAL_LOG: f64 = 4e-5;
-/// Its log-slope otherwise.
-pub(super) const MARGINAL_STEEP_LOG: f64 = 1e-3;
+/// A mass of the runtime's marginal rational quadratics against the largest of its bin: its cut to a unit, those of what it
+/// was made of, and the rounding of the shares that it is multiplied with.
+pub(super) const MARGINAL_MASS: f64 = 1.5 / 268_435_456.0;
+/// The same of spline couplings.
+pub(super) const SPLINE_MASS: f64 = 1.75 / 536_870_912.0;

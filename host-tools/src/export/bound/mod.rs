@@ -9,11 +9,16 @@
 
 mod base;
 mod budgets;
+mod conditioner;
 mod form;
+mod interval;
+mod logit;
 mod marginal;
 mod net;
 mod pair;
 mod plan;
+mod rational;
+mod spline;
 mod walk;
 
 use super::dense::EncodedDense;
@@ -76,7 +81,7 @@ fn up(x: f64) -> f32 {
 /// How much work a certificate may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effort {
-    /// Parts that the box is cut into at most.
+    /// Parts that the box is cut into at most; as many more are made of what lies around rows.
     pub parts: usize,
     /// Rows that are looked at, spread over all that are given.
     pub rows: usize,
@@ -124,19 +129,12 @@ pub(super) fn certify(
     }
     let rows: Vec<&[f32]> = readings.chunks_exact(inputs).collect();
     let rows: Vec<&[f32]> = rows.iter().copied().step_by(rows.len().div_ceil(effort.rows).max(1)).collect();
-    let around = |radius: f64| -> Result<f64, String> {
-        let bound = |row: &&[f32]| {
-            let part = Part::around(&plan, row, radius);
-            over(&plan, &part.low, &part.high)
-        };
-        let found: Result<Vec<f64>, String> = rows.par_iter().map(bound).collect();
-        Ok(found?.into_iter().fold(0.0, f64::max))
-    };
+    let around = |radius: f64| rows.iter().map(|row| Part::around(&plan, row, radius)).collect::<Vec<_>>();
     Certificate {
-        over_box: cut(&plan, Part { low, high }, effort.parts),
-        near_rows: around(effort.radius),
+        over_box: cut(&plan, vec![Part { low, high }], effort.parts),
+        near_rows: cut(&plan, around(effort.radius), rows.len() + effort.parts),
         radius: effort.radius,
-        at_rows: around(0.0),
+        at_rows: cut(&plan, around(0.0), rows.len()),
         rows: rows.len(),
     }
 }
@@ -175,12 +173,13 @@ impl Part {
     }
 }
 
-/// The bound over a box from those of its parts: the worst are halved until there are `parts`.
-fn cut(plan: &Plan, whole: Part, parts: usize) -> Result<f64, String> {
+/// The bound over boxes from those of their parts: the worst are halved until there are `parts`.
+fn cut(plan: &Plan, boxes: Vec<Part>, parts: usize) -> Result<f64, String> {
     let judge = |part: &Part| over(plan, &part.low, &part.high);
     // What cannot be bounded yet comes first.
     let size = |bound: &Result<f64, String>| bound.as_ref().map_or(f64::INFINITY, |b| *b);
-    let mut open = vec![(judge(&whole), whole)];
+    let mut open: Vec<(Result<f64, String>, Part)> =
+        boxes.into_par_iter().map(|part| (judge(&part), part)).collect();
     while open.len() < parts {
         open.sort_by(|(a, _), (b, _)| size(a).total_cmp(&size(b)));
         let taken = open.split_off(open.len().saturating_sub(ROUND.min(parts - open.len())));

@@ -1,4 +1,4 @@
-//! Conditioner nets: the exact net, and the difference that the integer one makes.
+//! Layers of conditioner nets: the exact net, and the difference that the integer one makes.
 //!
 //! Quantized weights are data. What they change is therefore no unknown noise: the difference of the two nets is
 //! propagated layer by layer, `W' (a' - a) + (W' - W) a`, in the symbols of the inputs, so that what rounding was made to
@@ -94,7 +94,7 @@ impl Layer {
 }
 
 /// `activation` of a sum, rounded to units and saturated at [`ACTIVATION_LIMIT`] of them in fixed point.
-fn activate(activation: Activation, sum: &Pair, unit: f64, symbols: &mut Symbols) -> Pair {
+pub(super) fn activate(activation: Activation, sum: &Pair, unit: f64, symbols: &mut Symbols) -> Pair {
     let ceiling = ACTIVATION_LIMIT as f64 * unit;
     let half = 0.5 * unit;
     let pair = match activation {

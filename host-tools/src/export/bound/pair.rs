@@ -67,6 +67,11 @@ impl Pair {
         Pair { error, span, ..self }
     }
 
+    /// Both are known to be no less than `least`.
+    pub(super) fn no_less_than(self, least: f64) -> Self {
+        Pair::new(self.value.within(least, f64::INFINITY), self.error, (self.span.0.max(least), self.span.1))
+    }
+
     /// The same where a part of the sum may have saturated: nothing but its bounds are known.
     pub(super) fn doubted(self, symbols: &mut Symbols) -> Self {
         let limit = super::budgets::TRUNK_LIMIT;

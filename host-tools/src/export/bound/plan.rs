@@ -1,11 +1,11 @@
 //! A flow prepared for the analysis: both what was trained and what the image stands for, in f64.
 
 use super::base::BasePlan;
-use super::net::Layer;
+use super::conditioner::NetPlan;
 use crate::export::dense::EncodedDense;
 use crate::export::encode::{fixed_gain, row_shift};
 use crate::export::quantizer;
-use crate::flow::{Conditioner, Coupling, CouplingMap, Flow, Linear, Marginal, ScaleMap, Transform};
+use crate::flow::{Coupling, CouplingMap, Flow, Linear, Marginal, Transform};
 
 /// Why there is no bound: which part of a flow the analysis does not cover.
 pub(super) type Reason = String;
@@ -21,7 +21,9 @@ pub(super) enum Step {
     Affine(Vec<[Affine; 2]>),
     Matrix(Matrix),
     Marginal(Marginal),
-    Coupling(CouplingPlan),
+    /// With this margin.
+    Logit(f64),
+    Coupling(Box<CouplingPlan>),
 }
 
 #[derive(Clone, Copy)]
@@ -52,7 +54,7 @@ pub(super) struct CouplingPlan {
     pub(super) fixed_limit: f64,
     /// Real size of an input's unit.
     pub(super) unit: f64,
-    pub(super) layers: Vec<Layer>,
+    pub(super) net: NetPlan,
     pub(super) map: CouplingMap,
 }
 
@@ -119,10 +121,10 @@ impl Plan {
                 }
                 Transform::Coupling(c) => {
                     let layers = nets.next().ok_or("a coupling without its net")?;
-                    steps.push(Step::Coupling(CouplingPlan::new(c, layers)?));
+                    steps.push(Step::Coupling(Box::new(CouplingPlan::new(c, layers)?)));
                 }
                 Transform::Marginal(t) => steps.push(Step::Marginal(t.clone())),
-                Transform::Logit(_) => return Err("a logit of integers".into()),
+                Transform::Logit(t) => steps.push(Step::Logit(t.margin.into())),
             }
         }
         let base = BasePlan::new(&flow.base, flow.features)?;
@@ -172,48 +174,19 @@ impl Matrix {
 
 impl CouplingPlan {
     fn new(c: &Coupling, encoded: &[EncodedDense]) -> Result<Self, Reason> {
-        let Conditioner::Mlp(mlp) = &c.conditioner else {
-            return Err(format!("a {} conditioner", c.conditioner.name()));
-        };
-        if matches!(c.map, CouplingMap::Spline(_)) {
-            return Err("a spline coupling".into());
-        }
         let (split, first) = c.mask.as_split().ok_or("a mask that is no split")?;
         let (limit_word, shift) = quantizer::input_format(c.input_limit).map_err(|e| e.to_string())?;
         let unit = (f64::from(shift) - 16.0).exp2();
         let rounded = (i64::from(limit_word) + (1 << (shift - 1))) >> shift;
-        let raw_unit = f64::from(c.map.raw_unit());
-        let mut scales = vec![1.0 / unit; mlp.layers[0].inputs];
-        let mut layers = Vec::new();
-        for (index, (exact, encoded)) in mlp.layers.iter().zip(encoded).enumerate() {
-            let is_last = index + 1 == mlp.layers.len();
-            // Raw log-scales, the second half of the outputs, are stored in units of the clamp.
-            let from = if is_last { exact.outputs / 2 } else { exact.outputs };
-            let from = if matches!(c.map, CouplingMap::Affine { .. }) { from } else { exact.outputs };
-            let (layer, next) =
-                Layer::new(exact, encoded, &scales, (raw_unit, from)).ok_or("a net in f32")?;
-            layers.push(layer);
-            scales = next;
-        }
-        if layers.len() != mlp.layers.len() {
-            return Err("a net that was not encoded".into());
-        }
+        let net = NetPlan::new(&c.conditioner, &c.map, encoded, 1.0 / unit)?;
         Ok(CouplingPlan {
             split,
             first,
             limit: f64::from(c.input_limit),
             fixed_limit: rounded as f64 * unit,
             unit,
-            layers,
+            net,
             map: c.map.clone(),
         })
-    }
-
-    /// The scale map of an affine coupling.
-    pub(super) fn scale(&self) -> Option<ScaleMap> {
-        match self.map {
-            CouplingMap::Affine { scale } => Some(scale),
-            _ => None,
-        }
     }
 }

@@ -8,7 +8,7 @@ use super::form::{Form, Symbols};
 use super::net::tanh_slopes;
 use super::pair::{slope_times, span, Curve, Pair, UNBOUNDED};
 use super::plan::{fixed, CouplingPlan, Plan, Reason, Step};
-use crate::flow::ScaleMap;
+use crate::flow::{CouplingMap, ScaleMap};
 
 /// Symbols that outlive a coupling.
 const KEPT_SYMBOLS: usize = 256;
@@ -115,6 +115,7 @@ impl Walk {
                 }
             }
             Step::Marginal(t) => super::marginal::apply(t, self)?,
+            Step::Logit(margin) => super::logit::apply(*margin, self),
             Step::Coupling(c) => self.couple(c)?,
         }
         Ok(())
@@ -193,29 +194,37 @@ impl Walk {
         let given = if c.first { front } else { rest };
         let context = &self.values[self.features..];
         let symbols = &mut self.symbols;
-        let mut activations: Vec<Pair> = given
+        let inputs: Vec<Pair> = given
             .iter()
             .chain(context)
             .map(|p| p.saturated(c.limit, c.fixed_limit, 0.5 * c.unit, symbols).renewed(symbols))
             .collect();
-        for layer in &c.layers {
-            activations = layer.run(&activations, symbols);
-        }
+        let outputs = c.net.run(inputs, symbols);
         let range = if c.first { c.split..self.active } else { 0..c.split };
         let moved = range.len();
         let mut logs = Vec::new();
         for (k, index) in range.enumerate() {
-            let (shift, symbols) = (&activations[k], &mut self.symbols);
+            let symbols = &mut self.symbols;
             let pair = &self.values[index];
-            self.values[index] = match c.scale() {
-                None => Pair::new(
-                    pair.value.plus(&shift.value),
-                    pair.error.plus(&shift.error),
-                    span([(1.0, pair.fixed()), (1.0, shift.fixed())].into_iter(), 0.0, 0.0),
-                ),
-                Some(scale) => {
-                    let log = log_scale(scale, &activations[moved + k], symbols);
-                    let mapped = affine(pair, shift, &log, symbols);
+            self.values[index] = match &c.map {
+                CouplingMap::Additive => {
+                    let shift = &outputs[k];
+                    Pair::new(
+                        pair.value.plus(&shift.value),
+                        pair.error.plus(&shift.error),
+                        span([(1.0, pair.fixed()), (1.0, shift.fixed())].into_iter(), 0.0, 0.0),
+                    )
+                }
+                CouplingMap::Affine { scale } => {
+                    let log = log_scale(*scale, &outputs[moved + k], symbols);
+                    let mapped = affine(pair, &outputs[k], &log, symbols);
+                    logs.push(log);
+                    mapped
+                }
+                CouplingMap::Spline(spline) => {
+                    let each = c.map.outputs_per_feature();
+                    let (mapped, log) =
+                        super::spline::apply(spline, pair, &outputs[k * each..][..each], symbols)?;
                     logs.push(log);
                     mapped
                 }

@@ -22,7 +22,7 @@ use flowlet::transform::kind;
 pub(super) use base::{student_inverse_scale, student_log_normalizer, StoredMixture};
 pub(super) use linear::{fixed_gain, row_shift};
 pub(super) use marginal::shifts as marginal_shifts;
-pub(super) use net::windowed;
+pub(super) use net::{groups, stored_order, windowed};
 
 /// Experts as words: standardizer first, then the chain and the base of each.
 pub(super) struct Encoded {

@@ -13,7 +13,7 @@ pub(in crate::export) struct EncodedNet {
     pub(in crate::export) kind: u8,
     pub(in crate::export) layers_byte: u8,
     pub(in crate::export) words: Vec<u32>,
-    /// Of a perceptron, for the certified bound; else empty.
+    /// For the certified bound; of a convolution over its windows.
     pub(in crate::export) layers: Vec<EncodedDense>,
 }
 
@@ -28,7 +28,8 @@ pub(in crate::export) fn encode(
     observed: &[Observed],
 ) -> Result<EncodedNet, ExportError> {
     let net = normalized(conditioner, map);
-    let mut writer = Writer { numeric, observed: observed.iter(), layers: Vec::new(), words: Vec::new() };
+    let mut writer =
+        Writer { numeric, observed: observed.iter(), gate: None, layers: Vec::new(), words: Vec::new() };
     let input_scale = if is_fixed(numeric) { f64::from(16 - shift).exp2() } else { 1.0 };
     let kind = match &net {
         Conditioner::Mlp(net) => {
@@ -66,13 +67,7 @@ pub(in crate::export) fn encode(
             mlp::MAX_LAYERS
         )));
     }
-    let is_bounded = matches!(&net, Conditioner::Mlp(_));
-    Ok(EncodedNet {
-        kind,
-        layers_byte: layers.len() as u8,
-        words,
-        layers: if is_bounded { layers } else { Vec::new() },
-    })
+    Ok(EncodedNet { kind, layers_byte: layers.len() as u8, words, layers })
 }
 
 /// Lays layers out one after the other.
@@ -80,6 +75,8 @@ struct Writer<'a> {
     numeric: Numeric,
     /// Of the layers still to come.
     observed: std::slice::Iter<'a, Observed>,
+    /// Of the next layer.
+    gate: Option<(Activation, u8)>,
     layers: Vec<EncodedDense>,
     words: Vec<u32>,
 }
@@ -93,12 +90,13 @@ impl Writer<'_> {
                 layer.inputs, layer.outputs
             )));
         }
-        let (encoded, scales) = match (self.numeric, self.observed.next()) {
+        let (mut encoded, scales) = match (self.numeric, self.observed.next()) {
             (Numeric::I8, Some(seen)) => quantizer::quantize(layer, Encoding::I8Rows4, scales, seen, role)?,
             (Numeric::I16, Some(seen)) => quantizer::quantize(layer, Encoding::I16Rows4, scales, seen, role)?,
             _ => (float(layer, role), vec![1.0; layer.outputs]),
         };
         encoded.write(&mut self.words);
+        encoded.gate = self.gate.take();
         self.layers.push(encoded);
         Ok(scales)
     }
@@ -112,6 +110,7 @@ impl Writer<'_> {
             _ => quantizer::activation_shift(reach),
         };
         self.words.push(u32::from_le_bytes([activation as u8, shift, 0, 0]));
+        self.gate = Some((activation, shift));
         let scale = if is_fixed(self.numeric) { (16.0 - f64::from(shift)).exp2() } else { 1.0 };
         vec![scale; next.inputs]
     }
@@ -133,18 +132,8 @@ fn convolution(
         )));
     }
     let act = activation(net.activation);
-    let mut layers = windowed(net, contexts);
-    // What stands for parameter and feature of an output channel: see `flow::Conv1d`.
-    let groups = match map {
-        CouplingMap::Affine { .. } => 2,
-        CouplingMap::Additive => 1,
-        CouplingMap::Spline(_) => {
-            if let Some(last) = layers.last_mut() {
-                *last = by_feature(last, map.outputs_per_feature());
-            }
-            1
-        }
-    };
+    let layers = stored_order(net, map, contexts);
+    let groups = groups(map) as u32;
     let padding = u8::from(net.padding == Padding::Same);
     writer.words.push(net.length as u32 | (net.channels as u32) << 16);
     writer.words.push(u32::from(padding) | groups << 8 | (contexts as u32) << 16);
@@ -160,6 +149,24 @@ fn convolution(
         }
     }
     Ok(())
+}
+
+/// What a step's outputs come in: parameter after parameter, or feature after feature.
+pub(in crate::export) fn groups(map: &CouplingMap) -> usize {
+    match map {
+        CouplingMap::Affine { .. } => 2,
+        CouplingMap::Additive | CouplingMap::Spline(_) => 1,
+    }
+}
+
+/// [`windowed`] with the output channels in the order of the image; what stands for parameter and feature of an output
+/// channel says `flow::Conv1d`.
+pub(in crate::export) fn stored_order(net: &Conv1d, map: &CouplingMap, contexts: usize) -> Vec<Dense> {
+    let mut layers = windowed(net, contexts);
+    if let (CouplingMap::Spline(_), Some(last)) = (map, layers.last_mut()) {
+        *last = by_feature(last, map.outputs_per_feature());
+    }
+    layers
 }
 
 /// A convolution's layers as dense ones over their windows, each step of a window padded with zero columns to a
@@ -247,5 +254,6 @@ fn float(layer: &Dense, role: Role) -> EncodedDense {
         activation_shift: 0,
         gains: vec![1.0; layer.outputs],
         numbers: Numbers::Float { weights: layer.weights.clone(), bias: layer.bias.clone() },
+        gate: None,
     }
 }
