@@ -12,8 +12,10 @@ All are timed in processor time, so that what others take never counts against t
   flowjax epoch             JAX, a whole epoch inside one `lax.scan`
   flowlet                   `cargo bench -p flowlet-tools --bench training`
 
-Usage: taskset -c 0 python throughput.py [--rounds N] [--features 8,16,32] [--program FILE] [--json FILE]
-Needs: requirements.txt, cargo. Prints a table of samples per second and flowlet's ratio to each.
+Usage: taskset -c 0 python throughput.py [--rounds N] [--features 8,16,32] [--flows realnvp,nsf] [--program FILE]
+       [--json FILE]
+Needs: requirements.txt, cargo. Prints a table of samples per second and flowlet's ratio to each. One flow and one number
+of features at a time, as in `--flows nsf --features 32 --rounds 2`, takes about a minute: ratios are within a run.
 """
 
 import argparse
@@ -183,27 +185,34 @@ def flowjax_round(d, spline, scanned):
     return run
 
 
-def flowlet_round(program):
+def flowlet_round(program, features, splines):
     """Samples per second by (name, d), and the vector instructions in use."""
     cargo = ["cargo", "bench", "--quiet", "-p", "flowlet-tools", "--bench", "training", "--"]
-    command = ([program, "--bench"] if program else cargo) + ["200", "flowlet"]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    rows = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    return {(r["name"], r["d"]): r["samples_per_second"] for r in rows}, rows[0]["lanes"]
+    names = "flowlet, NSF" if False not in splines else "flowlet"
+    rows = []
+    for d in features:
+        command = ([program, "--bench"] if program else cargo) + ["200", names, str(d)]
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        rows += [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    rates = {(r["name"], r["d"]): r["samples_per_second"] for r in rows if ("NSF" in r["name"]) in splines}
+    return rates, rows[0]["lanes"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--features", default="8,16,32")
+    parser.add_argument("--flows", default="realnvp,nsf")
     parser.add_argument("--program", help="built `training` benchmark to run instead of `cargo bench`")
     parser.add_argument("--json", help="also write the figures to this file")
     arguments = parser.parse_args()
     features = [int(d) for d in arguments.features.split(",")]
+    kinds = {"realnvp": (False, ""), "nsf": (True, ", NSF")}
+    flows = [kinds[flow] for flow in arguments.flows.split(",")]
 
     programs = {}
     for d in features:
-        for spline, kind in ((False, ""), (True, ", NSF")):
+        for spline, kind in flows:
             programs["nflows" + kind, d] = torch_round(nflows_model, d, spline)
             programs["normflows" + kind, d] = torch_round(normflows_model, d, spline)
             programs["zuko" + kind, d] = torch_round(zuko_model, d, spline)
@@ -216,7 +225,7 @@ def main():
         print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
         for key, run in programs.items():
             best[key] = max(best.get(key, 0), *(run() for _ in range(8 if "NSF" in key[0] else 20)))
-        figures, lanes = flowlet_round(arguments.program)
+        figures, lanes = flowlet_round(arguments.program, features, [spline for spline, _ in flows])
         for key, value in figures.items():
             best[key] = max(best.get(key, 0), value)
 

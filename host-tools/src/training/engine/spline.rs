@@ -27,7 +27,7 @@ impl TileSpline {
     }
 }
 
-// `outputs` keeps the softmax of widths and heights, `kept` what `SplineKernels::spline` says.
+// `outputs` keeps the exponentials of widths and heights, `kept` what `SplineKernels::spline` says.
 impl TileMap for TileSpline {
     fn outputs(&self, moved: usize) -> usize {
         self.settings.raw() * moved

@@ -4,7 +4,7 @@
 //! whose edges the softmax needs anyway, and select. Loops over the usual number of bins are compiled for it, so that
 //! what they share stays in registers.
 
-use super::super::lanes::{exp, ln_1p, Lanes, Line, LINE};
+use super::super::lanes::{exp, exp2, Lanes, Line, LINE};
 use flowlet::arithmetic::spline::{LEAST, MOST_BINS};
 
 /// What all features of a spline coupling have in common.
@@ -28,7 +28,9 @@ pub(crate) struct SplineSettings {
 const USUAL_BINS: usize = 8;
 
 /// Lines kept of each feature and panel, besides the clip's shares.
-const KEPT: usize = 8;
+const KEPT: usize = 12;
+/// Slopes that are multiplied before their logarithm is taken.
+const AT_ONCE: usize = 64;
 /// `2 / |ln 0.001|` and half of it.
 const CLIP_BINS: f32 = 0.289_529_65;
 const CLIP_DERIVATIVES: f32 = 0.144_764_83;
@@ -44,10 +46,11 @@ impl SplineSettings {
         KEPT + if self.clipped { 2 * self.bins } else { 0 }
     }
 
-    /// Least share of the box, and what remains to be shared out.
-    fn shares(self) -> (f32, f32) {
+    /// Least side of a bin, and what of the box's remains to be shared out.
+    fn sides(self) -> (f32, f32) {
         let floor = if self.clipped { 0.0 } else { self.min_bin.max(LEAST) };
-        (floor, 1.0 - self.bins as f32 * floor)
+        let side = 2.0 * self.bound;
+        (side * floor, side * (1.0 - self.bins as f32 * floor))
     }
 
     /// [`Self::end`], from the other settings.
@@ -64,7 +67,7 @@ impl SplineSettings {
 /// The kernels of spline couplings.
 pub(crate) trait SplineKernels {
     /// One panel: `x` becomes its image, `log_det` is added to. `raw` holds the raw parameters feature by
-    /// feature and keeps the softmax of widths and heights; `kept` has [`SplineSettings::kept`] lines a
+    /// feature and keeps the exponentials of widths and heights; `kept` has [`SplineSettings::kept`] lines a
     /// feature.
     fn spline(
         &self,
@@ -118,22 +121,13 @@ impl<L: Lanes> SplineKernels for L {
         weight: &Line,
     ) {
         let l = *self;
-        let features = raw.chunks_exact_mut(settings.raw()).zip(kept.chunks_exact(settings.kept()));
         l.vectorize(
             #[inline(always)]
             || {
                 if settings.bins == USUAL_BINS {
-                    for (g, (raw, kept)) in g.iter_mut().zip(features) {
-                        for at in (0..LINE).step_by(L::WIDTH) {
-                            backward::<L, USUAL_BINS>(l, settings, USUAL_BINS, at, g, raw, kept, weight);
-                        }
-                    }
+                    backward(l, settings, USUAL_BINS, g, raw, kept, weight);
                 } else {
-                    for (g, (raw, kept)) in g.iter_mut().zip(features) {
-                        for at in (0..LINE).step_by(L::WIDTH) {
-                            backward::<L, MOST_BINS>(l, settings, settings.bins, at, g, raw, kept, weight);
-                        }
-                    }
+                    backward(l, settings, settings.bins, g, raw, kept, weight);
                 }
             },
         );
@@ -174,41 +168,61 @@ fn ln<L: Lanes>(l: L, x: L::V) -> L::V {
     l.mul_add(k, l.splat(0.693_359_4), l.add(r, low))
 }
 
-/// The softmax of one axis, in place of its raw parameters; the clip's derivatives go to `clip`.
+/// ln(1 + x) to 2e-7 relative for x in 0..=1: x times the best polynomial of degree 8 for the rest (Remez; 3e-8).
 #[inline(always)]
-fn softmax<L: Lanes, const M: usize>(
+fn ln_1p_of_share<L: Lanes>(l: L, x: L::V) -> L::V {
+    let mut p = l.splat(5.232_699e-3);
+    for c in [
+        -2.950_525_5e-2,
+        7.822_597e-2,
+        -0.136_632_47,
+        0.191_060_07,
+        -0.248_429_82,
+        0.333_190_98,
+        -0.499_994_93,
+        0.999_999_94,
+    ] {
+        p = l.mul_add(p, x, l.splat(c));
+    }
+    l.mul(p, x)
+}
+
+/// The exponentials of one axis in place of its raw parameters, less their largest, and their sum; the clip's derivatives
+/// go to `clip`.
+#[inline(always)]
+fn exponentials<L: Lanes, const M: usize>(
     l: L,
     settings: SplineSettings,
     at: usize,
     raw: &mut [Line],
     clip: &mut [Line],
-) {
-    let mut shares = [l.splat(0.0); M];
-    for (share, raw) in shares.iter_mut().zip(raw.iter()) {
-        *share = l.load(&raw.0[at..]);
+) -> ([L::V; M], L::V) {
+    let mut values = [l.splat(0.0); M];
+    for (value, raw) in values.iter_mut().zip(raw.iter()) {
+        *value = l.load(&raw.0[at..]);
     }
     let bins = raw.len();
     if settings.clipped {
-        for (value, clip) in shares[..bins].iter_mut().zip(clip) {
+        for (value, clip) in values[..bins].iter_mut().zip(clip) {
             let grown = l.mul_add(abs(l, *value), l.splat(CLIP_BINS), l.splat(1.0));
             let share = l.reciprocal(grown);
             *value = l.mul(*value, share);
             l.store(l.mul(share, share), &mut clip.0[at..]);
         }
     }
-    let mut top = shares[0];
-    for &share in &shares[1..bins] {
-        top = l.max(top, share);
+    let mut top = values[0];
+    for &value in &values[1..bins] {
+        top = l.max(top, value);
     }
-    let mut sum = l.splat(0.0);
-    for share in &mut shares[..bins] {
-        *share = exp(l, l.sub(*share, top));
-        sum = l.add(sum, *share);
+    for (value, raw) in values.iter_mut().zip(raw) {
+        *value = exp2(l, l.mul(l.sub(*value, top), l.splat(std::f32::consts::LOG2_E)));
+        l.store(*value, &mut raw.0[at..]);
     }
-    let inverse = l.reciprocal(sum);
-    for (&share, raw) in shares.iter().zip(raw) {
-        l.store(l.mul(share, inverse), &mut raw.0[at..]);
+    let mut sum = values[0];
+    for &value in &values[1..bins] {
+        sum = l.add(sum, value);
     }
+    (values, sum)
 }
 
 /// A derivative and what its raw parameter changes it by.
@@ -220,16 +234,17 @@ fn derivative<L: Lanes>(l: L, settings: SplineSettings, raw: L::V) -> (L::V, L::
         let d = exp(l, l.mul(raw, share));
         (d, l.mul(d, l.mul(share, share)))
     } else {
-        let small = exp(l, l.sub(zero, abs(l, raw)));
-        let d = l.add(l.max(raw, zero), ln_1p(l, small));
+        let minus = l.min(raw, l.sub(zero, raw));
+        let small = exp2(l, l.mul(minus, l.splat(std::f32::consts::LOG2_E)));
+        let d = l.add(l.max(raw, zero), ln_1p_of_share(l, small));
         let high = l.reciprocal(l.add(one, small));
         let change = l.select_gt(raw, zero, high, l.mul(small, high));
         (l.add(d, l.splat(settings.min_derivative.max(LEAST))), change)
     }
 }
 
-/// The three steps of a panel, each for all features before the next: within a step the chains of dependent
-/// operations are short enough for a processor to work on several features at once, over all three they are not.
+/// The two steps of a panel, each for all features before the next: within a step the chains of dependent
+/// operations are short enough for a processor to work on several features at once, over both they are not.
 ///
 /// `bins` is at most `M`; a constant where it is `M`.
 #[inline(always)]
@@ -243,97 +258,97 @@ fn forward<L: Lanes, const M: usize>(
     log_det: &mut Line,
 ) {
     let (of_raw, of_kept) = (settings.raw(), settings.kept());
-    for (raw, kept) in raw.chunks_exact_mut(of_raw).zip(kept.chunks_exact_mut(of_kept)) {
-        let (widths, rest) = raw.split_at_mut(bins);
-        let (clip_widths, clip_heights) = kept[KEPT..].split_at_mut((of_kept - KEPT) / 2);
-        for at in (0..LINE).step_by(L::WIDTH) {
-            softmax::<L, M>(l, settings, at, widths, clip_widths);
-            softmax::<L, M>(l, settings, at, &mut rest[..bins], clip_heights);
-        }
-    }
-    let features = x.iter().zip(raw.chunks_exact(of_raw).zip(kept.chunks_exact_mut(of_kept)));
+    let features = x.iter().zip(raw.chunks_exact_mut(of_raw).zip(kept.chunks_exact_mut(of_kept)));
     for (x, (raw, kept)) in features {
         for at in (0..LINE).step_by(L::WIDTH) {
-            search(l, settings, bins, at, x, raw, kept);
+            search::<L, M>(l, settings, bins, at, x, raw, kept);
         }
     }
-    for (x, kept) in x.iter_mut().zip(kept.chunks_exact_mut(of_kept)) {
+    for (x, kept) in x.chunks_mut(AT_ONCE).zip(kept.chunks_mut(AT_ONCE * of_kept)) {
         for at in (0..LINE).step_by(L::WIDTH) {
-            evaluate(l, settings, at, x, kept, log_det);
+            // The slopes' product: its mantissa, below 2^AT_ONCE, and its exponent.
+            let (mut mantissa, mut exponent) = (l.splat(1.0), l.splat(0.0));
+            for (x, kept) in x.iter_mut().zip(kept.chunks_exact_mut(of_kept)) {
+                let slope = evaluate(l, settings, at, x, kept);
+                let k = l.exponent(slope);
+                mantissa = l.mul(mantissa, l.scale(slope, l.sub(l.splat(0.0), k)));
+                exponent = l.add(exponent, k);
+            }
+            let log = l.mul_add(exponent, l.splat(std::f32::consts::LN_2), ln(l, mantissa));
+            l.store(l.add(l.load(&log_det.0[at..]), log), &mut log_det.0[at..]);
         }
     }
 }
 
-/// The value, at the nearer edge if outside the box.
+/// Replaces the raw parameters of widths and heights by their exponentials, and leaves in `kept` what belongs to each
+/// sample's bin: of both axes its share of the box and that of all bins before it, then the reciprocals of both sums of
+/// exponentials, the raw derivatives at both ends, and the bin's index, -1 outside the box.
 #[inline(always)]
-fn within<L: Lanes>(l: L, settings: SplineSettings, given: L::V) -> L::V {
-    l.min(l.max(given, l.splat(-settings.bound)), l.splat(settings.bound))
-}
-
-/// Leaves in `kept` what belongs to each sample's bin: left edge, width, height, raw derivatives at both ends, lower
-/// edge and index.
-#[inline(always)]
-fn search<L: Lanes>(
+fn search<L: Lanes, const M: usize>(
     l: L,
     settings: SplineSettings,
     bins: usize,
     at: usize,
     x: &Line,
-    raw: &[Line],
+    raw: &mut [Line],
     kept: &mut [Line],
 ) {
-    let (widths, rest) = raw.split_at(bins);
-    let (heights, derivatives) = rest.split_at(bins);
+    let (widths, rest) = raw.split_at_mut(bins);
+    let (heights, derivatives) = rest.split_at_mut(bins);
     let derivatives = &derivatives[..bins - 1];
-    let value = within(l, settings, l.load(&x.0[at..]));
-    let side = 2.0 * settings.bound;
-    let (floor, shared) = settings.shares();
-    let (floor, shared) = (l.splat(side * floor), l.splat(side * shared));
-    let size = |share: &Line| l.mul_add(l.load(&share.0[at..]), shared, floor);
+    let (kept, clip) = kept.split_at_mut(KEPT);
+    let (clip_widths, clip_heights) = clip.split_at_mut(clip.len() / 2);
+    let (widths, sum_w) = exponentials::<L, M>(l, settings, at, widths, clip_widths);
+    let (heights, sum_h) = exponentials::<L, M>(l, settings, at, heights, clip_heights);
+    let (inverse_w, inverse_h) = (l.reciprocal(sum_w), l.reciprocal(sum_h));
+    let (floor, shared) = settings.sides();
+    let scale = l.mul(inverse_w, l.splat(shared));
+    let value = l.load(&x.0[at..]);
     let end = l.splat(settings.end);
 
-    let (mut left, mut bottom) = (l.splat(-settings.bound), l.splat(-settings.bound));
-    let (mut w, mut h) = (size(&widths[0]), size(&heights[0]));
-    let (mut next_left, mut next_bottom) = (l.add(left, w), l.add(bottom, h));
+    let zero = l.splat(0.0);
+    let (mut w, mut h, mut before_w, mut before_h) = (widths[0], heights[0], zero, zero);
     let (mut raw0, mut raw1) = (end, derivatives.first().map_or(end, |d| l.load(&d.0[at..])));
-    let mut index = l.splat(0.0);
+    let mut index = zero;
+    let (mut sum_w, mut sum_h) = (widths[0], heights[0]);
     for k in 1..bins {
-        let (width, height) = (size(&widths[k]), size(&heights[k]));
-        let before = l.load(&derivatives[k - 1].0[at..]);
-        let after = derivatives.get(k).map_or(end, |d| l.load(&d.0[at..]));
+        let edge = l.mul_add(sum_w, scale, l.splat(k as f32 * floor - settings.bound));
+        let left = l.load(&derivatives[k - 1].0[at..]);
+        let right = derivatives.get(k).map_or(end, |d| l.load(&d.0[at..]));
         // Stay where the edge lies above the value.
-        let stay = |old, new| l.select_gt(next_left, value, old, new);
-        w = stay(w, width);
-        h = stay(h, height);
-        left = stay(left, next_left);
-        bottom = stay(bottom, next_bottom);
-        raw0 = stay(raw0, before);
-        raw1 = stay(raw1, after);
+        let stay = |old, new| l.select_gt(edge, value, old, new);
+        w = stay(w, widths[k]);
+        h = stay(h, heights[k]);
+        before_w = stay(before_w, sum_w);
+        before_h = stay(before_h, sum_h);
+        raw0 = stay(raw0, left);
+        raw1 = stay(raw1, right);
         index = stay(index, l.splat(k as f32));
-        next_left = l.add(next_left, width);
-        next_bottom = l.add(next_bottom, height);
+        sum_w = l.add(sum_w, widths[k]);
+        sum_h = l.add(sum_h, heights[k]);
     }
-    for (kept, value) in kept.iter_mut().zip([left, w, h, raw0, raw1, bottom, index]) {
+    let index = l.select_gt(abs(l, value), l.splat(settings.bound), l.splat(-1.0), index);
+    let (w, h) = (l.mul(w, inverse_w), l.mul(h, inverse_h));
+    let (before_w, before_h) = (l.mul(before_w, inverse_w), l.mul(before_h, inverse_h));
+    let values = [before_w, before_h, w, h, inverse_w, inverse_h, raw0, raw1, index];
+    for (kept, value) in kept.iter_mut().zip(values) {
         l.store(value, &mut kept.0[at..]);
     }
 }
 
-/// The image and its logarithm, from what [`search`] left; leaves in `kept` what [`backward`] needs.
+/// The image, and the slope, from what [`search`] left; leaves in `kept` what [`backward`] needs.
 #[inline(always)]
-fn evaluate<L: Lanes>(
-    l: L,
-    settings: SplineSettings,
-    at: usize,
-    x: &mut Line,
-    kept: &mut [Line],
-    log_det: &mut Line,
-) {
+fn evaluate<L: Lanes>(l: L, settings: SplineSettings, at: usize, x: &mut Line, kept: &mut [Line]) -> L::V {
     let (zero, one) = (l.splat(0.0), l.splat(1.0));
     let load = |i: usize| l.load(&kept[i].0[at..]);
-    let (left, w, h, raw0, raw1, bottom, index) =
-        (load(0), load(1), load(2), load(3), load(4), load(5), load(6));
-    let given = l.load(&x.0[at..]);
-    let value = within(l, settings, given);
+    let (before_w, before_h, w, h, raw0, raw1, index) =
+        (load(0), load(1), load(2), load(3), load(6), load(7), load(8));
+    let (floor, shared) = settings.sides();
+    let (floor, shared) = (l.splat(floor), l.splat(shared));
+    let (w, h) = (l.mul_add(w, shared, floor), l.mul_add(h, shared, floor));
+    let corner = l.mul_add(index, floor, l.splat(-settings.bound));
+    let (left, bottom) = (l.mul_add(before_w, shared, corner), l.mul_add(before_h, shared, corner));
+    let value = l.load(&x.0[at..]);
     let (d0, change0) = derivative(l, settings, raw0);
     let (d1, change1) = derivative(l, settings, raw1);
     let inverse_w = l.reciprocal(w);
@@ -348,40 +363,43 @@ fn evaluate<L: Lanes>(
     let inverse = l.reciprocal(below);
     let z = l.mul_add(h, l.mul(numerator, inverse), bottom);
     let ratio = l.mul(s, inverse);
-    let log = ln(l, l.mul(l.mul(ratio, ratio), m));
-    // Outside the box: the identity, and no bin.
-    let outside = l.sub(abs(l, given), l.splat(settings.bound));
-    let z = l.select_gt(outside, zero, given, z);
-    let log = l.select_gt(outside, zero, zero, log);
-    let index = l.select_gt(outside, zero, l.splat(-1.0), index);
-    l.store(z, &mut x.0[at..]);
-    l.store(l.add(l.load(&log_det.0[at..]), log), &mut log_det.0[at..]);
-    for (kept, value) in kept.iter_mut().zip([u, w, h, d0, d1, change0, change1, index]) {
+    // Outside the box: the identity.
+    l.store(l.select_gt(zero, index, value, z), &mut x.0[at..]);
+    for (kept, value) in kept[6..].iter_mut().zip([d0, d1, index, u, change0, change1]) {
         l.store(value, &mut kept.0[at..]);
     }
+    l.select_gt(zero, index, one, l.mul(l.mul(ratio, ratio), m))
 }
 
-/// `bins` is at most `M`; a constant where it is `M`.
+/// What the raw parameters of one feature get, before it is spread over the bins.
+#[derive(Clone, Copy)]
+struct Slopes<V> {
+    index: V,
+    /// Of the raw derivatives at both ends of the bin.
+    to_raw: (V, V),
+    /// Of the exponentials of widths and heights: of the bins before, of the bin's, and of those behind it.
+    to_widths: (V, V, V),
+    to_heights: (V, V, V),
+}
+
+/// The gradient through one feature's spline, from what [`evaluate`] left: `g` goes from d/dz to d/dx.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)] // the pieces of one panel
-fn backward<L: Lanes, const M: usize>(
+fn slopes<L: Lanes>(
     l: L,
     settings: SplineSettings,
-    bins: usize,
     at: usize,
     g: &mut Line,
-    raw: &mut [Line],
     kept: &[Line],
     weight: &Line,
-) {
+) -> Slopes<L::V> {
     let (zero, one) = (l.splat(0.0), l.splat(1.0));
-    let (widths, rest) = raw.split_at_mut(bins);
-    let (heights, derivatives) = rest.split_at_mut(bins);
-    let derivatives = &mut derivatives[..bins - 1];
-    let (kept, clip) = kept.split_at(KEPT);
     let load = |i: usize| l.load(&kept[i].0[at..]);
-    let (u, w, h, d0, d1) = (load(0), load(1), load(2), load(3), load(4));
-    let (change0, change1, index) = (load(5), load(6), load(7));
+    let (before_w, before_h, share_w, share_h) = (load(0), load(1), load(2), load(3));
+    let (inverse_sum_w, inverse_sum_h) = (load(4), load(5));
+    let (d0, d1, index, u, change0, change1) = (load(6), load(7), load(8), load(9), load(10), load(11));
+    let (floor, shared) = settings.sides();
+    let (floor, shared) = (l.splat(floor), l.splat(shared));
+    let (w, h) = (l.mul_add(share_w, shared, floor), l.mul_add(share_h, shared, floor));
 
     let v = l.sub(one, u);
     let uv = l.mul(u, v);
@@ -421,34 +439,111 @@ fn backward<L: Lanes, const M: usize>(
     let to_w = l.sub(zero, l.mul(l.mul_add(to_s, s, l.mul(to_u, u)), inverse_w));
     l.store(l.select_gt(zero, index, slope, to_x), &mut g.0[at..]);
 
-    let (to_raw0, to_raw1) = (l.mul(to_d0, change0), l.mul(to_d1, change1));
-    for (i, raw) in derivatives.iter_mut().enumerate() {
+    Slopes {
+        index,
+        to_raw: (l.mul(to_d0, change0), l.mul(to_d1, change1)),
+        to_widths: through_softmax(l, shared, (l.sub(zero, to_x), to_w), (before_w, share_w), inverse_sum_w),
+        to_heights: through_softmax(l, shared, (to_z, to_h), (before_h, share_h), inverse_sum_h),
+    }
+}
+
+/// What the exponentials of one axis get, before the bin, of it and behind it, from what its near edge and its size get:
+/// an edge moves with all bins before it, and a softmax passes on what its outputs get, less the mean.
+#[inline(always)]
+fn through_softmax<L: Lanes>(
+    l: L,
+    shared: L::V,
+    (to_edge, to_size): (L::V, L::V),
+    (before, share): (L::V, L::V),
+    inverse_sum: L::V,
+) -> (L::V, L::V, L::V) {
+    let (to_edge, to_size) = (l.mul(to_edge, shared), l.mul(to_size, shared));
+    let mean = l.mul_add(to_edge, before, l.mul(to_size, share));
+    let behind = l.sub(l.splat(0.0), l.mul(mean, inverse_sum));
+    (l.mul_add(to_edge, inverse_sum, behind), l.mul_add(to_size, inverse_sum, behind), behind)
+}
+
+/// Replaces exponentials and raw derivatives by the gradient of the raw parameters.
+#[inline(always)]
+fn spread<L: Lanes>(
+    l: L,
+    settings: SplineSettings,
+    bins: usize,
+    at: usize,
+    raw: &mut [Line],
+    clip: &[Line],
+    slopes: Slopes<L::V>,
+) {
+    let zero = l.splat(0.0);
+    let Slopes { index, to_raw: (to_raw0, to_raw1), to_widths, to_heights } = slopes;
+    let (widths, rest) = raw.split_at_mut(bins);
+    let (heights, derivatives) = rest.split_at_mut(bins);
+    for (i, raw) in derivatives[..bins - 1].iter_mut().enumerate() {
         // Raw i is the right knot of bin i and the left one of bin i + 1.
         let here = i as f32;
         let past = l.select_gt(index, l.splat(here + 1.5), zero, to_raw0);
         let right = l.select_gt(index, l.splat(here - 0.5), to_raw1, zero);
         l.store(l.select_gt(index, l.splat(here + 0.5), past, right), &mut raw.0[at..]);
     }
-    let (_, shared) = settings.shares();
-    let shared = l.splat(2.0 * settings.bound * shared);
-    let axes = [(widths, l.sub(zero, to_x), to_w), (heights, to_z, to_h)];
-    for (axis, (shares, to_edge, to_size)) in axes.into_iter().enumerate() {
-        let (to_edge, to_size) = (l.mul(to_edge, shared), l.mul(to_size, shared));
-        // An edge moves with all bins before it.
-        let mut to_share = [zero; M];
-        let mut mean = zero;
-        for (k, (to_share, share)) in to_share.iter_mut().zip(shares.iter()).enumerate() {
-            let k = k as f32;
-            let not_before = l.select_gt(index, l.splat(k - 0.5), to_size, zero);
-            *to_share = l.select_gt(index, l.splat(k + 0.5), to_edge, not_before);
-            mean = l.mul_add(*to_share, l.load(&share.0[at..]), mean);
+    let (clip_widths, clip_heights) = clip.split_at(clip.len() / 2);
+    spread_axis(l, settings, at, index, widths, clip_widths, to_widths);
+    spread_axis(l, settings, at, index, heights, clip_heights, to_heights);
+}
+
+/// The part of one axis.
+#[inline(always)]
+fn spread_axis<L: Lanes>(
+    l: L,
+    settings: SplineSettings,
+    at: usize,
+    index: L::V,
+    exponentials: &mut [Line],
+    clip: &[Line],
+    (before, here, behind): (L::V, L::V, L::V),
+) {
+    for (k, exponential) in exponentials.iter_mut().enumerate() {
+        let bin = k as f32;
+        let not_before = l.select_gt(index, l.splat(bin - 0.5), here, behind);
+        let to = l.select_gt(index, l.splat(bin + 0.5), before, not_before);
+        let mut gradient = l.mul(l.load(&exponential.0[at..]), to);
+        if settings.clipped {
+            gradient = l.mul(gradient, l.load(&clip[k].0[at..]));
         }
-        for (k, (to_share, share)) in to_share.into_iter().zip(shares.iter_mut()).enumerate() {
-            let mut gradient = l.mul(l.load(&share.0[at..]), l.sub(to_share, mean));
-            if settings.clipped {
-                gradient = l.mul(gradient, l.load(&clip[axis * bins + k].0[at..]));
+        l.store(gradient, &mut exponential.0[at..]);
+    }
+}
+
+/// The gradient of a panel, two features at a time: while the spreading of one waits for its chain of dependent operations, a
+/// processor works on the other's. `bins` is [`SplineSettings::bins`], a constant where it is the usual number.
+#[inline(always)]
+fn backward<L: Lanes>(
+    l: L,
+    settings: SplineSettings,
+    bins: usize,
+    g: &mut [Line],
+    raw: &mut [Line],
+    kept: &[Line],
+    weight: &Line,
+) {
+    let (of_raw, of_kept) = (settings.raw(), settings.kept());
+    let pairs = g.chunks_mut(2).zip(raw.chunks_mut(2 * of_raw)).zip(kept.chunks(2 * of_kept));
+    for ((g, raw), kept) in pairs {
+        for at in (0..LINE).step_by(L::WIDTH) {
+            match g {
+                [a, b] => {
+                    let (raw_a, raw_b) = raw.split_at_mut(of_raw);
+                    let (kept_a, kept_b) = kept.split_at(of_kept);
+                    let a = slopes(l, settings, at, a, kept_a, weight);
+                    let b = slopes(l, settings, at, b, kept_b, weight);
+                    spread(l, settings, bins, at, raw_a, &kept_a[KEPT..], a);
+                    spread(l, settings, bins, at, raw_b, &kept_b[KEPT..], b);
+                }
+                [a] => {
+                    let a = slopes(l, settings, at, a, kept, weight);
+                    spread(l, settings, bins, at, raw, &kept[KEPT..], a);
+                }
+                _ => {}
             }
-            l.store(gradient, &mut share.0[at..]);
         }
     }
 }

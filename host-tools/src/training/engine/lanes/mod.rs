@@ -89,6 +89,21 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     fn transpose(self, from: &[Line; LINE], to: &mut [Line; LINE]);
 }
 
+/// 2^x to 2e-7 relative (2.5e-7 where multiply-adds are not fused) for x in -125..=127, and less than 2^-124 below.
+///
+/// The best polynomial of degree 5 (Remez; 7.5e-8): two degrees less than that of [`exp`].
+#[inline(always)]
+pub(crate) fn exp2<L: Lanes>(l: L, x: L::V) -> L::V {
+    let x = l.max(x, l.splat(-126.0));
+    let k = l.round(x);
+    let r = l.sub(x, k);
+    let mut p = l.splat(1.327_647_1e-3);
+    for c in [9.675_541e-3, 5.550_713e-2, 0.240_221_2, 0.693_146_97, 1.000_000_1] {
+        p = l.mul_add(p, r, l.splat(c));
+    }
+    l.scale(p, k)
+}
+
 /// e^x to 1.2e-7 relative for x in -87..=88, saturating outside.
 ///
 /// Cody-Waite reduction and the polynomial of Cephes `expf` (Moshier, netlib.org/cephes).
@@ -206,7 +221,13 @@ mod tests {
             let e = worst(l, ln_1p, f64::ln_1p, low, high);
             assert!(e < 2e-7, "{} ln_1p errs by {e:e} in {low}..={high}", L::NAME);
         }
+        for (low, high) in [(-125.0, -1.0), (-3.0, 3.0), (0.0, 127.0)] {
+            let e = worst(l, exp2, f64::exp2, low, high);
+            assert!(e < 2.5e-7, "{} exp2 errs by {e:e} in {low}..={high}", L::NAME);
+        }
         let mut out = [0.0_f32; LINE];
+        l.store(exp2(l, l.splat(-1e30)), &mut out);
+        assert!((0.0..5e-38).contains(&out[0]), "{} exp2 far down", L::NAME);
         l.store(l.sqrt(l.splat(0.0)), &mut out);
         assert_eq!(out[0], 0.0, "{} sqrt(0)", L::NAME);
         l.store(ln_1p(l, l.splat(f32::MAX)), &mut out);
