@@ -82,6 +82,7 @@ fn run(
 /// The layer at the front of `words`, hidden with ReLU or last, if it is one of the kernel's; gives the words behind it.
 ///
 /// Every score comes by here: a [`Dense`] is not made.
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
 #[inline(always)]
 pub(super) fn at_once<'a>(
     kernel_of: impl Fn(u8) -> Option<Kernel>,
@@ -139,6 +140,7 @@ fn scale(sums: &mut [u32], multipliers: &[u32], shift: u32) {
 }
 
 /// As [`portable::fixed_relu`](super::portable::fixed_relu).
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
 pub(super) fn fixed_relu(kernel: Kernel, layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
     let output = bytemuck::try_cast_slice_mut(output.get_mut(..layer.padded_outputs())?).ok()?;
     run(kernel, layer, input, 0, i32::from(layer.shift & 31), output)
