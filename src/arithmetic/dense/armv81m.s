@@ -173,3 +173,7 @@
     FLOWLET_SUMS flowlet_i16_sums, vldrh.u16, 16, 1
     FLOWLET_LAYER flowlet_i8_layer, vldrb.s16, 8, 0
     FLOWLET_LAYER flowlet_i16_layer, vldrh.u16, 16, 1
+
+    .irp name, ROWS, FUNCTION, SUMS, TWO, END, LAYER
+    .purgem FLOWLET_\name
+    .endr
