@@ -128,7 +128,8 @@ pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -
     let (front, room) = (words.as_ptr(), MaybeUninit::uninit());
     let (to, to_length) = (output.as_mut_ptr(), output.len());
     // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
-    let found = unsafe { flowlet_layer(front, words.len(), input.as_ptr(), input.len(), to, to_length, room) };
+    let found =
+        unsafe { flowlet_layer(front, words.len(), input.as_ptr(), input.len(), to, to_length, room) };
     let behind = found as u32 as usize;
     if behind == 0 {
         return any_at_once(words, input, output);
