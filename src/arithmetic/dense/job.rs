@@ -6,6 +6,7 @@
 )]
 
 use super::{Dense, Encoding, MAX_WIDTH};
+use crate::arithmetic::fixed::elementary::high_rounded;
 use crate::arithmetic::fixed::{product_shift, product_shift_high};
 use core::marker::PhantomData;
 
@@ -131,9 +132,22 @@ pub(super) fn at_once<'a>(
 /// Sums times their rows' multipliers, in Q15.16.
 #[inline(always)]
 fn scale(sums: &mut [u32], multipliers: &[u32], shift: u32) {
-    let pairs = sums.iter_mut().zip(multipliers);
     if (33..=63).contains(&shift) {
-        pairs.for_each(|(y, &m)| *y = product_shift_high(*y as i32, m as i32, shift) as u32);
+        for (y, &m) in sums.iter_mut().zip(multipliers) {
+            *y = product_shift_high(*y as i32, m as i32, shift) as u32;
+        }
+    } else {
+        scale_wide(sums, multipliers, shift);
+    }
+}
+
+/// [`scale`] by a shift of 32, as small layers of i8 weights have, or by less.
+#[cold]
+#[inline(never)]
+fn scale_wide(sums: &mut [u32], multipliers: &[u32], shift: u32) {
+    let pairs = sums.iter_mut().zip(multipliers);
+    if shift == 32 {
+        pairs.for_each(|(y, &m)| *y = high_rounded(*y as i32, m as i32) as u32);
     } else {
         pairs.for_each(|(y, &m)| *y = product_shift(*y as i32, m as i32, shift) as u32);
     }

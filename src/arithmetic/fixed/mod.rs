@@ -88,6 +88,7 @@ pub(crate) fn product_shift(a: i32, b: i32, bits: u32) -> i32 {
         // The upper half of the product decides: on a core that multiplies 32 bits only, the lower is not even
         // put together.
         33..=63 => product_shift_high(a, b, bits),
+        32 => elementary::high_rounded(a, b),
         _ => saturate(round_shift(i64::from(a) * i64::from(b), bits)),
     }
 }
