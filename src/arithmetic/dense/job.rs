@@ -60,7 +60,7 @@ fn run(
     }
     let row_words = columns * layer.encoding.bits() / 32;
     let weights = layer.weights.get(4 * first * row_words..)?.get(..rows * row_words)?;
-    if columns == 0 || columns % 4 != 0 || rows == 0 || rows % 4 != 0 {
+    if columns == 0 || !columns.is_multiple_of(4) || rows == 0 || !rows.is_multiple_of(4) {
         return None;
     }
     let (input, output) = (input.as_ptr_range(), output.as_mut_ptr_range());
