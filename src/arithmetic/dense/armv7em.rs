@@ -13,6 +13,8 @@
 use super::{portable, Dense, Encoding, USUAL_SHIFTS_I8, USUAL_SHIFT_I16};
 use crate::arithmetic::fixed::product_shift;
 use core::arch::global_asm;
+use core::mem::MaybeUninit;
+use core::slice;
 
 /// Steps of four inputs in a chain.
 const CHAIN: usize = 8;
@@ -26,11 +28,11 @@ kernels! {
     Usual (
         weights: *const u32,
         input: *const u32,
-        output: *mut u32,
+        exit: Ending,
         groups: usize,
         bias: *const u32,
         bias_end: *const u32,
-        exit: Ending,
+        output: *mut u32,
     )
     flowlet_i16_usual flowlet_i8_usual flowlet_i8_inner
 }
@@ -41,11 +43,11 @@ kernels! {
     General (
         weights: *const u32,
         input: *const u32,
-        output: *mut u32,
+        exit: Ending,
         groups: usize,
         bias: *const u32,
         bias_end: *const u32,
-        exit: Ending,
+        output: *mut u32,
         ending: Ending,
         shift: u32,
         multipliers: *const u32,
@@ -55,6 +57,26 @@ kernels! {
     )
     flowlet_i16_general flowlet_i8_general
 }
+
+extern "C" {
+    /// A layer from its words on: hidden with ReLU, or last with a shift of 33 to 63, of 1 to [`CHAIN`] groups. Gives the
+    /// address of the words behind it, and in the upper half how many these are; zero if it is no such layer, or does not fit
+    /// the words or the buffers, and then nothing is done.
+    fn flowlet_layer(
+        words: *const u32,
+        length: usize,
+        input: *const u32,
+        input_length: usize,
+        output: *mut u32,
+        output_length: usize,
+        room: MaybeUninit<Room>,
+    ) -> u64;
+}
+
+/// Where [`flowlet_layer`] keeps what [`General`] is told.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Room([u32; 5]);
 
 extern "C" {
     /// Shift, ReLU and saturation to i16.
@@ -103,18 +125,17 @@ static KERNELS: [Kernel; 2] = [
 /// Every score comes by here: a [`Dense`] is not made.
 #[inline(always)]
 pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
-    let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
-    let (groups, rows) = groups_and_rows(sizes);
-    if groups == 0 || groups > CHAIN || rows == 0 {
-        return any_at_once((sizes, kind), words, input, output);
+    let (front, room) = (words.as_ptr(), MaybeUninit::uninit());
+    let (to, to_length) = (output.as_mut_ptr(), output.len());
+    // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
+    let found =
+        unsafe { flowlet_layer(front, words.len(), input.as_ptr(), input.len(), to, to_length, room) };
+    let behind = found as u32 as usize;
+    if behind == 0 {
+        return any_at_once(words, input, output);
     }
-    let kernel: (Usual, u32) = match kind {
-        USUAL_I16 => (flowlet_i16_usual, 1),
-        USUAL_I8 => (flowlet_i8_usual, 0),
-        INNER_I8 => (flowlet_i8_inner, 0),
-        _ => return short_at_once((sizes, kind), (groups, rows), words, input, output),
-    };
-    usual_at_once(kernel, (groups, rows), words, input, output)
+    // SAFETY: as many words as it says stand behind the layer, in `words`.
+    Some(unsafe { slice::from_raw_parts(front.with_addr(behind), (found >> 32) as usize) })
 }
 
 /// Groups of 4 inputs, and rows with their padding: no more than 2^17 of these, so that no product of sizes wraps.
@@ -123,89 +144,11 @@ fn groups_and_rows(sizes: u32) -> (usize, usize) {
     (((sizes & 0xffff) as usize + 3) >> 2, ((sizes >> 16) as usize + 3) & !3)
 }
 
-/// A usual layer of 1 to [`CHAIN`] groups and of at least one row; row by row, weights take `groups << doubled` words.
-#[inline(always)]
-fn usual_at_once<'a>(
-    (kernel, doubled): (Usual, u32),
-    (groups, rows): (usize, usize),
-    words: &'a [u32],
-    input: &[u32],
-    output: &mut [u32],
-) -> Option<&'a [u32]> {
-    let (layer, behind) = words.split_at_checked(rows + ((rows * groups) << doubled))?;
-    let (bias, weights) = layer.split_at_checked(rows)?;
-    if input.len() < 2 * groups || output.len() < rows / 2 {
-        return None;
-    }
-    let bias = bias.as_ptr_range();
-    let exit = flowlet_end_inner;
-    // SAFETY: weights and bias are those of all rows, the input has all groups and the output room for all rows; one
-    // step at least and one chain at most. The function keeps the caller's registers.
-    unsafe {
-        kernel(weights.as_ptr(), input.as_ptr(), output.as_mut_ptr(), groups, bias.start, bias.end, exit);
-    }
-    Some(behind)
-}
-
-/// [`at_once`] of an output layer with a usual shift, or of a hidden one with ReLU, of 1 to [`CHAIN`] groups and of at
-/// least one row.
-#[inline(always)]
-fn short_at_once<'a>(
-    (sizes, kind): (u32, u32),
-    (groups, rows): (usize, usize),
-    words: &'a [u32],
-    input: &[u32],
-    output: &mut [u32],
-) -> Option<&'a [u32]> {
-    let [encoding, activation, shift, _] = kind.to_le_bytes();
-    let kernel = KERNELS.get(usize::from(encoding.wrapping_sub(ENCODING_I16)))?;
-    let shift = u32::from(shift);
-    let (multiplied, ending, shift, rounding): (usize, Ending, u32, u32) = match activation {
-        super::RELU => (0, flowlet_end_relu, shift & 31, 0),
-        super::OUTPUT if (33..=63).contains(&shift) => {
-            (rows, flowlet_end_scaled, shift.wrapping_sub(32), 1 << (shift.wrapping_sub(33) & 31))
-        }
-        _ => return any_at_once((sizes, kind), words, input, output),
-    };
-    let (layer, behind) = words.split_at_checked(rows + multiplied + ((rows * groups) << kernel.doubled))?;
-    let (bias, layer) = layer.split_at_checked(rows)?;
-    let (multipliers, weights) = layer.split_at_checked(multiplied)?;
-    let written = if multiplied == 0 { rows / 2 } else { rows };
-    if input.len() < 2 * groups || output.len() < written {
-        return None;
-    }
-    let bias = bias.as_ptr_range();
-    // SAFETY: weights, bias and, where they are read, multipliers are those of all rows, the input has all groups and the
-    // output room for all rows; one step at least and one chain at most. The function keeps the caller's registers.
-    unsafe {
-        (kernel.general)(
-            weights.as_ptr(),
-            input.as_ptr(),
-            output.as_mut_ptr(),
-            groups,
-            bias.start,
-            bias.end,
-            ending,
-            ending,
-            shift,
-            multipliers.as_ptr(),
-            rounding,
-            0,
-            0,
-        );
-    }
-    Some(behind)
-}
-
 /// [`at_once`] of any layer that its kernels take.
 #[cold]
 #[inline(never)]
-fn any_at_once<'a>(
-    (sizes, kind): (u32, u32),
-    words: &'a [u32],
-    input: &[u32],
-    output: &mut [u32],
-) -> Option<&'a [u32]> {
+fn any_at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+    let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
     let [encoding, activation, shift, _] = kind.to_le_bytes();
     let (groups, rows) = groups_and_rows(sizes);
     let kernel = KERNELS.get(usize::from(encoding.wrapping_sub(ENCODING_I16)))?;
@@ -277,11 +220,11 @@ fn run_usual(kernel: Usual, layer: &Dense<'_>, input: &[i16], output: &mut [i16]
         kernel(
             layer.weights.as_ptr(),
             input.as_ptr().cast(),
-            output.as_mut_ptr().cast(),
+            flowlet_end_inner,
             groups,
             bias.start,
             bias.end,
-            flowlet_end_inner,
+            output.as_mut_ptr().cast(),
         );
     }
     Some(Some(()))
@@ -351,11 +294,11 @@ unsafe fn blocks(
         (kernel.general)(
             weights.as_ptr(),
             input,
-            output,
+            if passes == 0 { ending } else { kernel.pass },
             groups - passes * CHAIN,
             bias.start,
             bias.end,
-            if passes == 0 { ending } else { kernel.pass },
+            output,
             ending,
             shift,
             multipliers.as_ptr(),

@@ -1,7 +1,8 @@
     // See armv7em.rs, which fills in what stands in braces.
     //
     // r0 weights, r1 input behind what the chain reads, r2 output, r3 a temporary; r4-r7 sums, r8-r11 weights,
-    // r12 and lr activations. On the stack: where the chain is entered, then what was pushed, then arguments.
+    // r12 and lr activations. On the stack: r1 at the end, where a block's sums go, where the chain is entered, then what was
+    // pushed, then arguments.
     //
     // A block's first instructions compare where its biases end with where all do: in a usual layer the former with the
     // latter, in others the latter with where the block's begin. No instruction of the chain changes these flags: they tell at
@@ -9,14 +10,16 @@
     .syntax unified
     .pushsection .text.flowlet_integer_layers,"ax",%progbits
 
-    .set flowlet_entry, 0
-    .set flowlet_bias, 40
-    .set flowlet_exit, 48
-    .set flowlet_ending, 52
-    .set flowlet_shift, 56
-    .set flowlet_multipliers, 60
-    .set flowlet_passes_left, 68
-    .set flowlet_passes, 72
+    .set flowlet_left, 0
+    .set flowlet_exit, 4
+    .set flowlet_entry, 8
+    .set flowlet_bias, 48
+    .set flowlet_output, 56
+    .set flowlet_ending, 60
+    .set flowlet_shift, 64
+    .set flowlet_multipliers, 68
+    .set flowlet_passes_left, 76
+    .set flowlet_passes, 80
 
     .macro flowlet_function name
     .globl \name
@@ -26,13 +29,19 @@
 \name:
     .endm
 
-    .macro flowlet_start name, step
-    push {{r3-r11, lr}}
+    // The chain's entry for as many groups as `groups` says.
+    .macro flowlet_enter name, step, groups
     adr.w r5, .Lflowlet_\name\()_end + 1
     mov r4, #\step
-    mls r4, r3, r4, r5
-    add r1, r1, r3, lsl #3
+    mls r4, \groups, r4, r5
     str r4, [sp, #flowlet_entry]
+    .endm
+
+    .macro flowlet_start name, step
+    push {{r1-r11, lr}}
+    flowlet_enter \name, \step, r3
+    ldr r2, [sp, #flowlet_output]
+    add r1, r1, r3, lsl #3
     .endm
 
     .macro flowlet_next
@@ -48,6 +57,25 @@
     ldm r8!, {{r4-r7}}
     str r8, [sp, #flowlet_bias]
     ldr.w pc, [sp, #flowlet_entry]
+    .endm
+
+    // Whether words, input and output are as long as a layer wants them; then r0 is behind the biases, which end at r8, and r1
+    // and r2 are what the chain wants. What is written is `rows`, shifted.
+    .macro flowlet_fit rows, shift:vararg
+    add r8, r8, r7
+    subs r1, r1, r8
+    blo .Lflowlet_no
+    cmp r3, r6, lsl #1
+    blo .Lflowlet_no
+    ldrd r9, r10, [sp, #flowlet_bias]
+    cmp r10, \rows, \shift
+    blo .Lflowlet_no
+    add r8, r0, r7, lsl #2
+    str r1, [sp, #flowlet_left]
+    strd r0, r8, [sp, #flowlet_bias]
+    add r1, r2, r6, lsl #3
+    mov r2, r9
+    mov r0, r8
     .endm
 
     .macro flowlet_pack
@@ -73,7 +101,7 @@
 .Lflowlet_\name\()_leave:
     bhi .Lflowlet_\name\()_other
     flowlet_usual \shift
-    pop {{r3-r11, pc}}
+    pop {{r1-r11, pc}}
 .Lflowlet_\name\()_other:
     ldr.w pc, [sp, #flowlet_exit]
 
@@ -132,6 +160,7 @@
     flowlet_finish i16, {usual_i16}
 
     flowlet_function flowlet_end_relu
+.Lflowlet_at_relu:
     ldr r8, [sp, #flowlet_shift]
     asr r4, r4, r8
     asr r5, r5, r8
@@ -144,6 +173,7 @@
     b .Lflowlet_packed
 
     flowlet_function flowlet_end_inner
+.Lflowlet_at_inner:
     usat r4, #15, r4, asr #{inner_i8}
     usat r5, #15, r5, asr #{inner_i8}
     usat r6, #15, r6, asr #{inner_i8}
@@ -156,7 +186,7 @@
     beq .Lflowlet_return
     flowlet_next_other
 .Lflowlet_return:
-    pop {{r3-r11, pc}}
+    pop {{r1-r11, pc}}
 
     flowlet_function flowlet_end_scaled32
     ldr r3, [sp, #flowlet_multipliers]
@@ -169,6 +199,7 @@
     b .Lflowlet_sums
 
     flowlet_function flowlet_end_scaled
+.Lflowlet_at_scaled:
     ldrd r3, lr, [sp, #flowlet_multipliers]
     ldr r8, [sp, #flowlet_shift]
     ldm r3!, {{r9-r12}}
@@ -187,6 +218,123 @@
 .Lflowlet_sums:
     stm r2!, {{r4-r7}}
     b .Lflowlet_again
+
+    // A layer from its words on, if it is one of 1 to `chain` groups that ends as below, and everything fits; gives what is
+    // behind it and how many words, or zero, and then nothing is done. r0 words, r1 how many, r2 input, r3 its words; on the
+    // stack output and its words, which give way to the biases, and room for the arguments behind these.
+    // r6 groups, r7 rows, r8 words of the layer.
+    .p2align 2
+    flowlet_function flowlet_layer
+    push {{r1-r11, lr}}
+    subs r1, #2
+    blo .Lflowlet_no
+    ldrd r4, r5, [r0], #8
+    uxth r6, r4
+    adds r6, #3
+    lsrs r6, r6, #2
+    subs r8, r6, #1
+    cmp r8, #{chain}
+    bhs .Lflowlet_no
+    lsrs r7, r4, #16
+    adds r7, #3
+    bics r7, r7, #3
+    beq .Lflowlet_no
+    mul r8, r6, r7
+    // What is left of the kinds with ReLU: the shift, and one for bytes.
+    sub r9, r5, #0x102
+    cmp r9, #{usual_i16} << 16
+    beq .Lflowlet_layer_i16
+    subs r9, #1
+    cmp r9, #{inner_i8} << 16
+    beq .Lflowlet_layer_inner
+    cmp r9, #{usual_i8} << 16
+    bne .Lflowlet_layer_other
+    flowlet_fit r7, lsr #1
+    flowlet_enter i8, 72, r6
+    flowlet_next
+
+.Lflowlet_layer_i16:
+    lsls r8, r8, #1
+    flowlet_fit r7, lsr #1
+    cmp r6, #2
+    beq .Lflowlet_layer_i16_two
+    flowlet_enter i16, 44, r6
+    flowlet_next
+
+    // Eight inputs stay in registers.
+.Lflowlet_layer_i16_two:
+    ldmdb r1, {{r1, r3, r12, lr}}
+    ldr r9, [sp, #flowlet_bias + 4]
+    ldr r8, [sp, #flowlet_bias]
+.Lflowlet_i16_two:
+    ldm r8!, {{r4-r7}}
+    str r8, [sp, #flowlet_bias]
+    cmp r8, r9
+    flowlet_pairs r1
+    flowlet_pairs r3
+    flowlet_pairs r12
+    flowlet_pairs lr
+    flowlet_usual {usual_i16}
+    ldrd r8, r9, [sp, #flowlet_bias]
+    bne .Lflowlet_i16_two
+    pop {{r1-r11, pc}}
+
+.Lflowlet_layer_inner:
+    adr.w r9, .Lflowlet_at_inner + 1
+    str r9, [sp, #flowlet_exit]
+    flowlet_fit r7, lsr #1
+.Lflowlet_layer_i8_enter:
+    flowlet_enter i8, 72, r6
+    cmp r8, #0
+    ldr r8, [sp, #flowlet_bias]
+    flowlet_next_other
+
+.Lflowlet_layer_other:
+    ubfx r4, r5, #16, #8
+    ubfx r9, r5, #8, #8
+    uxtb r5, r5
+    subs r5, #2
+    cmp r5, #1
+    bhi .Lflowlet_no
+    it lo
+    lsllo r8, r8, #1
+    cmp r9, #1
+    bhi .Lflowlet_no
+    bne .Lflowlet_layer_scaled
+    and r4, r4, #31
+    adr.w r9, .Lflowlet_at_relu + 1
+    strd r9, r5, [sp, #flowlet_exit]
+    str r4, [sp, #flowlet_shift]
+    flowlet_fit r7, lsr #1
+    b .Lflowlet_layer_enter
+.Lflowlet_layer_scaled:
+    // A shift of 33 to 63.
+    sub r9, r4, #33
+    cmp r9, #31
+    bhs .Lflowlet_no
+    movs r10, #1
+    lsl r9, r10, r9
+    subs r4, #32
+    add r8, r8, r7
+    str r4, [sp, #flowlet_shift]
+    str r9, [sp, #flowlet_multipliers + 4]
+    adr.w r9, .Lflowlet_at_scaled + 1
+    strd r9, r5, [sp, #flowlet_exit]
+    flowlet_fit r7, lsl #0
+    str r0, [sp, #flowlet_multipliers]
+    add r0, r0, r7, lsl #2
+.Lflowlet_layer_enter:
+    ldr r5, [sp, #flowlet_entry]
+    cmp r5, #0
+    bne .Lflowlet_layer_i8_enter
+    flowlet_enter i16, 44, r6
+    cmp r8, #0
+    ldr r8, [sp, #flowlet_bias]
+    flowlet_next_other
+
+.Lflowlet_no:
+    movs r0, #0
+    pop {{r1-r11, pc}}
 
     .p2align 2
     flowlet_function flowlet_i8_inner
@@ -214,7 +362,9 @@
     flowlet_finish i8, {usual_i8}
 
     .purgem flowlet_function
+    .purgem flowlet_enter
     .purgem flowlet_start
+    .purgem flowlet_fit
     .purgem flowlet_next
     .purgem flowlet_next_other
     .purgem flowlet_pack

@@ -6,6 +6,7 @@
 )]
 
 use super::{Dense, Encoding, MAX_WIDTH};
+use crate::arithmetic::fixed::elementary::high_rounded;
 use crate::arithmetic::fixed::{product_shift, product_shift_high};
 use core::marker::PhantomData;
 
@@ -59,7 +60,7 @@ fn run(
     }
     let row_words = columns * layer.encoding.bits() / 32;
     let weights = layer.weights.get(4 * first * row_words..)?.get(..rows * row_words)?;
-    if columns == 0 || columns % 4 != 0 || rows == 0 || rows % 4 != 0 {
+    if columns == 0 || !columns.is_multiple_of(4) || rows == 0 || !rows.is_multiple_of(4) {
         return None;
     }
     let (input, output) = (input.as_ptr_range(), output.as_mut_ptr_range());
@@ -82,6 +83,7 @@ fn run(
 /// The layer at the front of `words`, hidden with ReLU or last, if it is one of the kernel's; gives the words behind it.
 ///
 /// Every score comes by here: a [`Dense`] is not made.
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
 #[inline(always)]
 pub(super) fn at_once<'a>(
     kernel_of: impl Fn(u8) -> Option<Kernel>,
@@ -130,15 +132,29 @@ pub(super) fn at_once<'a>(
 /// Sums times their rows' multipliers, in Q15.16.
 #[inline(always)]
 fn scale(sums: &mut [u32], multipliers: &[u32], shift: u32) {
-    let pairs = sums.iter_mut().zip(multipliers);
     if (33..=63).contains(&shift) {
-        pairs.for_each(|(y, &m)| *y = product_shift_high(*y as i32, m as i32, shift) as u32);
+        for (y, &m) in sums.iter_mut().zip(multipliers) {
+            *y = product_shift_high(*y as i32, m as i32, shift) as u32;
+        }
+    } else {
+        scale_wide(sums, multipliers, shift);
+    }
+}
+
+/// [`scale`] by a shift of 32, as small layers of i8 weights have, or by less.
+#[cold]
+#[inline(never)]
+fn scale_wide(sums: &mut [u32], multipliers: &[u32], shift: u32) {
+    let pairs = sums.iter_mut().zip(multipliers);
+    if shift == 32 {
+        pairs.for_each(|(y, &m)| *y = high_rounded(*y as i32, m as i32) as u32);
     } else {
         pairs.for_each(|(y, &m)| *y = product_shift(*y as i32, m as i32, shift) as u32);
     }
 }
 
 /// As [`portable::fixed_relu`](super::portable::fixed_relu).
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
 pub(super) fn fixed_relu(kernel: Kernel, layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
     let output = bytemuck::try_cast_slice_mut(output.get_mut(..layer.padded_outputs())?).ok()?;
     run(kernel, layer, input, 0, i32::from(layer.shift & 31), output)

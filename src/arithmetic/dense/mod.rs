@@ -36,7 +36,11 @@
 //! the core that it is told of.
 
 /// Functions of one signature in assembly, and its type.
-#[cfg(any(flowlet_integer_kernels = "armv7em", flowlet_float_kernels = "vfp"))]
+#[cfg(any(
+    flowlet_integer_kernels = "armv7em",
+    flowlet_integer_kernels = "armv81m",
+    flowlet_float_kernels = "vfp"
+))]
 macro_rules! kernels {
     ($(#[$doc:meta])* $type:ident $signature:tt $($name:ident)*) => {
         $(#[$doc])*

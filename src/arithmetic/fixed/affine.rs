@@ -28,13 +28,13 @@ const LARGEST_CLAMP: i32 = (1 << 30) - 1;
 
 /// What the features of one coupling share.
 #[derive(Clone, Copy)]
-struct Scales {
+pub(super) struct Scales {
     /// The clamp in Q17, as a multiplier of Q31 that leaves Q16.
-    clamp: i32,
+    pub(super) clamp: i32,
     /// `clamp log2(e)` in Q25, which leaves Q24.
-    octaves: i32,
+    pub(super) octaves: i32,
     /// All scales are below `2^bits`, 1 to 5.
-    bits: u32,
+    pub(super) bits: u32,
 }
 
 impl Scales {
@@ -51,6 +51,7 @@ impl Scales {
     }
 
     /// tanh in Q31 to the log-scale in Q15.16.
+    #[cfg(not(flowlet_integer_kernels = "armv81m"))]
     #[inline(always)]
     fn log_scale(self, tanh: i32) -> i32 {
         high_rounded(tanh, self.clamp)
@@ -94,6 +95,15 @@ pub fn log_scale(raw: i32, clamp: i32) -> i32 {
 /// See [`crate::arithmetic::Arithmetic::affine_tanh`].
 pub(super) fn affine_tanh(x: &mut [i32], shifts: &[i32], raws: &mut [i32], clamp: i32) -> i64 {
     match Scales::new(clamp) {
+        #[cfg(flowlet_integer_kernels = "armv81m")]
+        Some(scales) => {
+            let (log_det, is_done) = super::armv81m::affine_tanh(x, shifts, raws, scales);
+            if !is_done {
+                scale_each(x, shifts, raws, scales);
+            }
+            i64::from(log_det)
+        }
+        #[cfg(not(flowlet_integer_kernels = "armv81m"))]
         Some(scales) => {
             // Two loops, each with registers of its own: what one needs does not fit.
             let log_det = tanh_each(raws, scales);
@@ -105,6 +115,7 @@ pub(super) fn affine_tanh(x: &mut [i32], shifts: &[i32], raws: &mut [i32], clamp
 }
 
 /// tanh in Q31 of each, in place; gives the sum of the log-scales.
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
 #[inline(never)]
 fn tanh_each(raws: &mut [i32], scales: Scales) -> i64 {
     // 256 times the largest clamp that comes here fit 26 bits.

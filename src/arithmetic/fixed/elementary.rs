@@ -37,7 +37,7 @@ const TANH_LIMIT: i32 = 8 << FRACTION_BITS;
 /// `(2^(1/256) - 1 - 5.8e-7) 2^23`: by how much [`exp2_mantissa`] grows over a step, in units of 2^-39 per 2^-16 of a step.
 /// What is taken off makes the line err alike within the step and at its end, and not at all at its start, so that `2^0`
 /// is one.
-const GROWTH: u32 = 22_739;
+pub(super) const GROWTH: u32 = 22_739;
 /// What the next two terms of the exponential's series add to ln 2 over a step of 1/64, in Q16.
 pub(in crate::arithmetic) const GROWTH_CURVE: u32 = 247;
 
@@ -49,7 +49,7 @@ pub(in crate::arithmetic) fn high(a: u32, b: u32) -> u32 {
 
 /// The upper half of a signed product, rounded to nearest: `SMMULR` on cores that have it.
 #[inline(always)]
-pub(super) fn high_rounded(a: i32, b: i32) -> i32 {
+pub(in crate::arithmetic) fn high_rounded(a: i32, b: i32) -> i32 {
     if cfg!(flowlet_integer_kernels = "armv6m") {
         product_high_rounded_by_halves(a, b)
     } else {

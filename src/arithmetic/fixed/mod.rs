@@ -13,6 +13,8 @@
 
 pub mod activation;
 pub mod affine;
+#[cfg(flowlet_integer_kernels = "armv81m")]
+mod armv81m;
 pub mod base;
 pub mod convert;
 pub mod elementary;
@@ -86,6 +88,7 @@ pub(crate) fn product_shift(a: i32, b: i32, bits: u32) -> i32 {
         // The upper half of the product decides: on a core that multiplies 32 bits only, the lower is not even
         // put together.
         33..=63 => product_shift_high(a, b, bits),
+        32 => elementary::high_rounded(a, b),
         _ => saturate(round_shift(i64::from(a) * i64::from(b), bits)),
     }
 }
@@ -184,7 +187,21 @@ impl<S> FixedWith<S> {
     }
 }
 
+/// `inputs` saturated at `limit`, rounded and shifted right, by 1 to 15 bits.
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
+#[inline(always)]
+fn load_inputs(inputs: &[i32], limit: i32, shift: u8, out: &mut [i16]) {
+    let (shift, half) = (u32::from(shift & 15), (1 << (shift & 15)) >> 1);
+    // A limit is positive: from `-limit` to `limit` the sum is within twice the limit, and beyond it is not.
+    let span = (limit as u32).wrapping_mul(2);
+    for (out, &x) in out.iter_mut().zip(inputs) {
+        let x = if x.wrapping_add(limit) as u32 > span { farthest(x, limit) } else { x };
+        *out = ((x + half) >> shift) as i16;
+    }
+}
+
 /// The limit that a far value saturates at.
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
 #[cold]
 #[inline(never)]
 fn farthest(x: i32, limit: i32) -> i32 {
@@ -427,13 +444,10 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     fn load_inputs(inputs: &[i32], limit: i32, shift: u8, out: &mut [i16]) {
         let (used, rest) = out.split_at_mut_checked(inputs.len()).unwrap_or_default();
         // By the check 1 <= shift <= 15, and limit >> shift fits i16.
-        let (shift, half) = (u32::from(shift & 15), (1 << (shift & 15)) >> 1);
-        // A limit is positive: from `-limit` to `limit` the sum is within twice the limit, and beyond it is not.
-        let span = (limit as u32).wrapping_mul(2);
-        for (out, &x) in used.iter_mut().zip(inputs) {
-            let x = if x.wrapping_add(limit) as u32 > span { farthest(x, limit) } else { x };
-            *out = ((x + half) >> shift) as i16;
-        }
+        #[cfg(flowlet_integer_kernels = "armv81m")]
+        armv81m::load_inputs(inputs, limit, shift, used);
+        #[cfg(not(flowlet_integer_kernels = "armv81m"))]
+        load_inputs(inputs, limit, shift, used);
         // Three at most: a fill would be a function of its own.
         for padding in rest {
             *padding = core::hint::black_box(0);
