@@ -41,9 +41,10 @@ fn set(config: &mut TrainConfig, tuning: &mut Tuning, pair: &str) -> Result<(), 
         "steps" => number!(tuning.steps),
         "rate" => number!(tuning.rate),
         "tuned" => number!(tuning.batch),
-        "likelihood" => number!(tuning.likelihood),
+        "fraction" => number!(tuning.fraction),
         "hidden" => {
-            config.hidden = value.split(',').map(|v| v.parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
+            config.hidden =
+                value.split(',').map(|v| v.parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
         }
         _ => return Err(format!("no setting is called {key}")),
     }
@@ -93,7 +94,8 @@ fn one(folder: &Path, config: &TrainConfig, tuning: &Tuning) -> Outcome {
     let float = log_probs(&Stored::new(&trained.flow, Numeric::F32, &held_out).expect("f32"));
     let normal =
         |v: &[f64]| v.iter().zip(&labels).filter(|(_, a)| !**a).map(|(v, _)| *v).collect::<Vec<f64>>();
-    let nll = |v: &[f64]| trimmed_mean(&normal(v).iter().map(|v| -v).collect::<Vec<_>>(), 0.02).expect("rows");
+    let nll =
+        |v: &[f64]| trimmed_mean(&normal(v).iter().map(|v| -v).collect::<Vec<_>>(), 0.02).expect("rows");
     let area = |v: &[f64]| auroc(&labels, &v.iter().map(|v| -v).collect::<Vec<_>>()).expect("labels");
     let against = |fixed: &[f64]| {
         let apart: Vec<f64> = fixed.iter().zip(&float).map(|(a, b)| (a - b).abs()).collect();
@@ -107,7 +109,8 @@ fn one(folder: &Path, config: &TrainConfig, tuning: &Tuning) -> Outcome {
     let mut stored = Stored::new(&trained.flow, Numeric::I8, &rows.values).expect("i8");
     let before = against(&log_probs(&stored));
     let started = Instant::now();
-    let found = stored.fine_tune(TuningRows { tuned: &tuned, held_out: &held_out }, tuning)[0].expect("a net");
+    let found =
+        stored.fine_tune(TuningRows { tuned: &tuned, held_out: &held_out }, tuning)[0].expect("a net");
     let seconds = started.elapsed().as_secs_f64();
     let after = against(&log_probs(&stored));
     let held =
@@ -133,16 +136,20 @@ fn main() {
         .collect();
     sets.sort();
     for recipe in recipes {
-        let (mut config, mut tuning) = (TrainConfig { threads: 1, ..TrainConfig::default() }, Tuning::default());
+        let (mut config, mut tuning) =
+            (TrainConfig { threads: 1, ..TrainConfig::default() }, Tuning::default());
         recipe.split_whitespace().for_each(|pair| set(&mut config, &mut tuning, pair).expect("a setting"));
         println!(
             "\n{recipe}\n\n| set | AUROC f32 | i8 | tuned | NLL loss i8 | tuned | delta i8 | tuned | delta of all rows i8 | tuned | held out: NLL loss | tuned | delta | tuned | steps | seconds |\n\
              |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
         );
-        let jobs: Vec<(&String, u64)> = sets.iter().flat_map(|set| (0..seeds).map(move |s| (set, s))).collect();
+        let jobs: Vec<(&String, u64)> =
+            sets.iter().flat_map(|set| (0..seeds).map(move |s| (set, s))).collect();
         let all: Vec<Outcome> = jobs
             .par_iter()
-            .map(|(set, seed)| one(&folder.join(set), &TrainConfig { seed: *seed, ..config.clone() }, &tuning))
+            .map(|(set, seed)| {
+                one(&folder.join(set), &TrainConfig { seed: *seed, ..config.clone() }, &tuning)
+            })
             .collect();
         let line = |name: &str, of: &[Outcome]| {
             let over = |f: &dyn Fn(&Outcome) -> f64| of.iter().map(f).sum::<f64>() / of.len() as f64;

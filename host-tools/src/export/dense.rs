@@ -38,6 +38,8 @@ pub(super) struct EncodedDense {
     /// Accumulator units per unit of the real sum, per output; all ones for f32.
     pub(super) gains: Vec<f64>,
     pub(super) numbers: Numbers,
+    /// What integer weights were rounded from, in their units; empty for f32.
+    pub(super) unrounded: Vec<f32>,
 }
 
 /// What a fixed-point layer's integers stand for.
@@ -85,7 +87,9 @@ impl EncodedDense {
         let padded = self.outputs.next_multiple_of(4);
         let (per_row, bits) = match &self.numbers {
             Numbers::Float { .. } => (1, 32),
-            Numbers::Fixed { multipliers, .. } => (1 + usize::from(!multipliers.is_empty()), self.encoding.bits()),
+            Numbers::Fixed { multipliers, .. } => {
+                (1 + usize::from(!multipliers.is_empty()), self.encoding.bits())
+            }
         };
         HEADER_WORDS + padded * (per_row + self.encoding.padded_inputs(self.inputs) * bits / 32)
     }

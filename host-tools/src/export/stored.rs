@@ -46,7 +46,8 @@ impl<'f> Stored<'f> {
     pub fn with_weights(mut self, weights: &Weights) -> Self {
         for (expert, nets) in weights.0.iter().enumerate().take(self.encoded.experts.len()) {
             self.encoded.rewrite(expert, |index, layers| {
-                for (layer, (from_weights, from_bias)) in layers.iter_mut().zip(nets.get(index).into_iter().flatten())
+                for (layer, (from_weights, from_bias)) in
+                    layers.iter_mut().zip(nets.get(index).into_iter().flatten())
                 {
                     if let Numbers::Fixed { weights, bias, .. } = &mut layer.numbers {
                         if (weights.len(), bias.len()) == (from_weights.len(), from_bias.len()) {
@@ -135,7 +136,8 @@ impl<'f> Stored<'f> {
         }
         let flows = canonical::canonical(&self.ensemble.experts);
         let each = flows.iter().enumerate();
-        let each = each.map(|(expert, flow)| bound::certify(flow, self.encoded.nets(expert), readings, effort));
+        let each =
+            each.map(|(expert, flow)| bound::certify(flow, self.encoded.nets(expert), readings, effort));
         // The minimum and the mean move no further than the expert that moves most.
         let largest = |a: Result<f64, String>, b: Result<f64, String>| Ok(f64::max(a?, b?));
         each.reduce(|a, b| Certificate {

@@ -15,6 +15,8 @@
 
 mod latent;
 mod pass;
+#[cfg(test)]
+mod tests;
 
 use super::encode::Encoded;
 use super::Stored;
@@ -45,13 +47,13 @@ pub struct Tuning {
     pub rate: f32,
     /// Seed of the readings' order.
     pub seed: u64,
-    /// Share of likelihood.
-    pub likelihood: f32,
+    /// Of what was lost in rounding, how much latents start with.
+    pub fraction: f32,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Tuning { steps: 400, batch: 128, rate: 0.05, seed: 0, likelihood: 0.0 }
+        Tuning { steps: 300, batch: 256, rate: 0.01, seed: 0, fraction: 1.0 }
     }
 }
 
@@ -65,9 +67,9 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// Whether neither part is larger, and one is smaller.
+    /// Whether the device is closer to the f32 flow.
     fn is_better_than(self, other: Loss) -> bool {
-        self.trimmed_nll <= other.trimmed_nll && self.mean_delta < other.mean_delta
+        self.mean_delta < other.mean_delta
     }
 }
 
@@ -143,7 +145,7 @@ impl<'a> Tuner<'a> {
 
     fn run(&self, encoded: &mut Encoded, tuning: &Tuning) -> Option<FineTuned> {
         debug_assert_eq!(self.inputs, self.shape.0 + self.shape.1);
-        let mut latents = Latents::new(encoded.nets(self.expert));
+        let mut latents = Latents::new(encoded.nets(self.expert), tuning.fraction);
         let before = self.judge(encoded)?;
         let mut found = FineTuned { before, after: before, steps: 0 };
         let mut best = encoded.nets(self.expert).to_vec();
@@ -163,15 +165,14 @@ impl<'a> Tuner<'a> {
                 })
                 .collect();
             latent::integers(encoded.nets(self.expert), &mut integers);
-            let Some(mut gradient) = self.gradient(encoded, &integers, &batch, tuning) else { break };
+            let Some(mut gradient) = self.gradient(encoded, &integers, &batch) else { break };
             let done = step as f32 / tuning.steps as f32;
             let rate = tuning.rate * 0.5 * (1.0 + (std::f32::consts::PI * done).cos());
             latents.step(&self.places, &mut gradient, rate);
             self.round(&latents, encoded);
             if (step + 1) % JUDGED_EVERY == 0 || step + 1 == tuning.steps {
                 let after = self.judge(encoded)?;
-                if std::env::var_os("FT_TRACE").is_some() { eprintln!("  {} {after:?}", step + 1); }
-                if after.is_better_than(found.after) {
+                if after.is_better_than(found.after) && after.trimmed_nll <= before.trimmed_nll {
                     found = FineTuned { after, steps: step + 1, ..found };
                     best = encoded.nets(self.expert).to_vec();
                 }
@@ -186,13 +187,7 @@ impl<'a> Tuner<'a> {
     }
 
     /// The batch's gradient per integer; `None` if it is no number.
-    fn gradient(
-        &self,
-        encoded: &Encoded,
-        integers: &[f32],
-        batch: &[&[f32]],
-        tuning: &Tuning,
-    ) -> Option<Vec<f32>> {
+    fn gradient(&self, encoded: &Encoded, integers: &[f32], batch: &[&[f32]]) -> Option<Vec<f32>> {
         let pass = self.pass(encoded)?;
         let part = |rows: &[&[f32]]| -> Option<Vec<f32>> {
             let mut memory = pass.memory(self.shape.1);
@@ -200,8 +195,7 @@ impl<'a> Tuner<'a> {
             for row in rows {
                 let device = pass.log_prob(row, &mut memory)?;
                 let short = self.teacher.log_prob_f32(row) as f32 - device;
-                let weight = short.clamp(-HUBER, HUBER) * (1.0 - tuning.likelihood) + tuning.likelihood;
-                pass.backward(&mut memory, weight, integers, &mut gradient)?;
+                pass.backward(&mut memory, short.clamp(-HUBER, HUBER), integers, &mut gradient)?;
             }
             Some(gradient)
         };
