@@ -41,7 +41,6 @@ fn set(config: &mut TrainConfig, tuning: &mut Tuning, pair: &str) -> Result<(), 
         "steps" => number!(tuning.steps),
         "rate" => number!(tuning.rate),
         "tuned" => number!(tuning.batch),
-        "fraction" => number!(tuning.fraction),
         "hidden" => {
             config.hidden =
                 value.split(',').map(|v| v.parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;

@@ -38,8 +38,6 @@ pub(super) struct EncodedDense {
     /// Accumulator units per unit of the real sum, per output; all ones for f32.
     pub(super) gains: Vec<f64>,
     pub(super) numbers: Numbers,
-    /// What integer weights were rounded from, in their units; empty for f32.
-    pub(super) unrounded: Vec<f32>,
 }
 
 /// What a fixed-point layer's integers stand for.

@@ -127,24 +127,21 @@ impl<'a> Rows<'a> {
         by_weight.min(by_reach)
     }
 
-    /// Weights and biases times their rows' gains, rounded; and what the weights were rounded from.
-    fn integers(&self, gains: &[f64]) -> (Vec<i32>, Vec<i32>, Vec<f32>) {
-        let (mut weights, mut biases, mut unrounded) = (Vec::new(), Vec::new(), Vec::new());
+    /// Weights and biases times their rows' gains, rounded.
+    fn integers(&self, gains: &[f64]) -> (Vec<i32>, Vec<i32>) {
+        let (mut weights, mut biases) = (Vec::new(), Vec::new());
         for (row, &gain) in gains.iter().enumerate() {
             let scaled: Vec<f64> = self.row(row).iter().map(|w| w * gain).collect();
             let bias = f64::from(self.layer.bias[row]) * gain;
-            let nearest =
-                || (scaled.iter().map(|w| w.round() as i32).collect::<Vec<_>>(), scaled.clone(), bias);
+            let nearest = || (scaled.iter().map(|w| w.round() as i32).collect::<Vec<_>>(), bias);
             let compensated = self.compensation.as_ref().map(|c| c.round(&scaled, bias, self.largest_weight));
             // Compensation may push a row's reach up; such a row is rounded to nearest instead.
-            let (row_weights, exact, bias) = compensated
-                .filter(|(w, _, b)| reach(w, *b) < ACCUMULATOR_LIMIT * 0.998)
-                .unwrap_or_else(nearest);
+            let (row_weights, bias) =
+                compensated.filter(|(w, b)| reach(w, *b) < ACCUMULATOR_LIMIT * 0.998).unwrap_or_else(nearest);
             weights.extend(row_weights);
-            unrounded.extend(exact.into_iter().map(|w| w as f32));
             biases.push(bias.round() as i32);
         }
-        (weights, biases, unrounded)
+        (weights, biases)
     }
 }
 
@@ -174,7 +171,7 @@ fn homogeneous(
         gains.iter().zip(&ranges).map(|(g, r)| (g * kept).min(ACTIVATION_LIMIT as f64 * unit / r)).collect();
     // Leaky ReLU rounds at its end.
     let half = if shift == 0 || activation != Activation::Relu { 0 } else { 1 << (shift - 1) };
-    let (weights, mut bias, unrounded) = rows.integers(&gains);
+    let (weights, mut bias) = rows.integers(&gains);
     bias.iter_mut().for_each(|b| *b += half);
     let numbers = Numbers::Fixed { weights, bias, multipliers: Vec::new() };
     let encoded = EncodedDense {
@@ -186,7 +183,6 @@ fn homogeneous(
         activation_shift: 0,
         gains: gains.clone(),
         numbers,
-        unrounded,
     };
     (encoded, gains.iter().map(|g| g / unit).collect())
 }
@@ -218,7 +214,7 @@ fn scaled(rows: &Rows<'_>, gains: &[f64]) -> Result<EncodedDense, ExportError> {
             "a conditioner's weights are too large for fixed point: train with more weight decay".into(),
         ));
     }
-    let (weights, bias, unrounded) = rows.integers(&gains);
+    let (weights, bias) = rows.integers(&gains);
     let multipliers =
         factors.iter().map(|f| (f * shift.exp2()).round().min(2_147_483_647.0) as i32).collect();
     Ok(EncodedDense {
@@ -230,6 +226,5 @@ fn scaled(rows: &Rows<'_>, gains: &[f64]) -> Result<EncodedDense, ExportError> {
         activation_shift: 0,
         numbers: Numbers::Fixed { weights, bias, multipliers },
         gains,
-        unrounded,
     })
 }

@@ -48,24 +48,23 @@ impl Compensation {
         Some(Compensation { order, factor })
     }
 
-    /// Rounds a row of weights, in units of the integer grid, to `-limit..=limit`; gives them, what was
-    /// rounded to them (the weights and what others have handed on), and the bias that goes with them.
-    pub(super) fn round(&self, weights: &[f64], bias: f64, limit: f64) -> (Vec<i32>, Vec<f64>, f64) {
+    /// Rounds a row of weights, in units of the integer grid, to `-limit..=limit`; gives them and the
+    /// bias that goes with them.
+    pub(super) fn round(&self, weights: &[f64], bias: f64, limit: f64) -> (Vec<i32>, f64) {
         let size = self.order.len();
         let mut values: Vec<f64> =
             self.order.iter().map(|&i| weights.get(i).copied().unwrap_or(bias)).collect();
-        let (mut rounded, mut exact) = (vec![0; weights.len()], vec![0.0; weights.len()]);
+        let mut rounded = vec![0; weights.len()];
         for i in 0..size - 1 {
             let integer = values[i].round().clamp(-limit, limit);
             rounded[self.order[i]] = integer as i32;
-            exact[self.order[i]] = values[i];
             let row = &self.factor[i * size..][..size];
             let error = (values[i] - integer) / row[i];
             for (value, factor) in values[i + 1..].iter_mut().zip(&row[i + 1..]) {
                 *value -= error * factor;
             }
         }
-        (rounded, exact, values[size - 1])
+        (rounded, values[size - 1])
     }
 }
 
@@ -139,7 +138,7 @@ mod tests {
         }
         let compensation = Compensation::new(&moments, &vec![1.0; inputs]).unwrap();
         let weights: Vec<f64> = (0..inputs).map(|_| 20.0 * uniform() - 10.0).collect();
-        let (rounded, _, bias) = compensation.round(&weights, 0.25, 127.0);
+        let (rounded, bias) = compensation.round(&weights, 0.25, 127.0);
         let error = |candidate: &dyn Fn(usize) -> f64, bias: f64| -> f64 {
             samples
                 .iter()

@@ -247,6 +247,5 @@ fn float(layer: &Dense, role: Role) -> EncodedDense {
         activation_shift: 0,
         gains: vec![1.0; layer.outputs],
         numbers: Numbers::Float { weights: layer.weights.clone(), bias: layer.bias.clone() },
-        unrounded: Vec::new(),
     }
 }

@@ -7,8 +7,6 @@ use flowlet::arithmetic::dense::ACTIVATION_LIMIT;
 /// Integer units of a bias per unit of its latent: about an activation, so that a step of a bias and one of a weight move a
 /// sum alike.
 const BIAS_UNIT: f64 = 4096.0;
-/// How far from an integer a latent may be at first, in units of the grid.
-const EDGE: f32 = 0.49;
 /// Of the moments: a hundred steps are too few for the usual 0.999.
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.99;
@@ -36,14 +34,12 @@ pub(super) fn places(nets: &[Vec<EncodedDense>]) -> Vec<Vec<Place>> {
 }
 
 impl Latents {
-    /// What the integers were rounded from, as far as it rounds to them.
-    pub(super) fn new(nets: &[Vec<EncodedDense>], fraction: f32) -> Self {
+    /// The integers as they are.
+    pub(super) fn new(nets: &[Vec<EncodedDense>]) -> Self {
         let (mut values, mut start) = (Vec::new(), Vec::new());
         for layer in nets.iter().flatten() {
             if let Numbers::Fixed { weights, bias, .. } = &layer.numbers {
-                let within =
-                    |(&w, from): (&i32, &f32)| w as f32 + (from - w as f32).clamp(-EDGE, EDGE) * fraction;
-                values.extend(weights.iter().zip(&layer.unrounded).map(within));
+                values.extend(weights.iter().map(|&w| w as f32));
                 values.extend(bias.iter().map(|_| 0.0));
                 start.extend(weights.iter().map(|_| 0));
                 start.extend(bias);

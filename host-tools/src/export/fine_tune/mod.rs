@@ -47,13 +47,11 @@ pub struct Tuning {
     pub rate: f32,
     /// Seed of the readings' order.
     pub seed: u64,
-    /// Of what was lost in rounding, how much latents start with.
-    pub fraction: f32,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Tuning { steps: 300, batch: 256, rate: 0.01, seed: 0, fraction: 1.0 }
+        Tuning { steps: 300, batch: 256, rate: 0.005, seed: 0 }
     }
 }
 
@@ -145,7 +143,7 @@ impl<'a> Tuner<'a> {
 
     fn run(&self, encoded: &mut Encoded, tuning: &Tuning) -> Option<FineTuned> {
         debug_assert_eq!(self.inputs, self.shape.0 + self.shape.1);
-        let mut latents = Latents::new(encoded.nets(self.expert), tuning.fraction);
+        let mut latents = Latents::new(encoded.nets(self.expert));
         let before = self.judge(encoded)?;
         let mut found = FineTuned { before, after: before, steps: 0 };
         let mut best = encoded.nets(self.expert).to_vec();
