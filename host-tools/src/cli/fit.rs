@@ -43,8 +43,15 @@ pub(super) struct Fit {
     /// The f32 image, by which the others are judged.
     pub(super) reference: ImageFile,
     reference_scores: Vec<flowlet::Score>,
-    /// Fine-tuned 8-bit weights of the flows, and of those of each fold.
-    tuned: Option<(Weights, Vec<Weights>)>,
+    /// Fine-tuned 8-bit weights, if they are in use.
+    tuned: Option<Tuned>,
+}
+
+/// Integers of fine-tuned images.
+struct Tuned {
+    flows: Weights,
+    /// One per fold.
+    folds: Vec<Weights>,
 }
 
 /// An image in chosen numbers.
@@ -194,13 +201,13 @@ impl Fit {
         let observed = if numeric == Numeric::F32 { &self.calibration } else { &self.observed };
         let stored = Stored::new(self.ensemble(), numeric, observed)?;
         Ok(match &self.tuned {
-            Some((weights, _)) if numeric == Numeric::I8 => stored.with_weights(weights),
+            Some(tuned) if numeric == Numeric::I8 => stored.with_weights(&tuned.flows),
             _ => stored,
         })
     }
 
     /// Fine-tunes 8-bit weights: of the flows, and likewise of each fold's. `None` if nothing got better.
-    fn tune(&self) -> anyhow::Result<(Vec<Option<export::FineTuned>>, Option<(Weights, Vec<Weights>)>)> {
+    fn tune(&self) -> anyhow::Result<(Vec<Option<export::FineTuned>>, Option<Tuned>)> {
         let settings = self.settings();
         let columns = self.metadata.features.len() + self.metadata.contexts.len();
         let rows = |of: &[usize]| -> Vec<f32> {
@@ -216,7 +223,7 @@ impl Fit {
         };
         let held_out = &self.trained().holdout_rows;
         let held_out = if held_out.len() < export::MIN_READINGS { &[][..] } else { held_out };
-        let (found, weights) = tune(self.ensemble(), settings[0].fold, held_out)?;
+        let (found, flows) = tune(self.ensemble(), settings[0].fold, held_out)?;
         if !found.iter().flatten().any(|expert| expert.steps > 0) {
             return Ok((found, None));
         }
@@ -225,7 +232,7 @@ impl Fit {
             Ok(tune(ensemble, index + 1, &fold.holdout_rows)?.1)
         });
         let folds = each.collect::<anyhow::Result<Vec<Weights>>>()?;
-        Ok((found, Some((weights, folds))))
+        Ok((found, Some(Tuned { flows, folds })))
     }
 
     /// Statistics of the folds' rows, each by the fold's own image.
@@ -238,7 +245,7 @@ impl Fit {
             let calibration = Calibration { readings: &readings, false_alarm_rate: self.false_alarm_rate };
             let ensemble = ensemble(&fold.flows, self.experts.quoted, self.statistic);
             let mut stored = Stored::new(ensemble, numeric, &self.observed)?;
-            if let Some(weights) = self.tuned.as_ref().and_then(|(_, folds)| folds.get(index)) {
+            if let Some(weights) = self.tuned.as_ref().and_then(|tuned| tuned.folds.get(index)) {
                 if numeric == Numeric::I8 {
                     stored = stored.with_weights(weights);
                 }

@@ -17,7 +17,10 @@ pub struct Stored<'f> {
 /// Integer weights and biases of all perceptrons of an image, which [`Stored::with_weights`] takes: expert by expert,
 /// coupling by coupling, layer by layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Weights(pub(super) Vec<Vec<Vec<(Vec<i32>, Vec<i32>)>>>);
+pub struct Weights(Vec<Vec<Vec<LayerWeights>>>);
+
+/// Weights and biases of a layer.
+type LayerWeights = (Vec<i32>, Vec<i32>);
 
 impl std::fmt::Debug for Stored<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -78,8 +78,9 @@ fn the_way_there_is_the_devices_own() {
     }
 }
 
-/// The gradient says what the device's own scores do when an integer moves by one either way: to a part of the whole that the
-/// curvature and the rounding of activations leave.
+/// The gradient says what the device's own scores do when an integer moves either way by a hundredth (i8) or a five-hundredth
+/// (i16) of the largest in its row: to a part of the whole that curvature and the rounding of activations leave. Splines curve
+/// most.
 #[test]
 fn the_gradient_is_that_of_the_devices_scores() {
     let configs = [
@@ -89,9 +90,11 @@ fn the_gradient_is_that_of_the_devices_scores() {
         TrainConfig { base: BaseKind::Student, hidden: vec![8, 8], contexts: 1, ..quick() },
     ];
     let (columns, observed) = (5, rows(300, 5, 1));
-    for config in configs {
-        let flow = trained(300, columns, &config);
-        let mut stored = Stored::new(&flow, Numeric::I8, &observed).expect("i8");
+    let cases = configs.iter().flat_map(|config| [(config, Numeric::I8, 1), (config, Numeric::I16, 64)]);
+    for (config, numeric, step) in cases {
+        let flow = trained(300, columns, config);
+        let mut stored = Stored::new(&flow, numeric, &observed).expect("fixed point");
+        let largest = if numeric == Numeric::I8 { 127 } else { 32767 };
         let encoded = &mut stored.encoded;
         let nets = places(encoded.nets(0));
         let shape = (flow.features, flow.contexts);
@@ -119,8 +122,8 @@ fn the_gradient_is_that_of_the_devices_scores() {
         for (net, places) in nets.iter().enumerate() {
             for (index, place) in places.iter().enumerate() {
                 for weight in (0..place.inputs * place.outputs).step_by(5) {
-                    // One more must still be an i8.
-                    if integers[place.at + weight].abs() > 126.0 {
+                    // What is more must still fit the type.
+                    if integers[place.at + weight].abs() > (largest - step) as f32 {
                         continue;
                     }
                     let mut nudge = |by: i32| {
@@ -133,9 +136,9 @@ fn the_gradient_is_that_of_the_devices_scores() {
                         });
                         total(encoded)
                     };
-                    let (more, less) = (nudge(1), nudge(-2));
-                    nudge(1);
-                    let slope = 0.5 * (more - less);
+                    let (more, less) = (nudge(step), nudge(-2 * step));
+                    nudge(step);
+                    let slope = 0.5 * (more - less) / f64::from(step);
                     apart += (slope - f64::from(gradient[place.at + weight])).powi(2);
                     size += slope * slope;
                     tried += 1;
@@ -143,8 +146,9 @@ fn the_gradient_is_that_of_the_devices_scores() {
             }
         }
         let error = (apart / size).sqrt();
-        println!("{tried} integers of {}: relative error {error:.4}", config.summary());
-        assert!(error < 0.1, "{error} of {config:?}");
+        println!("{tried} integers of {}, {numeric:?}: relative error {error:.4}", config.summary());
+        let most = if config.flow == FlowKind::Nsf { 0.2 } else { 0.1 };
+        assert!(error < most, "{error} of {config:?}");
     }
 }
 
