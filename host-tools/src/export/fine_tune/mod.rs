@@ -10,8 +10,8 @@
 //! anomalies among them) do no harm, and where both agree the gradient vanishes. Scales, shifts and multipliers stay as
 //! calibration set them; so does all that is no perceptron: the chain, the base, residual nets and convolutions.
 //!
-//! Readings that were held out judge the integers every few steps; unless both their trimmed likelihood and their
-//! `|delta log_prob|` got better, the image stays as it was.
+//! Readings that were held out judge the integers every few steps; unless their `|delta log_prob|` got smaller and their
+//! trimmed likelihood no worse, the image stays as it was.
 
 mod latent;
 mod pass;
