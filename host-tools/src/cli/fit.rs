@@ -1,5 +1,6 @@
 //! From a table to images: training, calibration on held-out rows, and the choice of numbers.
 
+use super::fine_tuning::{FineTune, FineTuning};
 use super::output::Output;
 use super::progress::Training;
 use super::scoring::{self, Delta};
@@ -7,21 +8,20 @@ use super::usage;
 use crate::calibration::RateInterval;
 use crate::export::{
     self, Calibration, Certificate, Combine, Effort, Ensemble, Evidence, ImageFile, Metadata, Numeric,
-    Statistic,
+    Statistic, Stored, Tuning, TuningRows, Weights,
 };
 use crate::flow::Flow;
 use crate::selection::{self, Selection};
 use crate::table::Table;
 use crate::training::{
-    train_experts, Experts, Fold, Keeper, Matrix, Search, TrainConfig, TrainError, Trained,
+    fitted_rows, train_experts, Experts, Fold, Keeper, Matrix, Search, TrainConfig, TrainError, Trained,
 };
 use anyhow::bail;
 use flowlet::image::descriptor::MAX_FEATURES;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What 8-bit weights may cost by default: mean |delta log_prob| on held-out rows, in nats.
-pub(super) const I8_BUDGET: f64 = 0.1;
+pub(super) use super::fine_tuning::I8_BUDGET;
 
 /// Trained flows and what their images need.
 pub(super) struct Fit {
@@ -43,6 +43,15 @@ pub(super) struct Fit {
     /// The f32 image, by which the others are judged.
     pub(super) reference: ImageFile,
     reference_scores: Vec<flowlet::Score>,
+    /// Fine-tuned 8-bit weights, if they are in use.
+    tuned: Option<Tuned>,
+}
+
+/// Integers of fine-tuned images.
+struct Tuned {
+    flows: Weights,
+    /// One per fold.
+    folds: Vec<Weights>,
 }
 
 /// An image in chosen numbers.
@@ -52,6 +61,8 @@ pub(super) struct Chosen {
     /// Against the f32 image, on the calibration rows.
     pub(super) delta: Delta,
     pub(super) reason: String,
+    /// What came of fine-tuning, if it was tried.
+    pub(super) tuning: Option<FineTuning>,
 }
 
 /// Settings out of range are wrong usage.
@@ -141,6 +152,7 @@ impl Fit {
             statistic,
             reference,
             reference_scores,
+            tuned: None,
         })
     }
 
@@ -179,31 +191,66 @@ impl Fit {
 
     /// The calibrated image in these numbers.
     fn build(&self, numeric: Numeric) -> anyhow::Result<ImageFile> {
-        let observed = if numeric == Numeric::F32 { &self.calibration } else { &self.observed };
         let further = self.further(numeric)?;
         let evidence = Evidence { further: &further, suspects: self.suspects() };
-        let image = export::build_with(
-            self.ensemble(),
-            numeric,
-            &self.metadata,
-            self.calibration(),
-            observed,
-            evidence,
-        )?;
-        Ok(image)
+        Ok(self.stored(numeric)?.image(&self.metadata, self.calibration(), evidence)?)
+    }
+
+    /// The experts in these numbers, with their tuned weights if they have any.
+    fn stored(&self, numeric: Numeric) -> anyhow::Result<Stored<'_>> {
+        let observed = if numeric == Numeric::F32 { &self.calibration } else { &self.observed };
+        let stored = Stored::new(self.ensemble(), numeric, observed)?;
+        Ok(match &self.tuned {
+            Some(tuned) if numeric == Numeric::I8 => stored.with_weights(&tuned.flows),
+            _ => stored,
+        })
+    }
+
+    /// Fine-tunes 8-bit weights: of the flows, and likewise of each fold's. `None` if nothing got better.
+    fn tune(&self) -> anyhow::Result<(Vec<Option<export::FineTuned>>, Option<Tuned>)> {
+        let settings = self.settings();
+        let columns = self.metadata.features.len() + self.metadata.contexts.len();
+        let rows = |of: &[usize]| -> Vec<f32> {
+            of.iter().flat_map(|&row| &self.observed[row * columns..][..columns]).copied().collect()
+        };
+        let tuning = Tuning { seed: settings[0].seed, ..Tuning::default() };
+        let tune = |ensemble: Ensemble<'_>, fold: usize, held_out: &[usize]| -> anyhow::Result<_> {
+            let fitted = fitted_rows(self.rows(), &TrainConfig { fold, ..settings[0].clone() });
+            let mut stored = Stored::new(ensemble, Numeric::I8, &self.observed)?;
+            let found =
+                stored.fine_tune(TuningRows { tuned: &rows(&fitted), held_out: &rows(held_out) }, &tuning);
+            Ok((found, stored.weights()))
+        };
+        let held_out = &self.trained().holdout_rows;
+        let held_out = if held_out.len() < export::MIN_READINGS { &[][..] } else { held_out };
+        let (found, flows) = tune(self.ensemble(), settings[0].fold, held_out)?;
+        if !found.iter().flatten().any(|expert| expert.steps > 0) {
+            return Ok((found, None));
+        }
+        let each = self.folds.iter().enumerate().map(|(index, fold)| {
+            let ensemble = ensemble(&fold.flows, self.experts.quoted, self.statistic);
+            Ok(tune(ensemble, index + 1, &fold.holdout_rows)?.1)
+        });
+        let folds = each.collect::<anyhow::Result<Vec<Weights>>>()?;
+        Ok((found, Some(Tuned { flows, folds })))
     }
 
     /// Statistics of the folds' rows, each by the fold's own image.
     pub(super) fn further(&self, numeric: Numeric) -> anyhow::Result<Vec<flowlet::Statistics>> {
         let columns = self.metadata.features.len() + self.metadata.contexts.len();
         let mut all = Vec::new();
-        for fold in &self.folds {
+        for (index, fold) in self.folds.iter().enumerate() {
             let rows = fold.holdout_rows.iter().flat_map(|&row| &self.observed[row * columns..][..columns]);
             let readings: Vec<f32> = rows.copied().collect();
             let calibration = Calibration { readings: &readings, false_alarm_rate: self.false_alarm_rate };
-            let ensemble = || ensemble(&fold.flows, self.experts.quoted, self.statistic);
-            let image =
-                export::build_observing(ensemble(), numeric, &self.metadata, calibration, &self.observed)?;
+            let ensemble = ensemble(&fold.flows, self.experts.quoted, self.statistic);
+            let mut stored = Stored::new(ensemble, numeric, &self.observed)?;
+            if let Some(weights) = self.tuned.as_ref().and_then(|tuned| tuned.folds.get(index)) {
+                if numeric == Numeric::I8 {
+                    stored = stored.with_weights(weights);
+                }
+            }
+            let image = stored.image(&self.metadata, calibration, Evidence::default())?;
             all.extend(export::statistics(&image, &readings)?);
         }
         Ok(all)
@@ -301,34 +348,72 @@ impl Fit {
         Ok((image, delta))
     }
 
+    /// The image with 8-bit weights, fine-tuned if that is wanted and makes them better.
+    fn image_i8(&mut self, fine_tune: FineTune) -> anyhow::Result<(ImageFile, Delta, Option<FineTuning>)> {
+        self.tuned = None;
+        let (image, delta) = self.image(Numeric::I8)?;
+        if !fine_tune.is_wanted(delta.mean) {
+            return Ok((image, delta, None));
+        }
+        let (experts, tuned) = self.tune()?;
+        let mut tuning = FineTuning { experts, mean_delta: [delta.mean; 2], kept: false };
+        self.tuned = tuned;
+        if self.tuned.is_some() {
+            let (tuned_image, tuned_delta) = self.image(Numeric::I8)?;
+            // Experts are tuned one by one; the image speaks for all.
+            if tuned_delta.mean <= delta.mean {
+                tuning.mean_delta[1] = tuned_delta.mean;
+                tuning.kept = true;
+                return Ok((tuned_image, tuned_delta, Some(tuning)));
+            }
+            self.tuned = None;
+        }
+        Ok((image, delta, Some(tuning)))
+    }
+
     /// The image in the numbers that were asked for, or else in the smallest that keep the budget.
-    pub(super) fn choose(&self, asked: Option<Numeric>) -> anyhow::Result<Chosen> {
+    pub(super) fn choose(&mut self, asked: Option<Numeric>, fine_tune: FineTune) -> anyhow::Result<Chosen> {
         if let Some(numeric) = asked {
-            let (image, delta) = self.image(numeric)?;
+            let (image, delta, tuning) = if numeric == Numeric::I8 {
+                self.image_i8(fine_tune)?
+            } else {
+                let (image, delta) = self.image(numeric)?;
+                (image, delta, None)
+            };
             let reason = if numeric == Numeric::F32 {
                 "as asked".to_owned()
             } else {
-                format!("as asked; {}", self.measured(delta))
+                format!("as asked; {}{}", self.measured(delta), told(tuning.as_ref()))
             };
-            return Ok(Chosen { numeric, image, delta, reason });
+            return Ok(Chosen { numeric, image, delta, reason, tuning });
         }
-        let i8_verdict = match self.image(Numeric::I8) {
-            Ok((image, delta)) if delta.mean <= I8_BUDGET => {
-                let reason = format!("{}, within the budget of {I8_BUDGET}", self.measured(delta));
-                return Ok(Chosen { numeric: Numeric::I8, image, delta, reason });
+        let (i8_verdict, tuning) = match self.image_i8(fine_tune) {
+            Ok((image, delta, tuning)) if delta.mean <= I8_BUDGET => {
+                let told = told(tuning.as_ref());
+                let reason = format!("{}, within the budget of {I8_BUDGET}{told}", self.measured(delta));
+                return Ok(Chosen { numeric: Numeric::I8, image, delta, reason, tuning });
             }
-            Ok((_, delta)) => format!("i8 is over the budget of {I8_BUDGET} ({})", self.measured(delta)),
-            Err(error) => format!("i8 is not possible ({error})"),
+            Ok((_, delta, tuning)) => {
+                let verdict = format!(
+                    "i8 is over the budget of {I8_BUDGET} ({}{})",
+                    self.measured(delta),
+                    told(tuning.as_ref())
+                );
+                // The image that is made holds other weights.
+                (verdict, tuning.map(|tuning| FineTuning { kept: false, ..tuning }))
+            }
+            Err(error) => (format!("i8 is not possible ({error})"), None),
         };
+        self.tuned = None;
         match self.image(Numeric::I16) {
             Ok((image, delta)) => {
                 let reason = format!("{i8_verdict}; i16: {}", self.measured(delta));
-                Ok(Chosen { numeric: Numeric::I16, image, delta, reason })
+                Ok(Chosen { numeric: Numeric::I16, image, delta, reason, tuning })
             }
             Err(error) => {
                 let (image, delta) = self.image(Numeric::F32)?;
                 let reason = format!("{i8_verdict}; i16 is not possible ({error})");
-                Ok(Chosen { numeric: Numeric::F32, image, delta, reason })
+                Ok(Chosen { numeric: Numeric::F32, image, delta, reason, tuning })
             }
         }
     }
@@ -337,8 +422,7 @@ impl Fit {
     pub(super) fn certificate(&self, numeric: Numeric) -> anyhow::Result<Option<Certificate>> {
         let effort = Effort::of(self.ensemble());
         let effort = Effort { parts: effort.parts / 8, rows: effort.rows / 4, ..effort };
-        let (calibration, observed) = (&self.calibration, &self.observed);
-        Ok(export::certify(self.ensemble(), numeric, calibration, observed, effort)?)
+        Ok(self.stored(numeric)?.certify(&self.calibration, effort))
     }
 
     fn measured(&self, delta: Delta) -> String {
@@ -348,6 +432,11 @@ impl Fit {
             self.calibration_rows()
         )
     }
+}
+
+/// What came of fine-tuning, behind the reason for the numbers.
+fn told(tuning: Option<&FineTuning>) -> String {
+    tuning.map_or_else(String::new, |tuning| format!("; {}", tuning.told()))
 }
 
 /// Flows as one image has them: what any of them finds unlikely is unlikely.

@@ -15,6 +15,7 @@ mod explain;
 mod export;
 mod false_alarms;
 mod files;
+mod fine_tuning;
 mod fit;
 mod inspect;
 mod output;

@@ -4,10 +4,11 @@ use super::alarm;
 use super::certified;
 use super::false_alarms::{self, RateArgs};
 use super::files;
+use super::fine_tuning::{self, FineTune, FineTuneArgs, FineTuning};
 use super::output::{grouped, Output};
 use super::scoring::{self, Delta, NumericArg};
 use super::tables::TableArgs;
-use crate::export::{self, Calibration, Core, Numeric};
+use crate::export::{self, Calibration, Core, Evidence, Numeric, Stored, Tuning, TuningRows};
 use crate::metrics;
 use anyhow::{bail, Context};
 use clap::Args;
@@ -41,6 +42,8 @@ pub(super) struct QuantizeArgs {
     #[arg(short, long, value_name = "Q.flow")]
     output: PathBuf,
     #[command(flatten)]
+    fine_tune: FineTuneArgs,
+    #[command(flatten)]
     rate: RateArgs,
     #[command(flatten)]
     table: TableArgs,
@@ -68,12 +71,41 @@ impl QuantizeArgs {
         let false_alarm_rate = self.rate.asked().unwrap_or(model.head().calibration.false_alarm_rate);
         let calibration = Calibration { readings: &normal, false_alarm_rate };
         let numeric = Numeric::from(self.numeric);
-        let quantized = export::build(&ensemble, numeric, &metadata, calibration)
-            .with_context(|| format!("calibrating on {}", self.calibration.display()))?;
+        let mut stored = Stored::new(&ensemble, numeric, &normal)?;
+        let make = |stored: &Stored<'_>| {
+            let made = stored.image(&metadata, calibration, Evidence::default());
+            made.with_context(|| format!("calibrating on {}", self.calibration.display()))
+        };
+        let mut quantized = make(&stored)?;
+        let mut tuning = None;
+        if numeric == Numeric::I8 && self.fine_tune.fine_tune != FineTune::Never {
+            let exact = scoring::score_rows(&image, &normal, |_| {})?;
+            let cost = |made| -> anyhow::Result<f64> {
+                Ok(Delta::between(&exact, &scoring::score_rows(made, &normal, |_| {})?).mean)
+            };
+            let before = cost(&quantized)?;
+            if self.fine_tune.fine_tune.is_wanted(before) {
+                let rounded = stored.weights();
+                let (tuned, held_out) = parts(&normal, table.columns.len());
+                let rows = TuningRows { tuned: &tuned, held_out: &held_out };
+                let experts = stored.fine_tune(rows, &Tuning::default());
+                let made = make(&stored)?;
+                let after = cost(&made)?;
+                let kept = after <= before && experts.iter().flatten().any(|expert| expert.steps > 0);
+                if kept {
+                    quantized = made;
+                } else {
+                    stored = stored.with_weights(&rounded);
+                }
+                let mean_delta = [before, if kept { after } else { before }];
+                let found = FineTuning { experts, mean_delta, kept };
+                output.note(&format!("8-bit weights: {}", found.told()));
+                tuning = Some(found);
+            }
+        }
         let quantized = export::arrange(&quantized, self.core)?;
 
-        let effort = export::Effort::of(&ensemble);
-        let certificate = export::certify(&ensemble, numeric, &normal, &normal, effort)?;
+        let certificate = stored.certify(&normal, export::Effort::of(&ensemble));
         let quantized = match &certificate {
             Some(certificate) => quantized.certified(certificate),
             None => quantized,
@@ -153,6 +185,7 @@ impl QuantizeArgs {
             text.push_str("\n                  ");
             text.push_str(&certified::line(&certificate.record(), certificate.reason()));
         }
+        fine_tuning::add_json(&mut json, tuning.as_ref());
         certified::add_json(&mut json, certificate.as_ref().map(|c| (c.record(), c.reason())));
         if let Some(delta) = anomalous {
             text.push_str(&format!(
@@ -165,4 +198,13 @@ impl QuantizeArgs {
         }
         output.finish(&text, &json)
     }
+}
+
+/// Calibration rows to tune on, and every fifth of them, which is held out to judge.
+fn parts(rows: &[f32], columns: usize) -> (Vec<f32>, Vec<f32>) {
+    let pick = |held_out: bool| {
+        let rows = rows.chunks_exact(columns).enumerate();
+        rows.filter(|(row, _)| (row % 5 == 4) == held_out).flat_map(|(_, row)| row).copied().collect()
+    };
+    (pick(false), pick(true))
 }

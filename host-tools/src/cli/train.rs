@@ -5,6 +5,7 @@ use super::checkpoint::{Checkpoint, CheckpointArgs};
 use super::chip::{BudgetArgs, Job};
 use super::false_alarms::{Calibrated, CalibrationArgs};
 use super::files;
+use super::fine_tuning::{self, FineTuneArgs};
 use super::fit::{self, Chosen, Fit};
 use super::output::{grouped, Output};
 use super::scoring::{self, NumericArg};
@@ -82,6 +83,8 @@ pub(super) struct TrainArgs {
     /// Numbers that the image computes with [default: i8 if that costs little, else i16]
     #[arg(long, value_enum, help_heading = "Flow")]
     numeric: Option<NumericArg>,
+    #[command(flatten)]
+    fine_tune: FineTuneArgs,
     /// Core that the integer weights lie in order for; every core evaluates every order, with the same bits [default:
     /// cortex-m4f, or that of --chip]
     #[arg(long, value_name = "CORE", value_parser = scoring::core_parser(), help_heading = "Flow")]
@@ -379,7 +382,10 @@ impl TrainArgs {
     ) -> anyhow::Result<Finished> {
         let calibrated = self.alarm.calibrate(&mut fit, output)?;
         let selection = fit.select(self.statistic.into(), anomalies)?;
-        let mut chosen = fit.choose(numeric)?;
+        let mut chosen = fit.choose(numeric, self.fine_tune.fine_tune)?;
+        if let Some(tuning) = &chosen.tuning {
+            output.note(&format!("8-bit weights: {}", tuning.told()));
+        }
         let certificate = fit.certificate(chosen.numeric)?;
         if let Some(certificate) = &certificate {
             chosen.image = chosen.image.certified(certificate);
@@ -489,6 +495,7 @@ impl TrainArgs {
             "notes": table.notes,
         });
         let alarms = self.alarm.line(&fit, &chosen.image, chosen.numeric, &calibrated, &mut json)?;
+        fine_tuning::add_json(&mut json, chosen.tuning.as_ref());
         certified::add_json(&mut json, certificate.as_ref().map(|c| (c.record(), c.reason())));
         let mut searched = String::new();
         if let Some((search, limits)) = &search {

@@ -24,7 +24,7 @@ pub(super) struct Verdict<'a> {
 
 /// The whole image, accepted by the device's own check.
 pub(super) fn image(
-    flow: &Encoded,
+    (flow, trained_as): (&Encoded, &str),
     metadata: &Metadata,
     numeric: Numeric,
     verdict: &Verdict<'_>,
@@ -61,7 +61,7 @@ pub(super) fn image(
     for expert in &flow.experts {
         descriptor.extend(encode(expert)?);
     }
-    descriptor.extend(encode(&Notes { trained_as: &flow.trained_as })?);
+    descriptor.extend(encode(&Notes { trained_as })?);
     descriptor.extend(encode(&OtherStatistics { others: [others[0], others[1]] })?);
 
     // The device's check says what workspace the transforms need: one place knows it.

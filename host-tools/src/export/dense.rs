@@ -1,9 +1,10 @@
 //! Dense layers in the image's order: padded rows in blocks of four or eight, see `flowlet::arithmetic::dense`.
 
 use flowlet::arithmetic::activation::Activation;
-use flowlet::arithmetic::dense::{Encoding, OUTPUT};
+use flowlet::arithmetic::dense::{Encoding, HEADER_WORDS, OUTPUT};
 
 /// The numbers of a layer, unpadded and row-major, in the element type of the image.
+#[derive(Clone)]
 pub(super) enum Numbers {
     /// f32 weights and bias.
     Float {
@@ -24,6 +25,7 @@ pub(super) enum Numbers {
 }
 
 /// A layer that is ready to be laid out.
+#[derive(Clone)]
 pub(super) struct EncodedDense {
     pub(super) inputs: usize,
     pub(super) outputs: usize,
@@ -78,6 +80,18 @@ impl EncodedDense {
             });
         }
         Some(meaning)
+    }
+
+    /// Words that [`Self::write`] appends.
+    pub(super) fn words(&self) -> usize {
+        let padded = self.outputs.next_multiple_of(4);
+        let (per_row, bits) = match &self.numbers {
+            Numbers::Float { .. } => (1, 32),
+            Numbers::Fixed { multipliers, .. } => {
+                (1 + usize::from(!multipliers.is_empty()), self.encoding.bits())
+            }
+        };
+        HEADER_WORDS + padded * (per_row + self.encoding.padded_inputs(self.inputs) * bits / 32)
     }
 
     /// Appends the layer's words.

@@ -28,7 +28,13 @@ pub fn dummy<'f>(
     let sketch = Sketch::new(&statistics, 0, Calibration { readings: &[], false_alarm_rate: 0.5 })?;
     let sketches = [sketch.clone(), sketch.clone(), sketch];
     let self_test = vec![(&readings[..inputs], 0.0); SELF_TEST_VECTORS];
-    let image = assemble::image(&chain, metadata, numeric, &ensemble.verdict(0.5, &sketches), &self_test)?;
+    let image = assemble::image(
+        (&chain, &chain.trained_as),
+        metadata,
+        numeric,
+        &ensemble.verdict(0.5, &sketches),
+        &self_test,
+    )?;
     if !is_fixed(numeric) {
         return Ok(image);
     }

@@ -13,10 +13,12 @@ mod dense;
 mod encode;
 mod ensemble;
 mod file;
+mod fine_tune;
 mod measure;
 mod observe;
 mod quantizer;
 mod rounding;
+mod stored;
 
 pub use arrange::{arrange, arrange_by, Core};
 pub use bound::{Certificate, Effort};
@@ -25,8 +27,10 @@ pub use calibrate::{CalibrationError, Sketch};
 pub use decode::{import, import_ensemble};
 pub use ensemble::Ensemble;
 pub use file::{present, ImageFile, ImageFileError};
+pub use fine_tune::{FineTuned, Loss, Tuning, TuningRows};
 pub use flowlet::image::descriptor::{Combine, Numeric, Statistic};
 pub use measure::dummy;
+pub use stored::{Stored, Weights};
 
 use crate::calibration::{RateInterval, Tail};
 use encode::is_fixed;
@@ -129,47 +133,7 @@ pub fn build_with<'f>(
     observed: &[f32],
     evidence: Evidence<'_>,
 ) -> Result<ImageFile, ExportError> {
-    let ensemble = flow.into();
-    ensemble.check()?;
-    let flow = &ensemble.experts[ensemble.quoted];
-    let columns = flow.inputs();
-    if (metadata.features.len(), metadata.contexts.len()) != (flow.features, flow.contexts) {
-        return Err(ExportError::Flow(format!(
-            "{} and {} names for {} features and {} context inputs",
-            metadata.features.len(),
-            metadata.contexts.len(),
-            flow.features,
-            flow.contexts
-        )));
-    }
-    calibrate::check(calibration, columns)?;
-    let mut chain = encode::Encoded::new(&ensemble.experts, numeric, observed)?;
-    if !metadata.trained_as.is_empty() {
-        chain.trained_as.clone_from(&metadata.trained_as);
-    }
-
-    // Twice: the sketches and the self-test hold scores of the image itself.
-    let empty = Sketch::empty(calibration);
-    let empty = [empty.clone(), empty.clone(), empty];
-    let draft = assemble::image(&chain, metadata, numeric, &ensemble.verdict(0.0, &empty), &[])?;
-    let found = statistics(&draft, calibration.readings)?;
-    let negative_log_prob: Vec<f64> = found.iter().map(|s| f64::from(s.negative_log_prob.value)).collect();
-    let all: Vec<f64> = values(&found, evidence.further, |s| s.negative_log_prob.value);
-    let likelihood = Sketch::new(&all, evidence.suspects, calibration)?;
-    // As the image holds it.
-    let entropy = f64::from(likelihood.mean as f32);
-    let squared_norm = values(&found, evidence.further, |s| s.squared_norm.value);
-    let typicality: Vec<f64> = all.iter().map(|s| (entropy - s).abs()).collect();
-    let sketches = [
-        likelihood,
-        Sketch::new(&squared_norm, evidence.suspects, calibration)?,
-        Sketch::new(&typicality, evidence.suspects, calibration)?,
-    ];
-    let self_test: Vec<(&[f32], f32)> = self_test_rows(&negative_log_prob)
-        .into_iter()
-        .map(|row| (&calibration.readings[row * columns..][..columns], found[row].log_prob))
-        .collect();
-    assemble::image(&chain, metadata, numeric, &ensemble.verdict(entropy, &sketches), &self_test)
+    Stored::new(flow, numeric, observed)?.image(metadata, calibration, evidence)
 }
 
 /// A certified bound on `|log_prob - exact|`, in nats, of the image that [`build_observing`] makes for `numeric` with
@@ -188,40 +152,7 @@ pub fn certify<'f>(
     observed: &[f32],
     effort: Effort,
 ) -> Result<Option<Certificate>, ExportError> {
-    let ensemble = flow.into();
-    certify_stored(&ensemble, &ensemble, numeric, readings, observed, effort)
-}
-
-/// As [`certify`], where the image was made of `stored` instead: the same flow but for the weights of its nets.
-///
-/// # Errors
-/// [`ExportError::Flow`] if `stored` has no fixed-point form, or another structure.
-pub fn certify_stored<'f>(
-    exact: impl Into<Ensemble<'f>>,
-    stored: impl Into<Ensemble<'f>>,
-    numeric: Numeric,
-    readings: &[f32],
-    observed: &[f32],
-    effort: Effort,
-) -> Result<Option<Certificate>, ExportError> {
-    let (ensemble, stored) = (exact.into(), stored.into());
-    ensemble.check()?;
-    stored.check()?;
-    if !is_fixed(numeric) {
-        return Ok(None);
-    }
-    let encoded = encode::Encoded::new(&stored.experts, numeric, observed)?;
-    let flows = canonical::canonical(&ensemble.experts);
-    let each = flows.iter().enumerate();
-    let each = each.map(|(expert, flow)| bound::certify(flow, encoded.nets(expert), readings, effort));
-    // The minimum and the mean move no further than the expert that moves most.
-    let largest = |a: Result<f64, String>, b: Result<f64, String>| Ok(f64::max(a?, b?));
-    Ok(each.reduce(|a, b| Certificate {
-        over_box: largest(a.over_box, b.over_box),
-        near_rows: largest(a.near_rows, b.near_rows),
-        at_rows: largest(a.at_rows, b.at_rows),
-        ..a
-    }))
+    Ok(Stored::new(flow, numeric, observed)?.certify(readings, effort))
 }
 
 /// Where the real false-alarm rate of an image lies that [`build_with`] made of this calibration and evidence; as far as
@@ -279,15 +210,4 @@ pub fn statistics(image: &ImageFile, readings: &[f32]) -> Result<Vec<flowlet::St
     let mut workspace = vec![0; model.workspace_bytes() / 4];
     let mut scorer = Scorer::new(&model, &mut workspace)?;
     readings.chunks_exact(model.inputs()).map(|row| scorer.statistics(row)).collect()
-}
-
-/// The likeliest row, the least likely one, and some between.
-fn self_test_rows(scores: &[f64]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-    let last = order.len() - 1;
-    let mut rows: Vec<usize> =
-        (0..SELF_TEST_VECTORS).map(|i| order[i * last / (SELF_TEST_VECTORS - 1)]).collect();
-    rows.dedup();
-    rows
 }

@@ -37,5 +37,5 @@ pub use matrix::Matrix;
 pub use progress::{Epoch, Keeper, Plan, Progress};
 pub(crate) use random::Random;
 pub use search::{kinds, search, Candidate, Outcome, Search};
-pub use trainer::{train, Trained};
+pub use trainer::{fitted_rows, train, Trained};
 pub use untrained::untrained;

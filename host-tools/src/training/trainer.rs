@@ -119,6 +119,13 @@ pub fn train(
     pool.install(run)
 }
 
+/// The rows that [`train`] fits a flow to with these settings, of so many: those that are neither held out nor left out
+/// between the two; ascending. With contamination, it trusts only some of them.
+#[must_use]
+pub fn fitted_rows(rows: usize, config: &TrainConfig) -> Vec<usize> {
+    split(rows, config, Random::new(config.seed, purpose::SPLIT)).0
+}
+
 /// All that the loop holds.
 struct Trainer<'a> {
     config: &'a TrainConfig,

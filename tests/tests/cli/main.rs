@@ -10,6 +10,7 @@ mod errors;
 mod eval;
 mod explain;
 mod export;
+mod fine_tuning;
 mod linear;
 mod report;
 mod resume;

@@ -30,15 +30,23 @@ pub(super) struct Encoded {
     pub(super) experts: Vec<ExpertRecord>,
     /// The chains before they were brought into canonical form, in words.
     pub(super) trained_as: String,
-    /// The layers of each coupling's net, expert by expert, for the certified bound.
+    /// The layers of each coupling's net, expert by expert; none of nets that are no perceptrons.
     nets: Vec<Vec<Vec<EncodedDense>>>,
+    /// Where these layers' words begin.
+    places: Vec<Vec<usize>>,
 }
 
 impl Encoded {
     /// Encodes `flows`, which share their standardizer, for `numeric`; activation ranges come from `readings`.
     pub(super) fn new(flows: &[Flow], numeric: Numeric, readings: &[f32]) -> Result<Self, ExportError> {
         let trained_as = flows.iter().map(Flow::summary).collect::<Vec<_>>().join(" | ");
-        let mut encoded = Encoded { words: Vec::new(), experts: Vec::new(), trained_as, nets: Vec::new() };
+        let mut encoded = Encoded {
+            words: Vec::new(),
+            experts: Vec::new(),
+            trained_as,
+            nets: Vec::new(),
+            places: Vec::new(),
+        };
         let flows = &canonical(flows);
         let Some(first) = flows.first() else { return Err(ExportError::Flow("no experts".into())) };
         let unit = Standardize { mean: vec![0.0; first.inputs()], std: vec![1.0; first.inputs()] };
@@ -63,6 +71,7 @@ impl Encoded {
         let words = &mut self.words;
         let chain = words.len();
         let mut nets: Vec<Vec<EncodedDense>> = Vec::new();
+        let mut places = Vec::new();
         for transform in transforms {
             let head = words.len();
             words.push(0);
@@ -80,6 +89,8 @@ impl Encoded {
                 Transform::Coupling(c) => {
                     let observed = observed.get(nets.len()).map_or(&[][..], Vec::as_slice);
                     let (kind, layers) = coupling::encode(c, flow.contexts, numeric, observed, words)?;
+                    // The layers are the last of the block.
+                    places.push(words.len() - layers.iter().map(EncodedDense::words).sum::<usize>());
                     nets.push(layers);
                     kind
                 }
@@ -100,7 +111,19 @@ impl Encoded {
         let record = ExpertRecord { chain: chain as u32, transforms: transforms.len() as u16, base };
         self.experts.push(record);
         self.nets.push(nets);
+        self.places.push(places);
         Ok(())
+    }
+
+    /// Takes other integers for the nets of an expert, of the same shapes: `change` is called with each net's number and
+    /// its layers.
+    pub(super) fn rewrite(&mut self, expert: usize, mut change: impl FnMut(usize, &mut [EncodedDense])) {
+        for (index, (net, &place)) in self.nets[expert].iter_mut().zip(&self.places[expert]).enumerate() {
+            change(index, net);
+            let mut fresh = Vec::new();
+            net.iter().for_each(|layer| layer.write(&mut fresh));
+            self.words[place..][..fresh.len()].copy_from_slice(&fresh);
+        }
     }
 
     /// The layers of each coupling's net, in density order, of an expert.
