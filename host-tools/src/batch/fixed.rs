@@ -485,16 +485,15 @@ impl Tiled for Fixed {
         for (constant, features) in &components.components {
             let mut sums = Lane([0i64; ROWS]);
             isa.integer_squares(z, features, &mut sums);
-            let mut is_in = Lane([false; ROWS]);
-            for ((is_in, sum), &largest) in is_in.0.iter_mut().zip(&mut sums.0).zip(&mass.largest.0) {
+            for (sum, &largest) in sums.0.iter_mut().zip(&mass.largest.0) {
                 // Limits beyond 32767 nats are none.
                 let limit = constant + (Self::NEGLIGIBLE - largest);
-                let limit = limit.max(i32::MIN.into());
-                *is_in = limit >= i32::MAX.into() || *sum <= limit << right;
-                *sum = constant - round_shift(*sum, right);
+                let is_in = limit >= i32::MAX.into() || *sum <= limit.max(i32::MIN.into()) << right;
+                // A term that low changes nothing: the first component's is above it.
+                *sum = if is_in { constant - round_shift(*sum, right) } else { LOWEST };
             }
-            if is_in.0.contains(&true) {
-                mass.add(&sums, &is_in);
+            if sums.0.iter().any(|&term| term > LOWEST) {
+                mass.add(&sums);
             }
         }
         for ((log_prob, &largest), &sum) in log_prob.0.iter_mut().zip(&mass.largest.0).zip(&mass.sum.0) {
@@ -512,11 +511,10 @@ struct Mass {
 }
 
 impl Mass {
-    /// See [`BaseArithmetic::add_mass`], where a row is in.
+    /// See [`BaseArithmetic::add_mass`].
     #[inline(always)]
-    fn add(&mut self, terms: &Lane<i64>, is_in: &Lane<bool>) {
-        let rows = self.largest.0.iter_mut().zip(&mut self.sum.0).zip(terms.0.iter().zip(&is_in.0));
-        for ((largest, sum), (&term, &is_in)) in rows {
+    fn add(&mut self, terms: &Lane<i64>) {
+        for ((largest, sum), &term) in self.largest.0.iter_mut().zip(&mut self.sum.0).zip(&terms.0) {
             let grows = term > *largest;
             let below = if grows { *largest - term } else { term - *largest };
             let is_negligible = below < -Fixed::NEGLIGIBLE;
@@ -525,9 +523,8 @@ impl Mass {
             let share = mantissa.wrapping_add(1 << (right - 1)) >> right;
             let share = if is_negligible { 0 } else { share };
             let kept = ((u64::from(*sum) * u64::from(share)) >> MASS_BITS) as u32;
-            let grown = if grows { kept + (1 << MASS_BITS) } else { sum.wrapping_add(share) };
-            *sum = if is_in { grown } else { *sum };
-            *largest = if grows && is_in { term } else { *largest };
+            *sum = if grows { kept + (1 << MASS_BITS) } else { sum.wrapping_add(share) };
+            *largest = if grows { term } else { *largest };
         }
     }
 }

@@ -51,19 +51,15 @@ struct Mass {
 }
 
 impl Mass {
-    /// See [`BaseArithmetic::add_mass`], where `out` is zero.
+    /// See [`BaseArithmetic::add_mass`]; minus infinity changes nothing.
     #[inline(always)]
-    fn add(&mut self, constant: f32, half: &Lane<f32>, out: &Lane<u32>) {
-        let rows = self.largest.0.iter_mut().zip(&mut self.sum.0).zip(half.0.iter().zip(&out.0));
-        for ((largest, sum), (&half, &out)) in rows {
-            let term = constant + -half;
-            let term = if term > f32::MIN { term } else { f32::MIN };
+    fn add(&mut self, terms: &Lane<f32>) {
+        for ((largest, sum), &term) in self.largest.0.iter_mut().zip(&mut self.sum.0).zip(&terms.0) {
             let grows = term > *largest;
             let below = if grows { *largest - term } else { term - *largest };
             let share = if below > -Float::<Tables>::NEGLIGIBLE { Tables::exp(below) } else { 0.0 };
-            let grown = if grows { *sum * share + 1.0 } else { *sum + share };
-            *sum = if out == 0 { grown } else { *sum };
-            *largest = if grows && out == 0 { term } else { *largest };
+            *sum = if grows { *sum * share + 1.0 } else { *sum + share };
+            *largest = if grows { term } else { *largest };
         }
     }
 }
@@ -307,7 +303,12 @@ impl Tiled for Float {
                 }
             }
             if out.0.contains(&0) {
-                mass.add(component.constant, &half, &out);
+                for (half, &out) in half.0.iter_mut().zip(&out.0) {
+                    let term = component.constant + -*half;
+                    let term = if term > f32::MIN { term } else { f32::MIN };
+                    *half = if out == 0 { term } else { f32::NEG_INFINITY };
+                }
+                mass.add(&half);
             }
         }
         for ((log_prob, &largest), &sum) in log_prob.0.iter_mut().zip(&mass.largest.0).zip(&mass.sum.0) {

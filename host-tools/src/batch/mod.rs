@@ -76,8 +76,8 @@ impl<'m> Batch<'m> {
     #[must_use]
     pub fn worker(&self) -> Worker<'_, 'm> {
         let buffers = match &self.program {
-            Prepared::Float(program) => Buffers::Float(program, program.tile()),
-            Prepared::Fixed(program) => Buffers::Fixed(program, program.tile()),
+            Prepared::Float(program) => Buffers::Float(program, Box::new(program.tile())),
+            Prepared::Fixed(program) => Buffers::Fixed(program, Box::new(program.tile())),
             Prepared::None => Buffers::None,
         };
         Worker {
@@ -91,8 +91,8 @@ impl<'m> Batch<'m> {
 
 #[derive(Debug)]
 enum Buffers<'b, 'm> {
-    Float(&'b Program<'m, Float>, Tile<Float>),
-    Fixed(&'b Program<'m, Fixed>, Tile<Fixed>),
+    Float(&'b Program<'m, Float>, Box<Tile<Float>>),
+    Fixed(&'b Program<'m, Fixed>, Box<Tile<Fixed>>),
     None,
 }
 
@@ -115,8 +115,8 @@ impl Worker<'_, '_> {
         let inputs = self.model.inputs();
         let mut scores = Vec::with_capacity(values.len() / inputs);
         let mut scorer = Scorer::new(self.model, &mut self.workspace)?;
-        for rows in values.chunks(ROWS * inputs) {
-            let rows = &rows[..rows.len() / inputs * inputs];
+        let whole = values.len() / inputs * inputs;
+        for rows in values[..whole].chunks(ROWS * inputs) {
             let first = scores.len();
             // A row with what is no number ends all; the scorer below finds it.
             let finite = rows.iter().all(|x| x.is_finite());

@@ -213,7 +213,7 @@ impl<'m, A: Tiled> Program<'m, A> {
         }
         let want_norm = self.statistic == Statistic::SquaredNorm;
         for (index, flow) in self.experts.iter().enumerate() {
-            let (log_prob, squared_norm) = flow.run(isa, tile, self.log_det, want_norm, &mut odd)?;
+            let [log_prob, squared_norm] = flow.run(isa, tile, self.log_det, want_norm, &mut odd)?;
             if index == self.quoted {
                 tile.log_prob = log_prob;
             }
@@ -319,7 +319,7 @@ impl<'m, A: Tiled> Flow<'m, A> {
         standardizer_log_det: A::Log,
         want_norm: bool,
         odd: &mut Rows,
-    ) -> Option<(Lane<A::Log>, Lane<A::Log>)> {
+    ) -> Option<[Lane<A::Log>; 2]> {
         tile.values.copy_from_slice(&tile.standardized);
         let mut chain = Lane([A::ZERO_LOG; ROWS]);
         let mut active = tile.values.len();
@@ -355,7 +355,7 @@ impl<'m, A: Tiled> Flow<'m, A> {
             let before = A::add(standardizer_log_det, chain);
             *log_prob = A::settle(A::add(before, *log_prob));
         }
-        Some((log_prob, squared_norm))
+        Some([log_prob, squared_norm])
     }
 }
 
