@@ -1,6 +1,7 @@
 //! Host side of flowlet: training, export, quantization, scoring and simulation of normalizing flows.
 
 pub mod alarm;
+pub mod batch;
 pub mod bench;
 pub mod bootstrap;
 pub mod calibration;

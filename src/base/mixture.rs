@@ -66,8 +66,15 @@ impl<'a> Mixture<'a> {
         A::component_numbers(words, self.format(), self.features, feature)
     }
 
-    fn format(&self) -> MixtureFormat {
+    /// How its words are scaled.
+    #[must_use]
+    pub fn format(&self) -> MixtureFormat {
         self.words.first().and_then(|&word| MixtureFormat::from_word(word)).unwrap_or_default()
+    }
+
+    /// Per component the constant `c_k`, and the words of its means and precisions.
+    pub fn parts<A: Arithmetic>(&self) -> impl Iterator<Item = (A::Log, &'a [u32])> + use<'a, A> {
+        self.iter::<A>().map(|component| (component.constant, component.words))
     }
 
     fn iter<A: Arithmetic>(&self) -> impl Iterator<Item = Component<'a, A::Log>> + use<'a, A> {

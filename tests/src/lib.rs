@@ -1,5 +1,6 @@
 //! Shared helpers of the integration tests in `tests/tests`.
 
+pub mod bases;
 pub mod browser;
 pub mod command;
 pub mod defmt_log;
@@ -12,6 +13,7 @@ pub mod golden_v2;
 pub mod linear_flows;
 #[cfg(unix)]
 pub mod live;
+pub mod marginals;
 pub mod nets;
 pub mod oracle;
 #[cfg(unix)]

@@ -5,6 +5,7 @@ use super::output::{grouped, Output};
 use super::progress::Progress;
 use super::scoring;
 use super::tables::TableArgs;
+use crate::batch::Batch;
 use crate::export::ImageFile;
 use crate::table::Chunk;
 use anyhow::Context;
@@ -16,7 +17,7 @@ use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Score every row of a table with the device's own code
+/// Score every row of a table with the device's bits
 ///
 /// What is printed is what the device computes, bit for bit. Columns are matched by the names stored in the image. The
 /// table is read in parts, on all cores: its length does not matter to memory. Without -o, the scores go to standard output (with --json, only their summary does).
@@ -55,6 +56,7 @@ impl ScoreArgs {
         };
         let image = scoring::read_image(&self.model)?;
         let model = image.model()?;
+        let scorer = Batch::new(&model);
         let started = Instant::now();
         if self.table.stream.stream {
             return self.windows(&image, sink, output);
@@ -73,7 +75,7 @@ impl ScoreArgs {
             // The next chunks are read while these are scored.
             let (next, scored) = rayon::join(
                 || chunks.next_batch(most),
-                || scoring::score_chunks(&model, &batch, !matches!(sink, Sink::Nowhere)),
+                || scoring::score_chunks(&scorer, &batch, !matches!(sink, Sink::Nowhere)),
             );
             for chunk in scored? {
                 sink.write(chunk.lines.as_bytes())?;
@@ -101,7 +103,7 @@ impl ScoreArgs {
         sink.write(scoring::scores_header(table.labels.is_some()).as_bytes())?;
         let chunk = [Chunk { table, first_row: 0 }];
         let (mut rows, mut alarms) = (0, 0);
-        for scored in scoring::score_chunks(&model, &chunk, !matches!(sink, Sink::Nowhere))? {
+        for scored in scoring::score_chunks(&Batch::new(&model), &chunk, !matches!(sink, Sink::Nowhere))? {
             sink.write(scored.lines.as_bytes())?;
             rows += scored.rows;
             alarms += scored.alarms;

@@ -1,12 +1,13 @@
-//! Scores of whole tables, computed by the device's own code on all cores.
+//! Scores of whole tables, with the device's bits, on all cores.
 
+use crate::batch::Batch;
 use crate::export::{Core, ImageFile, Numeric};
 use crate::table::{Chunk, Table};
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::ValueEnum;
 use flowlet::arithmetic::{Arithmetic, FastMath, Fixed, Float, FloatWith};
-use flowlet::{Everything, Model, Score, Scorer};
+use flowlet::{Everything, Model, Score};
 use rayon::prelude::*;
 use std::fmt::Write;
 use std::path::Path;
@@ -67,15 +68,14 @@ pub(super) fn score_rows(
     done: impl Fn(usize) + Sync,
 ) -> anyhow::Result<Vec<Score>> {
     let model = image.model()?;
+    let batch = Batch::new(&model);
     let columns = model.inputs();
     let blocks = values
         .par_chunks(columns * BLOCK)
         .map_init(
-            || vec![0; model.workspace_bytes() / 4],
-            |workspace, block| {
-                let mut scorer = Scorer::new(&model, workspace)?;
-                let scores =
-                    block.chunks_exact(columns).map(|row| scorer.score(row)).collect::<Result<Vec<_>, _>>();
+            || batch.worker(),
+            |worker, block| {
+                let scores = worker.score(block);
                 done(block.len() / columns);
                 scores
             },
@@ -141,17 +141,14 @@ pub(super) struct Scored {
     pub(super) alarms: usize,
 }
 
-/// Scores chunks in parallel, each thread with a scorer and a workspace of its own; gives them in their order.
-pub(super) fn score_chunks(model: &Model<'_>, chunks: &[Chunk], lines: bool) -> anyhow::Result<Vec<Scored>> {
-    let columns = model.inputs();
+/// Scores chunks in parallel, each thread with buffers of its own; gives them in their order.
+pub(super) fn score_chunks(batch: &Batch<'_>, chunks: &[Chunk], lines: bool) -> anyhow::Result<Vec<Scored>> {
     let scored: Result<Vec<Scored>, flowlet::Error> = chunks
         .par_iter()
         .map_init(
-            || vec![0; model.workspace_bytes() / 4],
-            |workspace, chunk| {
-                let mut scorer = Scorer::new(model, workspace)?;
-                let rows = chunk.table.values.chunks_exact(columns);
-                let scores = rows.map(|row| scorer.score(row)).collect::<Result<Vec<_>, _>>()?;
+            || batch.worker(),
+            |worker, chunk| {
+                let scores = worker.score(&chunk.table.values)?;
                 let mut text = String::new();
                 if lines {
                     append_scores(&mut text, &chunk.table, chunk.first_row, &scores);

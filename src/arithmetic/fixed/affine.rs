@@ -27,8 +27,9 @@ const FAST_CLAMP: i32 = 222_822;
 const LARGEST_CLAMP: i32 = (1 << 30) - 1;
 
 /// What the features of one coupling share.
-#[derive(Clone, Copy)]
-pub(super) struct Scales {
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Scales {
     /// The clamp in Q17, as a multiplier of Q31 that leaves Q16.
     pub(super) clamp: i32,
     /// `clamp log2(e)` in Q25, which leaves Q24.
@@ -39,7 +40,8 @@ pub(super) struct Scales {
 
 impl Scales {
     /// `None` for a clamp that the faster way does not take.
-    fn new(clamp: i32) -> Option<Self> {
+    #[must_use]
+    pub fn new(clamp: i32) -> Option<Self> {
         if clamp <= 0 || clamp > FAST_CLAMP {
             return None;
         }
@@ -50,16 +52,24 @@ impl Scales {
         Some(Scales { clamp: clamp << 1, octaves, bits: (octaves as u32 >> 25) + 1 })
     }
 
+    /// All scales are below two to this, 1 to 5.
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        self.bits
+    }
+
     /// tanh in Q31 to the log-scale in Q15.16.
     #[cfg(not(flowlet_integer_kernels = "armv81m"))]
     #[inline(always)]
-    fn log_scale(self, tanh: i32) -> i32 {
+    #[must_use]
+    pub fn log_scale(self, tanh: i32) -> i32 {
         high_rounded(tanh, self.clamp)
     }
 
     /// tanh in Q31 to its scale in units of `2^(bits - 31)`.
     #[inline(always)]
-    fn scale(self, tanh: i32) -> i32 {
+    #[must_use]
+    pub fn scale(self, tanh: i32) -> i32 {
         let (mantissa, exponent) = elementary::exp2_q24(high_rounded(tanh, self.octaves));
         // exponent < bits, as |tanh| <= 1 - 2^-22.
         let right = (self.bits as i32).wrapping_sub(1).wrapping_sub(exponent);

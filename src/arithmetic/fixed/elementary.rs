@@ -48,8 +48,9 @@ pub(in crate::arithmetic) fn high(a: u32, b: u32) -> u32 {
 }
 
 /// The upper half of a signed product, rounded to nearest: `SMMULR` on cores that have it.
+#[must_use]
 #[inline(always)]
-pub(in crate::arithmetic) fn high_rounded(a: i32, b: i32) -> i32 {
+pub fn high_rounded(a: i32, b: i32) -> i32 {
     if cfg!(flowlet_integer_kernels = "armv6m") {
         product_high_rounded_by_halves(a, b)
     } else {

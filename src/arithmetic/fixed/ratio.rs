@@ -87,7 +87,8 @@ impl Scaled {
 }
 
 /// `2^63 / d` for `d` with its top bit set, within 2^-30 relative; saturates.
-pub(super) fn reciprocal(d: u32) -> u32 {
+#[must_use]
+pub fn reciprocal(d: u32) -> u32 {
     // 17 bits from the divider; the Newton step squares the error. Rounding the divisor halves it.
     let high = (d >> 16) + ((d >> 15) & 1);
     let guess = u32::MAX.checked_div(high).unwrap_or(0);

@@ -79,7 +79,8 @@ impl ScaleMap {
         })
     }
 
-    fn log_scale<A: Arithmetic>(self, raw: A::Value, bound: A::Value) -> Option<A::Value> {
+    /// The log-scale of a raw output; `bound` is the coupling's. `None` only if the image was never checked.
+    pub fn log_scale<A: Arithmetic>(self, raw: A::Value, bound: A::Value) -> Option<A::Value> {
         Some(match self.within::<A>() {
             ScaleMap::Tanh => A::log_scale(raw, bound),
             ScaleMap::Hard => A::saturate(raw, bound),

@@ -4,12 +4,12 @@
 
 use flowlet::{Model, Scorer};
 use flowlet_tests::device_compare::simulator;
+use flowlet_tests::marginals::marginal;
 use flowlet_tests::{metadata, normal_readings, random_flow, Random, NUMERICS};
 use flowlet_tools::device::{error_code, Row, ScoreBits, Simulation, Simulator};
 use flowlet_tools::export::{build, Calibration, ImageFile, Numeric};
 use flowlet_tools::flow::{
-    Coupling, Dense, Flow, Logit, Marginal, MarginalKind, MarginalMap, Mask, Mlp, SoftTail, Split,
-    Standardize, Transform,
+    Coupling, Dense, Flow, Logit, MarginalKind, Mask, Mlp, SoftTail, Split, Standardize, Transform,
 };
 use flowlet_tools::training::{train, FlowKind, MarginalFront, Matrix, TrainConfig};
 
@@ -34,22 +34,6 @@ fn standardizer(random: &mut Random, features: usize) -> Transform {
         mean: (0..features).map(|_| 100.0 * random.normal()).collect(),
         std: (0..features).map(|_| (2.0 * random.normal()).exp2()).collect(),
     })
-}
-
-/// As quantile maps are: knots by the thousand and by ones, bins steep and flat.
-fn marginal(random: &mut Random, features: usize, knots: usize, form: MarginalKind) -> Marginal {
-    let y: Vec<f32> = (0..knots).map(|k| 3.6 * (k as f32 / (knots - 1) as f32 - 0.5)).collect();
-    let map = |random: &mut Random| {
-        let mut x = vec![-2.5];
-        for k in 1..knots {
-            let slope = (6.0 * random.uniform() - 2.0).exp2();
-            x.push(x[k - 1] + (y[k] - y[k - 1]) / slope);
-        }
-        let count = if form == MarginalKind::Linear { 2 } else { knots };
-        let slopes = (0..count).map(|_| (3.0 * random.uniform() - 1.5).exp2()).collect();
-        MarginalMap { x, y: y.clone(), slopes }
-    };
-    Marginal { form, features: (0..features).map(|_| map(random)).collect() }
 }
 
 fn flow(features: usize, transforms: Vec<Transform>) -> Flow {

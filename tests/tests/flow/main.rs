@@ -1,6 +1,7 @@
 //! What a flow computes, against oracles in f64 and as properties.
 
 mod bases;
+mod batch;
 mod conditioners;
 mod elementary;
 mod experts;
