@@ -226,5 +226,5 @@ pub trait Arithmetic:
     /// The last layer, back in the trunk's numbers; `None` only if the buffers do not fit.
     fn dense_output(layer: &Dense<'_>, input: &[Self::Activation], output: &mut [Self::Value]) -> Option<()>;
     /// Checks a layer's numbers once: encoding, finite values, accumulators that cannot overflow.
-    fn check_dense(layer: &Dense<'_>) -> Result<(), crate::Error>;
+    fn check_dense(layer: &Dense<'_>) -> Result<(), crate::Fault>;
 }

@@ -14,14 +14,14 @@ pub use student_t::StudentT;
 
 use crate::arithmetic::Arithmetic;
 use crate::support::{Capabilities, Capability};
-use crate::Error;
+use crate::Fault;
 use rand_core::RngCore;
 use serde::{Deserialize, Serialize};
 
 /// The base distribution of an expert, as its descriptor names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-// As with `Error`: moved as words.
+// As with `Fault`: moved as words.
 #[repr(u32)]
 #[non_exhaustive]
 pub enum BaseRecord {
@@ -107,8 +107,8 @@ impl<'a> Base<'a> {
     /// Checks its parameters once.
     ///
     /// # Errors
-    /// [`Error::Malformed`] or [`Error::NotFiniteParameter`] with [`crate::Part::Base`].
-    pub fn check<A: Arithmetic>(&self) -> Result<(), Error> {
+    /// [`Fault::Malformed`] or [`Fault::NotFiniteParameter`] with [`crate::Part::Base`].
+    pub fn check<A: Arithmetic>(&self) -> Result<(), Fault> {
         match self {
             Base::StudentT(base) if A::SUPPORTS.has(Capability::StudentT) => base.check::<A>(),
             Base::Mixture(base) if A::SUPPORTS.has(Capability::Mixture) => base.check::<A>(),

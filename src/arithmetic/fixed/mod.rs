@@ -29,7 +29,7 @@ use super::activation::Activation;
 use super::dense::{power_of_two, Dense};
 use super::Arithmetic;
 use crate::support::{Capabilities, Capability, Everything, Support};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 use core::marker::PhantomData;
 
 /// Fractional bits of the trunk and of log-densities.
@@ -441,7 +441,9 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn input_format_is_valid(limit: i32, shift: u8) -> bool {
-        (1..=15).contains(&shift) && limit > 0 && (i64::from(limit) + (1 << (shift - 1))) >> shift <= 32767
+        (1..=15).contains(&shift)
+            && limit > 0
+            && (limit as u32 + ((1 << (shift & 15)) >> 1)) >> (shift & 15) <= 32767
     }
 
     fn input_unit(shift: u8) -> f32 {
@@ -492,14 +494,15 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         super::dense::fixed_output(layer, input, output)
     }
 
-    fn check_dense(layer: &Dense<'_>) -> Result<(), Error> {
-        let malformed = Err(Error::Malformed(Part::Conditioner));
+    #[inline(never)]
+    fn check_dense(layer: &Dense<'_>) -> Result<(), Fault> {
+        let malformed = Err(Fault::Malformed(Part::Conditioner));
         if layer.encoding.is_float() {
             return malformed;
         }
         S::CAPABILITIES.check_activation(layer.activation)?;
         if !super::dense::is_native(layer.encoding) && !S::CAPABILITIES.has(Capability::OtherOrders) {
-            return Err(Error::LeftOut(Capability::OtherOrders));
+            return Err(Fault::LeftOut(Capability::OtherOrders));
         }
         let is_homogeneous = layer.activation.is_homogeneous();
         let shift_fits = if layer.is_output || !is_homogeneous {
@@ -515,7 +518,10 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         if !shift_fits || !activation_fits || layer.multipliers.iter().any(|&m| m as i32 == i32::MIN) {
             return malformed;
         }
-        super::dense::check_accumulators(layer)
+        super::dense::check_accumulators(
+            layer,
+            super::dense::ALWAYS_AT_ONCE && !S::CAPABILITIES.has(Capability::OtherOrders),
+        )
     }
 }
 
