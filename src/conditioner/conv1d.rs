@@ -174,9 +174,11 @@ impl<'a> Conv1d<'a> {
         let mut stride = self.input_stride();
         let mut scratch = 0;
         for index in 0..self.layers {
-            let (layer, rest) = Self::layer(words).ok_or(malformed)?;
+            // By reference: a layer that is moved is copied.
+            let Some((layer, rest)) = &Self::layer(words) else { return Err(malformed) };
             words = rest;
             let ConvLayer { kernel, dense } = layer;
+            let kernel = *kernel;
             let is_last = index + 1 == self.layers;
             if !(1..=MAX_KERNEL).contains(&kernel)
                 || (self.padding() == Padding::Same && kernel.is_multiple_of(2))
@@ -185,8 +187,8 @@ impl<'a> Conv1d<'a> {
             {
                 return Err(malformed);
             }
-            A::check_dense(&dense)?;
-            scratch = scratch.max((self.reads(&layer) * size_of::<A::Activation>()).div_ceil(4));
+            A::check_dense(dense)?;
+            scratch = scratch.max((self.reads(layer) * size_of::<A::Activation>()).div_ceil(4));
             stride = dense.padded_outputs();
             if is_last {
                 if self.groups == 0

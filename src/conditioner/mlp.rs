@@ -62,13 +62,14 @@ impl<'a> Mlp<'a> {
         let mut words = self.words;
         let mut width = inputs;
         for index in 0..self.layers {
-            let (layer, rest) = Dense::parse(words).ok_or(malformed)?;
+            // By reference: a layer that is moved is copied.
+            let Some((layer, rest)) = &Dense::parse(words) else { return Err(malformed) };
             words = rest;
             let is_last = index + 1 == self.layers;
             if layer.inputs != width || layer.is_output != is_last || (is_last && layer.outputs != outputs) {
                 return Err(malformed);
             }
-            A::check_dense(&layer)?;
+            A::check_dense(layer)?;
             let read = layer.padded_inputs() * size_of::<A::Activation>();
             let unit = if is_last { size_of::<A::Value>() } else { size_of::<A::Activation>() };
             let written = layer.padded_outputs() * unit;

@@ -121,18 +121,22 @@ impl<'a> Residual<'a> {
         if self.layers < 2 || self.layers > MAX_LAYERS || !self.layers.is_multiple_of(2) {
             return Err(malformed);
         }
-        let (initial, mut words) = Dense::parse(self.words).ok_or(malformed)?;
+        // By reference: a layer that is moved is copied.
+        let Some((initial, words)) = &Dense::parse(self.words) else { return Err(malformed) };
+        let mut words = *words;
         if initial.inputs != inputs || !initial.is_output {
             return Err(malformed);
         }
-        A::check_dense(&initial)?;
+        A::check_dense(initial)?;
         let activations = |count: usize| (count * size_of::<A::Activation>()).div_ceil(4);
         let trunk = initial.padded_outputs();
         let mut front = activations(initial.padded_inputs());
         let mut back = trunk.max(activations(trunk));
         for index in 0..=self.blocks() {
             let is_block = index < self.blocks();
-            let (Stage { gate, first, second }, rest) = Self::stage(words, is_block).ok_or(malformed)?;
+            let Some((Stage { gate, first, second }, rest)) = &Self::stage(words, is_block) else {
+                return Err(malformed);
+            };
             words = rest;
             A::SUPPORTS.check_activation(gate.activation)?;
             if (gate.activation == Activation::Linear) == is_block
@@ -142,7 +146,7 @@ impl<'a> Residual<'a> {
             {
                 return Err(malformed);
             }
-            A::check_dense(&first)?;
+            A::check_dense(first)?;
             match second {
                 Some(second) => {
                     if second.inputs != first.outputs
@@ -151,7 +155,7 @@ impl<'a> Residual<'a> {
                     {
                         return Err(malformed);
                     }
-                    A::check_dense(&second)?;
+                    A::check_dense(second)?;
                     front = front.max(activations(first.padded_outputs().max(second.padded_inputs())));
                 }
                 None if first.outputs != outputs => return Err(malformed),

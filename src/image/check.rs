@@ -162,18 +162,15 @@ impl<'a> Contents<'a> {
 
     fn check_self_test(&self, inputs: usize, record: SelfTestRecord) -> Result<(), Fault> {
         let malformed = Fault::Malformed(Part::SelfTest);
-        let mut found = 0;
-        for (vector, _) in self.self_test_vectors(inputs, record) {
-            if vector.iter().any(|&x| !is_finite(x)) {
+        let mut words = self.words_from(record.offset, Part::SelfTest)?;
+        for _ in 0..record.vectors {
+            let (vector, rest) = words.split_at_checked(inputs + 1).ok_or(malformed)?;
+            words = rest;
+            if vector.iter().take(inputs).any(|&x| !is_finite(f32::from_bits(x))) {
                 return Err(malformed);
             }
-            found += 1;
         }
-        if found == record.vectors {
-            Ok(())
-        } else {
-            Err(malformed)
-        }
+        Ok(())
     }
 
     fn words_from(&self, offset: u32, part: Part) -> Result<&'a [u32], Fault> {

@@ -173,17 +173,17 @@ impl<'a> Step<'a> {
 
 /// What a block needs besides what is always there, by its kind and its first words.
 pub(crate) fn block_needs(kind: u8, body: &[u32]) -> Capabilities {
-    let one = |capability| Capabilities::NONE.with(capability);
-    match kind {
-        kind::SOFT_TAIL => one(Capability::SoftTail),
-        kind::AFFINE_COUPLING | kind::COUPLING => coupling::block_needs(kind, body),
-        kind::ELEMENTWISE_AFFINE => one(Capability::ElementwiseAffine),
-        kind::LINEAR => one(Capability::Linear),
-        kind::MARGINAL => one(Capability::Marginal),
-        kind::LOGIT => one(Capability::Logit),
-        kind::SPLIT => one(Capability::Split),
-        _ => Capabilities::NONE,
-    }
+    let capability = match kind {
+        kind::AFFINE_COUPLING | kind::COUPLING => return coupling::block_needs(kind, body),
+        kind::SOFT_TAIL => Capability::SoftTail,
+        kind::ELEMENTWISE_AFFINE => Capability::ElementwiseAffine,
+        kind::LINEAR => Capability::Linear,
+        kind::MARGINAL => Capability::Marginal,
+        kind::LOGIT => Capability::Logit,
+        kind::SPLIT => Capability::Split,
+        _ => return Capabilities::NONE,
+    };
+    Capabilities::NONE.with(capability)
 }
 
 /// The same call on whatever transform a step is; `$else` for one that is not supported, and is not linked.
@@ -332,7 +332,7 @@ impl<'a> Chain<'a> {
             words = rest;
             let log = forward_block::<A>((kind, body), x.get_mut(..active)?, context, scratch)?;
             log_det = A::add(log_det, log);
-            if kind == kind::SPLIT {
+            if kind == kind::SPLIT && A::SUPPORTS.has(Capability::Split) {
                 active = Split::parse(body)?.keep();
             }
         }

@@ -105,16 +105,22 @@ static KERNELS: [Kernel; 2] = [
 pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
     let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
     let (groups, rows) = groups_and_rows(sizes);
-    if groups == 0 || groups > CHAIN || rows == 0 {
-        return any_at_once((sizes, kind), words, input, output);
+    if groups == 0 || rows == 0 {
+        return None;
     }
-    let kernel: (Usual, u32) = match kind {
-        USUAL_I16 => (flowlet_i16_usual, 1),
-        USUAL_I8 => (flowlet_i8_usual, 0),
-        INNER_I8 => (flowlet_i8_inner, 0),
-        _ => return short_at_once((sizes, kind), (groups, rows), words, input, output),
+    let [_, activation, _, _] = kind.to_le_bytes();
+    let usual: Option<(Usual, u32)> = match kind {
+        // Before three comparisons in vain.
+        _ if activation == super::OUTPUT => None,
+        USUAL_I16 => Some((flowlet_i16_usual, 1)),
+        USUAL_I8 => Some((flowlet_i8_usual, 0)),
+        INNER_I8 => Some((flowlet_i8_inner, 0)),
+        _ => None,
     };
-    usual_at_once(kernel, (groups, rows), words, input, output)
+    match usual {
+        Some(kernel) if groups <= CHAIN => usual_at_once(kernel, (groups, rows), words, input, output),
+        _ => any_at_once(kind, (groups, rows), words, input, output),
+    }
 }
 
 /// Groups of 4 inputs, and rows with their padding: no more than 2^17 of these, so that no product of sizes wraps.
@@ -133,25 +139,23 @@ fn usual_at_once<'a>(
     output: &mut [u32],
 ) -> Option<&'a [u32]> {
     let (layer, behind) = words.split_at_checked(rows + ((rows * groups) << doubled))?;
-    let (bias, weights) = layer.split_at_checked(rows)?;
+    let (bias, weights) = (layer.as_ptr(), layer.as_ptr().wrapping_add(rows));
     if input.len() < 2 * groups || output.len() < rows / 2 {
         return None;
     }
-    let bias = bias.as_ptr_range();
     let exit = flowlet_end_inner;
-    // SAFETY: weights and bias are those of all rows, the input has all groups and the output room for all rows; one
+    // SAFETY: the layer has bias and weights of all rows, the input has all groups and the output room for all rows; one
     // step at least and one chain at most. The function keeps the caller's registers.
     unsafe {
-        kernel(weights.as_ptr(), input.as_ptr(), output.as_mut_ptr(), groups, bias.start, bias.end, exit);
+        kernel(weights, input.as_ptr(), output.as_mut_ptr(), groups, bias, weights, exit);
     }
     Some(behind)
 }
 
-/// [`at_once`] of an output layer with a usual shift, or of a hidden one with ReLU, of 1 to [`CHAIN`] groups and of at
-/// least one row.
+/// [`at_once`] of any layer of at least one group and one row.
 #[inline(always)]
-fn short_at_once<'a>(
-    (sizes, kind): (u32, u32),
+fn any_at_once<'a>(
+    kind: u32,
     (groups, rows): (usize, usize),
     words: &'a [u32],
     input: &[u32],
@@ -160,81 +164,47 @@ fn short_at_once<'a>(
     let [encoding, activation, shift, _] = kind.to_le_bytes();
     let kernel = KERNELS.get(usize::from(encoding.wrapping_sub(ENCODING_I16)))?;
     let shift = u32::from(shift);
-    let (multiplied, ending, shift, rounding): (usize, Ending, u32, u32) = match activation {
+    let (multiplied, ending, to_shift, rounding): (usize, Ending, u32, u32) = match activation {
         super::RELU => (0, flowlet_end_relu, shift & 31, 0),
         super::OUTPUT if (33..=63).contains(&shift) => {
             (rows, flowlet_end_scaled, shift.wrapping_sub(32), 1 << (shift.wrapping_sub(33) & 31))
         }
-        _ => return any_at_once((sizes, kind), words, input, output),
+        super::OUTPUT if shift == 32 => (rows, flowlet_end_scaled32, 0, 0),
+        super::OUTPUT => (rows, flowlet_end_sums, 0, 0),
+        _ => return None,
     };
     let (layer, behind) = words.split_at_checked(rows + multiplied + ((rows * groups) << kernel.doubled))?;
-    let (bias, layer) = layer.split_at_checked(rows)?;
-    let (multipliers, weights) = layer.split_at_checked(multiplied)?;
+    let bias = layer.as_ptr();
+    let multipliers = bias.wrapping_add(rows);
     let written = if multiplied == 0 { rows / 2 } else { rows };
     if input.len() < 2 * groups || output.len() < written {
         return None;
     }
-    let bias = bias.as_ptr_range();
-    // SAFETY: weights, bias and, where they are read, multipliers are those of all rows, the input has all groups and the
-    // output room for all rows; one step at least and one chain at most. The function keeps the caller's registers.
+    let passes = (groups - 1) / CHAIN;
+    // SAFETY: the layer has bias, weights and, where they are read, multipliers of all rows, the input has all groups and the
+    // output room for all rows; one step at least and one chain at most before the whole ones. The function keeps the
+    // caller's registers.
     unsafe {
         (kernel.general)(
-            weights.as_ptr(),
+            multipliers.wrapping_add(multiplied),
             input.as_ptr(),
             output.as_mut_ptr(),
-            groups,
-            bias.start,
-            bias.end,
+            groups - passes * CHAIN,
+            bias,
+            multipliers,
+            if passes == 0 { ending } else { kernel.pass },
             ending,
-            ending,
-            shift,
-            multipliers.as_ptr(),
+            to_shift,
+            multipliers,
             rounding,
-            0,
-            0,
+            passes,
+            passes,
         );
     }
+    if shift < 32 && multiplied != 0 {
+        scale_wide(output, layer.get(rows..)?, shift);
+    }
     Some(behind)
-}
-
-/// [`at_once`] of any layer that its kernels take.
-#[cold]
-#[inline(never)]
-fn any_at_once<'a>(
-    (sizes, kind): (u32, u32),
-    words: &'a [u32],
-    input: &[u32],
-    output: &mut [u32],
-) -> Option<&'a [u32]> {
-    let [encoding, activation, shift, _] = kind.to_le_bytes();
-    let (groups, rows) = groups_and_rows(sizes);
-    let kernel = KERNELS.get(usize::from(encoding.wrapping_sub(ENCODING_I16)))?;
-    let is_hidden = match activation {
-        super::RELU => true,
-        super::OUTPUT => false,
-        _ => return None,
-    };
-    let (bias, words) = words.split_at_checked(rows)?;
-    let (multipliers, words) = words.split_at_checked(if is_hidden { 0 } else { rows })?;
-    let (weights, words) = words.split_at_checked((rows * groups) << kernel.doubled)?;
-    let is_short = input.len() < 2 * groups || output.len() < rows >> u32::from(is_hidden);
-    if is_short || groups == 0 || rows == 0 {
-        return None;
-    }
-    let shift = u32::from(shift) & 63;
-    let end = match shift {
-        _ if is_hidden => End::Relu(shift & 31),
-        32.. => End::Scaled(shift, multipliers),
-        _ => End::Sums,
-    };
-    let to = output.as_mut_ptr();
-    // SAFETY: weights, bias and multipliers are those of all rows, the input has all groups and the output room for all
-    // rows.
-    unsafe { blocks(kernel, groups, (weights, bias), input.as_ptr(), to, end) };
-    if !is_hidden && shift < 32 {
-        scale_wide(output, multipliers, shift);
-    }
-    Some(words)
 }
 
 /// Sums times their rows' multipliers, by a shift that may leave more than 32 bits: few layers have one.

@@ -170,7 +170,8 @@ impl<S: Support> BaseArithmetic<i32, i64> for FixedWith<S> {
     fn squared_norm(z: &[i32]) -> i64 {
         let mut squares = 0i64;
         for &z in z {
-            squares = squares.saturating_add(round_shift(i64::from(z) * i64::from(z), FRACTION_BITS));
+            // At most 2^46 each.
+            squares = squares.wrapping_add(round_shift(i64::from(z) * i64::from(z), FRACTION_BITS));
         }
         squares
     }

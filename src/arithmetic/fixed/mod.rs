@@ -42,8 +42,6 @@ pub const QUANTILE_BITS: u32 = 8;
 const HALF_LN_2PI_Q32: i64 = 3_946_810_947;
 /// Words of the standardizer for one feature: center (low, high), multiplier, scale, exponent.
 const STANDARDIZER_WORDS: usize = 5;
-/// A standardized reading saturates here, before it is scaled: 2^15 standard deviations of at most 2^21.
-const DIFFERENCE_LIMIT: i64 = 1 << 36;
 /// Fractional bits of the standardizer's multiplier.
 const MULTIPLIER_BITS: u32 = 28;
 /// `READING_LIMIT` in Q15.16.
@@ -241,11 +239,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn standardize(reading: f32, parameters: &[u32]) -> Option<i32> {
-        let (center, multiplier, _, exponent) = Self::standardizer(parameters)?;
-        let difference = convert::f32_to_fixed(reading, exponent).saturating_sub(center);
-        let difference = difference.clamp(-DIFFERENCE_LIMIT, DIFFERENCE_LIMIT);
-        let z = round_shift(difference.wrapping_mul(multiplier), MULTIPLIER_BITS);
-        Some(z.clamp(-READING_LIMIT, READING_LIMIT) as i32)
+        Some(standardize::any(reading, parameters.first_chunk()?))
     }
 
     fn is_at_limit(value: i32) -> bool {
@@ -268,7 +262,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
 
     fn standardizer_is_valid(parameters: &[u32]) -> bool {
         Self::standardizer(parameters).is_some_and(|(center, multiplier, scale, exponent)| {
-            center.unsigned_abs() < 1 << 61
+            (-(1 << 61)..1 << 61).contains(&center)
                 && (1 << 23..=1 << 24).contains(&multiplier)
                 && (1 << 20..=1 << 21).contains(&scale)
                 && (-130..=170).contains(&exponent)
@@ -387,9 +381,14 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         log
     }
 
+    fn settle_norm(norm: i64) -> i64 {
+        norm
+    }
+
     fn standard_normal(z: &[i32]) -> i64 {
         let constant = (z.len() as i64).wrapping_mul(HALF_LN_2PI_Q32);
-        half_squares(z).saturating_add(round_shift(constant, 16)).saturating_neg()
+        // Half the squares of 256 values stay below 2^53.
+        half_squares(z).wrapping_add(round_shift(constant, 16)).wrapping_neg()
     }
 
     fn log_to_f32(log: i64) -> f32 {
@@ -455,7 +454,9 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         for (out, &x) in used.iter_mut().zip(values) {
             *out = activation::activate(activation, shift, x);
         }
-        rest.fill(0);
+        for padding in rest {
+            *padding = core::hint::black_box(0);
+        }
     }
 
     fn activate_slopes(activation: Activation, shift: u8, values: &[i32], out: &mut [f32]) {

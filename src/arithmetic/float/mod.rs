@@ -227,6 +227,10 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
         -a
     }
 
+    fn settle_norm(norm: f32) -> f32 {
+        -Self::settle(-norm)
+    }
+
     fn settle(log: f32) -> f32 {
         if log.is_finite() {
             log
