@@ -74,15 +74,25 @@ impl<'a> Base<'a> {
     /// begin beyond the end. Whether they are all there is for [`Self::check`], which knows the arithmetic.
     #[must_use]
     pub fn parse(record: BaseRecord, words: &'a [u32], features: usize) -> Option<Self> {
+        Self::parse_within(record, words, features, Capabilities::ALL)
+    }
+
+    /// The same of a record that needs no more than `supports`; a standard normal of one that does.
+    pub(crate) fn parse_within(
+        record: BaseRecord,
+        words: &'a [u32],
+        features: usize,
+        supports: Capabilities,
+    ) -> Option<Self> {
         Some(match record {
-            BaseRecord::StandardNormal => Base::StandardNormal(core::marker::PhantomData),
-            BaseRecord::StudentT { offset } => {
+            BaseRecord::StudentT { offset } if supports.has(Capability::StudentT) => {
                 Base::StudentT(StudentT::new(words.get(offset as usize..)?, features))
             }
-            BaseRecord::Mixture { offset, components } => {
+            BaseRecord::Mixture { offset, components } if supports.has(Capability::Mixture) => {
                 let words = words.get(offset as usize..)?;
                 Base::Mixture(Mixture::new(words, features, usize::from(components)))
             }
+            _ => Base::StandardNormal(core::marker::PhantomData),
         })
     }
 

@@ -114,7 +114,7 @@ impl<'a> Contents<'a> {
             if let Some(refusal) = A::SUPPORTS.refusal(record.base.needs()) {
                 return Err(refusal);
             }
-            Base::parse(record.base, self.words, features)
+            Base::parse_within(record.base, self.words, features, A::SUPPORTS)
                 .ok_or(Fault::Malformed(Part::Base))?
                 .check::<A>()?;
         }

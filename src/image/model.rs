@@ -245,7 +245,8 @@ impl<'a, S: Support> Model<'a, S> {
     fn expert(&self, record: ExpertRecord) -> Option<Expert<'a>> {
         let words = self.contents.words.get(record.chain as usize..)?;
         let chain = Chain::new(words, usize::from(record.transforms));
-        Some(Expert { chain, base: Base::parse(record.base, self.contents.words, self.features())? })
+        let base = Base::parse_within(record.base, self.contents.words, self.features(), S::CAPABILITIES)?;
+        Some(Expert { chain, base })
     }
 
     /// The standardizer, in the arithmetic of the image.

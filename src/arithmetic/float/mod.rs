@@ -315,11 +315,12 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
         if let Some(done) = dense::f32_at_once(words, bytemuck::cast_slice(input), output) {
             return done;
         }
-        let (layer, rest) = Dense::parse(words)?;
+        // By reference: a layer that is moved is copied.
+        let Some((layer, rest)) = &Dense::parse(words) else { return None };
         if layer.is_output {
-            Self::dense_output(&layer, bytemuck::cast_slice(input), output)?;
+            Self::dense_output(layer, bytemuck::cast_slice(input), output)?;
         } else {
-            Self::dense_hidden(&layer, bytemuck::cast_slice(input), output)?;
+            Self::dense_hidden(layer, bytemuck::cast_slice(input), output)?;
         }
         Some(rest)
     }
