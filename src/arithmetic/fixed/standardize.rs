@@ -33,7 +33,8 @@ pub(super) fn each(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> 
 #[cold]
 #[inline(never)]
 pub(super) fn any(reading: f32, words: &[u32; STANDARDIZER_WORDS]) -> i32 {
-    wide(reading, words).clamp(-READING_LIMIT, READING_LIMIT) as i32
+    let (product, bits) = wide(reading, words);
+    round_shift(product, bits).clamp(-READING_LIMIT, READING_LIMIT) as i32
 }
 
 /// What `Fixed::standardize` gives, to the bit, of a reading within some 500 standard deviations of zero and of the
@@ -65,7 +66,8 @@ pub(super) fn far(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> O
     let parameters = parameters.as_chunks::<STANDARDIZER_WORDS>().0;
     let mut farthest = READING_LIMIT as u64;
     for (&reading, words) in readings.iter().zip(parameters) {
-        farthest = farthest.max(wide(reading, words).unsigned_abs());
+        let (product, bits) = wide(reading, words);
+        farthest = farthest.max((product >> bits).unsigned_abs());
     }
     // The farthest cut to 31 bits is half its mantissa, so that `share` is limit / farthest in Q31, below two.
     let zeros = farthest.leading_zeros();
@@ -73,21 +75,23 @@ pub(super) fn far(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> O
     let share = READING_LIMIT.wrapping_mul(i64::from(reciprocal(mantissa))) >> 31;
     let drop = (64 - KEPT_BITS).saturating_sub(zeros);
     for (value, (&reading, words)) in values.iter_mut().zip(readings.iter().zip(parameters)) {
-        let scaled = (wide(reading, words) >> drop).wrapping_mul(share) >> 31;
+        let (product, bits) = wide(reading, words);
+        let scaled = (product >> bits >> drop).wrapping_mul(share) >> 31;
         *value = scaled.clamp(-READING_LIMIT, READING_LIMIT) as i32;
     }
     Some(())
 }
 
-/// `(reading - mean) / std` in Q.16, without saturation: rounded below 2^33, else 2^-37 relative; below 2^60.
+/// `(reading - mean) / std` without saturation, 2^-37 relative, and how many bits are to be shifted out of it to leave
+/// Q.16 below 2^60.
 #[inline(never)]
-fn wide(reading: f32, &[low, high, multiplier, _, exponent]: &[u32; STANDARDIZER_WORDS]) -> i64 {
+fn wide(reading: f32, &[low, high, multiplier, _, exponent]: &[u32; STANDARDIZER_WORDS]) -> (i64, u32) {
     let center = i64::from(low) | (i64::from(high as i32) << 32);
     let difference = convert::f32_to_fixed(reading, exponent as i32).saturating_sub(center);
     let excess = (64 - EXACT_BITS).saturating_sub(difference.unsigned_abs().leading_zeros());
     // At most 26 of the 28 bits.
     let product = (difference >> excess).wrapping_mul(i64::from(multiplier));
-    round_shift(product, MULTIPLIER_BITS.saturating_sub(excess))
+    (product, MULTIPLIER_BITS.saturating_sub(excess))
 }
 
 #[cfg(test)]
