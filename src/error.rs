@@ -108,6 +108,37 @@ pub enum Error {
     LogicBug,
 }
 
+/// What the check of an image's content finds: the [`Error`]s without numbers, which a core passes on in one register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Fault {
+    /// See [`Error::Malformed`].
+    Malformed(Part),
+    /// See [`Error::Unsupported`].
+    Unsupported(Part),
+    /// See [`Error::LeftOut`].
+    LeftOut(Capability),
+    /// See [`Error::NotFiniteParameter`].
+    NotFiniteParameter(Part),
+    /// See [`Error::AccumulatorOverflow`].
+    AccumulatorOverflow,
+}
+
+impl From<Fault> for Error {
+    #[cold]
+    #[inline(never)]
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Malformed(part) => Error::Malformed(part),
+            Fault::Unsupported(part) => Error::Unsupported(part),
+            Fault::LeftOut(capability) => Error::LeftOut(capability),
+            Fault::NotFiniteParameter(part) => Error::NotFiniteParameter(part),
+            Fault::AccumulatorOverflow => Error::AccumulatorOverflow,
+        }
+    }
+}
+
 /// The part of an image that an [`Error`] speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

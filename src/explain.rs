@@ -144,10 +144,7 @@ impl<'m, 'w, S: Support> Explainer<'m, 'w, S> {
     /// # Errors
     /// [`Error::FeatureCount`] and [`Error::NotFinite`], as [`crate::Scorer::score`].
     pub fn explain(&mut self, reading: &[f32]) -> Result<Explanation<'_>, Error> {
-        let expected = self.model.inputs();
-        let wrong = Error::FeatureCount { expected: expected as u16, found: pass::short(reading.len()) };
-        let parts = reading.split_at_checked(self.model.features()).filter(|_| reading.len() == expected);
-        let (reading, context) = parts.ok_or(wrong)?;
+        let (reading, context) = pass::split(self.model, reading)?;
         self.explain_in_context(reading, context)
     }
 

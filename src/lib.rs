@@ -45,7 +45,7 @@ pub mod stream;
 pub mod support;
 pub mod transform;
 
-pub use error::{Error, Part};
+pub use error::{Error, Fault, Part};
 pub use explain::{explain_workspace_words, Explainer, Explanation};
 pub use image::{workspace_bytes, workspace_words, Model};
 pub use sample::Sampler;

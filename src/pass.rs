@@ -82,8 +82,7 @@ pub(crate) fn run_adjusted<A: Arithmetic, S: Support>(
         let log_prob =
             density::<A>(&standardizer, expert, reading, (values, context_values), scratch, &adjust)?;
         let norm = if want_squared_norm { expert.base.squared_norm::<A>(values) } else { A::ZERO_LOG };
-        // Settled from above: what is no number must not pass for a small norm.
-        Some((log_prob, A::negate(A::settle(A::negate(norm)))))
+        Some((log_prob, A::settle_norm(norm)))
     };
     let combine = model.core.combine;
     if combine == Combine::Quoted || !A::SUPPORTS.has(Capability::Experts) {
@@ -116,7 +115,7 @@ pub(crate) fn run_adjusted<A: Arithmetic, S: Support>(
     if combine == Combine::Mean {
         pass.decides = quoted;
         pass.combined = A::settle(A::mean_log(pass.combined, count));
-        pass.squared_norm = A::negate(A::settle(A::negate(A::mean_log(pass.squared_norm, count))));
+        pass.squared_norm = A::settle_norm(A::mean_log(pass.squared_norm, count));
     }
     Some(pass)
 }
@@ -152,7 +151,7 @@ pub(crate) fn statistic<A: Arithmetic>(statistic: Statistic, pass: &Pass<A::Log>
     }
 }
 
-/// Checks the shape of a reading and that it is finite.
+/// Checks the shape of a reading and its context, and that they are finite.
 pub(crate) fn check_reading<S: Support>(
     model: &Model<'_, S>,
     reading: &[f32],
@@ -162,10 +161,7 @@ pub(crate) fn check_reading<S: Support>(
         return Err(Error::FeatureCount { expected: model.features() as u16, found: short(reading.len()) });
     }
     check_context(model, context)?;
-    match reading.iter().position(|&x| !is_finite(x)) {
-        Some(feature) => Err(Error::NotFinite { feature: feature as u16 }),
-        None => Ok(()),
-    }
+    check_finite(reading, 0)
 }
 
 /// Checks the number of context values and that they are finite.
@@ -173,8 +169,26 @@ pub(crate) fn check_context<S: Support>(model: &Model<'_, S>, context: &[f32]) -
     if context.len() != model.contexts() {
         return Err(Error::ContextCount { expected: model.contexts() as u16, found: short(context.len()) });
     }
-    match context.iter().position(|&x| !is_finite(x)) {
-        Some(input) => Err(Error::NotFinite { feature: (model.features() + input) as u16 }),
+    check_finite(context, model.features())
+}
+
+/// The features and the context of a row of inputs, which is finite.
+pub(crate) fn split<'r, S: Support>(
+    model: &Model<'_, S>,
+    row: &'r [f32],
+) -> Result<(&'r [f32], &'r [f32]), Error> {
+    let expected = model.inputs();
+    let wrong = Error::FeatureCount { expected: expected as u16, found: short(row.len()) };
+    let parts = row.split_at_checked(model.features()).filter(|_| row.len() == expected);
+    let parts = parts.ok_or(wrong)?;
+    check_finite(row, 0)?;
+    Ok(parts)
+}
+
+/// Checks that inputs are finite, the first of which is that of a number.
+fn check_finite(inputs: &[f32], first: usize) -> Result<(), Error> {
+    match inputs.iter().position(|&x| !is_finite(x)) {
+        Some(input) => Err(Error::NotFinite { feature: (first + input) as u16 }),
         None => Ok(()),
     }
 }

@@ -105,8 +105,8 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
     /// [`Error::FeatureCount`]; [`Error::NotFinite`] for a NaN or an infinity, which is a sensor fault
     /// and not an anomaly.
     pub fn score(&mut self, reading: &[f32]) -> Result<Score, Error> {
-        let (reading, context) = self.split(reading)?;
-        self.score_in_context(reading, context)
+        let (reading, context) = pass::split(self.model, reading)?;
+        self.score_finite(reading, context)
     }
 
     /// As [`Self::score`], with the features and the context (operating point: speed, load, temperature) apart.
@@ -115,6 +115,11 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
     /// As [`Self::score`], and [`Error::ContextCount`].
     pub fn score_in_context(&mut self, reading: &[f32], context: &[f32]) -> Result<Score, Error> {
         pass::check_reading(self.model, reading, context)?;
+        self.score_finite(reading, context)
+    }
+
+    #[inline]
+    fn score_finite(&mut self, reading: &[f32], context: &[f32]) -> Result<Score, Error> {
         in_arithmetic!(S, self.model.numeric() => self.score_in(reading, context), else None)
             .ok_or(Error::LogicBug)
     }
@@ -128,8 +133,7 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
     /// # Errors
     /// As [`Self::score`].
     pub fn score_recentred(&mut self, reading: &[f32], offsets: &[i32]) -> Result<Score, Error> {
-        let (reading, context) = self.split(reading)?;
-        pass::check_reading(self.model, reading, context)?;
+        let (reading, context) = pass::split(self.model, reading)?;
         in_arithmetic!(S, self.model.numeric() => self.score_recentred_in(reading, context, offsets), else None)
             .ok_or(Error::LogicBug)
     }
@@ -157,8 +161,7 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
         reading: &[f32],
         take: &mut dyn FnMut(i32),
     ) -> Result<(), Error> {
-        let (reading, context) = self.split(reading)?;
-        pass::check_reading(self.model, reading, context)?;
+        let (reading, _) = pass::split(self.model, reading)?;
         in_arithmetic!(S, self.model.numeric() => self.standardized_in(reading, take), else None)
             .ok_or(Error::LogicBug)
     }
@@ -170,8 +173,7 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
     /// # Errors
     /// As [`Self::score`].
     pub fn statistics(&mut self, reading: &[f32]) -> Result<Statistics, Error> {
-        let (reading, context) = self.split(reading)?;
-        pass::check_reading(self.model, reading, context)?;
+        let (reading, context) = pass::split(self.model, reading)?;
         in_arithmetic!(S, self.model.numeric() => self.statistics_in(reading, context), else None)
             .ok_or(Error::LogicBug)
     }
@@ -212,14 +214,6 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
             }
         }
         Ok(true)
-    }
-
-    /// The features and the context of a row of inputs.
-    fn split<'r>(&self, row: &'r [f32]) -> Result<(&'r [f32], &'r [f32]), Error> {
-        let expected = self.model.inputs();
-        let wrong = Error::FeatureCount { expected: expected as u16, found: pass::short(row.len()) };
-        let parts = row.split_at_checked(self.model.features()).filter(|_| row.len() == expected);
-        parts.ok_or(wrong)
     }
 
     fn score_in<A: Arithmetic>(&mut self, reading: &[f32], context: &[f32]) -> Option<Score> {

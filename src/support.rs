@@ -33,7 +33,7 @@
 //! `flowlet inspect` names the smallest of the ready-made ones that an image needs.
 
 use crate::arithmetic::activation::Activation;
-use crate::Error;
+use crate::Fault;
 use core::fmt;
 
 /// Something that an image may need and a firmware may leave out.
@@ -192,19 +192,19 @@ impl Capabilities {
         self.0 & other.0 == other.0
     }
 
-    /// The error for an image that needs `needs`: the first capability that is not in this set.
-    pub(crate) fn refusal(self, needs: Self) -> Option<Error> {
+    /// The fault of an image that needs `needs`: the first capability that is not in this set.
+    pub(crate) fn refusal(self, needs: Self) -> Option<Fault> {
         let missing = needs.0 & !self.0;
         let first = Capability::ALL.get(missing.trailing_zeros() as usize)?;
-        Some(Error::LeftOut(*first))
+        Some(Fault::LeftOut(*first))
     }
 
     /// Whether an activation function of a layer is in the set.
-    pub(crate) fn check_activation(self, activation: Activation) -> Result<(), Error> {
+    pub(crate) fn check_activation(self, activation: Activation) -> Result<(), Fault> {
         if self.has(Capability::Activations) || matches!(activation, Activation::Relu | Activation::Linear) {
             Ok(())
         } else {
-            Err(Error::LeftOut(Capability::Activations))
+            Err(Fault::LeftOut(Capability::Activations))
         }
     }
 

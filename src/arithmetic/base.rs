@@ -1,7 +1,7 @@
 //! What base distributions ask of the numbers: squared norms, the logarithms of Student-t, the distances
 //! and the log-sum-exp of a mixture.
 
-use crate::Error;
+use crate::Fault;
 
 /// Parameters of one feature of a Student-t base, for slopes and sampling.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,8 +60,8 @@ pub trait BaseArithmetic<V, L>: Sized {
     /// Checks the words of one feature of a Student-t base: shape, finite numbers, ranges.
     ///
     /// # Errors
-    /// [`Error::Malformed`] and [`Error::NotFiniteParameter`] of [`crate::Part::Base`].
-    fn check_student(words: &[u32]) -> Result<(), Error>;
+    /// [`Fault::Malformed`] and [`Fault::NotFiniteParameter`] of [`crate::Part::Base`].
+    fn check_student(words: &[u32]) -> Result<(), Fault>;
     /// `sum of (nu + 1) / 2 ln(1 + q^2 / nu)` with `q = (z - location) exp(-log_scale)`.
     fn student_energy(z: &[V], words: &[u32]) -> L;
     /// `sum of q^2`.
@@ -78,8 +78,8 @@ pub trait BaseArithmetic<V, L>: Sized {
     /// Checks the words of one component.
     ///
     /// # Errors
-    /// [`Error::Malformed`] and [`Error::NotFiniteParameter`] of [`crate::Part::Base`].
-    fn check_component(words: &[u32], features: usize) -> Result<(), Error>;
+    /// [`Fault::Malformed`] and [`Fault::NotFiniteParameter`] of [`crate::Part::Base`].
+    fn check_component(words: &[u32], features: usize) -> Result<(), Fault>;
     /// Whether `z` is within the range of the faster of the two ways to [`Self::half_distance`].
     fn is_near(z: &[V]) -> bool;
     /// `sum of ((z - mean) precision)^2 / 2`; `None` once a partial sum exceeds `limit`. `near` is

@@ -182,6 +182,8 @@ pub trait Arithmetic:
     /// The log-density itself if it is a number, else the lowest one: only an image with absurd weights
     /// gets there, and it must not score well.
     fn settle(log: Self::Log) -> Self::Log;
+    /// The squared norm itself if it is a number, else the largest one: it must not pass for a small norm.
+    fn settle_norm(norm: Self::Log) -> Self::Log;
     /// `-(sum of z^2) / 2 - n ln(2 pi) / 2`, the log-density of a standard normal.
     fn standard_normal(z: &[Self::Value]) -> Self::Log;
     /// To f32, rounded to nearest.
@@ -226,5 +228,5 @@ pub trait Arithmetic:
     /// The last layer, back in the trunk's numbers; `None` only if the buffers do not fit.
     fn dense_output(layer: &Dense<'_>, input: &[Self::Activation], output: &mut [Self::Value]) -> Option<()>;
     /// Checks a layer's numbers once: encoding, finite values, accumulators that cannot overflow.
-    fn check_dense(layer: &Dense<'_>) -> Result<(), crate::Error>;
+    fn check_dense(layer: &Dense<'_>) -> Result<(), crate::Fault>;
 }

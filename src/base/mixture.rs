@@ -17,7 +17,7 @@
 use super::random;
 use crate::arithmetic::base::MixtureFormat;
 use crate::arithmetic::{Arithmetic, Elementary, Libm};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 use rand_core::RngCore;
 
 /// Most components of a mixture.
@@ -90,9 +90,9 @@ impl<'a> Mixture<'a> {
     /// Checks its words: all there, finite, within their ranges, cumulative weights that ascend to one.
     ///
     /// # Errors
-    /// [`Error::Malformed`] and [`Error::NotFiniteParameter`] of [`Part::Base`].
-    pub(super) fn check<A: Arithmetic>(&self) -> Result<(), Error> {
-        let malformed = Error::Malformed(Part::Base);
+    /// [`Fault::Malformed`] and [`Fault::NotFiniteParameter`] of [`Part::Base`].
+    pub(super) fn check<A: Arithmetic>(&self) -> Result<(), Fault> {
+        let malformed = Fault::Malformed(Part::Base);
         let format = self.words.first().and_then(|&word| MixtureFormat::from_word(word)).ok_or(malformed)?;
         if !A::mixture_format_is_valid(format) || !(1..=MAX_COMPONENTS).contains(&self.components) {
             return Err(malformed);
@@ -103,7 +103,7 @@ impl<'a> Mixture<'a> {
         let mut found = 0;
         for words in words.chunks_exact(stride.max(1)).take(self.components) {
             let (&[constant, cumulative], words) = words.split_first_chunk::<2>().ok_or(malformed)?;
-            A::value(constant).ok_or(Error::NotFiniteParameter(Part::Base))?;
+            A::value(constant).ok_or(Fault::NotFiniteParameter(Part::Base))?;
             A::check_component(words, self.features)?;
             if cumulative < before {
                 return Err(malformed);

@@ -14,14 +14,14 @@ pub use student_t::StudentT;
 
 use crate::arithmetic::Arithmetic;
 use crate::support::{Capabilities, Capability};
-use crate::Error;
+use crate::Fault;
 use rand_core::RngCore;
 use serde::{Deserialize, Serialize};
 
 /// The base distribution of an expert, as its descriptor names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-// As with `Error`: moved as words.
+// As with `Fault`: moved as words.
 #[repr(u32)]
 #[non_exhaustive]
 pub enum BaseRecord {
@@ -74,15 +74,25 @@ impl<'a> Base<'a> {
     /// begin beyond the end. Whether they are all there is for [`Self::check`], which knows the arithmetic.
     #[must_use]
     pub fn parse(record: BaseRecord, words: &'a [u32], features: usize) -> Option<Self> {
+        Self::parse_within(record, words, features, Capabilities::ALL)
+    }
+
+    /// The same of a record that needs no more than `supports`; a standard normal of one that does.
+    pub(crate) fn parse_within(
+        record: BaseRecord,
+        words: &'a [u32],
+        features: usize,
+        supports: Capabilities,
+    ) -> Option<Self> {
         Some(match record {
-            BaseRecord::StandardNormal => Base::StandardNormal(core::marker::PhantomData),
-            BaseRecord::StudentT { offset } => {
+            BaseRecord::StudentT { offset } if supports.has(Capability::StudentT) => {
                 Base::StudentT(StudentT::new(words.get(offset as usize..)?, features))
             }
-            BaseRecord::Mixture { offset, components } => {
+            BaseRecord::Mixture { offset, components } if supports.has(Capability::Mixture) => {
                 let words = words.get(offset as usize..)?;
                 Base::Mixture(Mixture::new(words, features, usize::from(components)))
             }
+            _ => Base::StandardNormal(core::marker::PhantomData),
         })
     }
 
@@ -107,8 +117,8 @@ impl<'a> Base<'a> {
     /// Checks its parameters once.
     ///
     /// # Errors
-    /// [`Error::Malformed`] or [`Error::NotFiniteParameter`] with [`crate::Part::Base`].
-    pub fn check<A: Arithmetic>(&self) -> Result<(), Error> {
+    /// [`Fault::Malformed`] or [`Fault::NotFiniteParameter`] with [`crate::Part::Base`].
+    pub fn check<A: Arithmetic>(&self) -> Result<(), Fault> {
         match self {
             Base::StudentT(base) if A::SUPPORTS.has(Capability::StudentT) => base.check::<A>(),
             Base::Mixture(base) if A::SUPPORTS.has(Capability::Mixture) => base.check::<A>(),

@@ -17,7 +17,7 @@
 use super::random;
 use crate::arithmetic::base::StudentNumbers;
 use crate::arithmetic::Arithmetic;
-use crate::{Error, Part};
+use crate::{Fault, Part};
 use rand_core::RngCore;
 
 /// Independent Student-t distributions, borrowed from an image.
@@ -51,10 +51,10 @@ impl<'a> StudentT<'a> {
     /// Checks its words: all there, finite, within their ranges.
     ///
     /// # Errors
-    /// [`Error::Malformed`] and [`Error::NotFiniteParameter`] of [`Part::Base`].
-    pub(super) fn check<A: Arithmetic>(&self) -> Result<(), Error> {
-        let words = self.parameters::<A>().ok_or(Error::Malformed(Part::Base))?;
-        self.constant::<A>().ok_or(Error::NotFiniteParameter(Part::Base))?;
+    /// [`Fault::Malformed`] and [`Fault::NotFiniteParameter`] of [`Part::Base`].
+    pub(super) fn check<A: Arithmetic>(&self) -> Result<(), Fault> {
+        let words = self.parameters::<A>().ok_or(Fault::Malformed(Part::Base))?;
+        self.constant::<A>().ok_or(Fault::NotFiniteParameter(Part::Base))?;
         words.chunks_exact(A::STUDENT_WORDS).try_for_each(A::check_student)
     }
 

@@ -24,7 +24,7 @@
 use super::mlp::MAX_LAYERS;
 use super::{GradientScratch, Inputs, Needs, Scratch};
 use crate::arithmetic::{dense::Dense, Arithmetic};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 use core::mem::size_of;
 
 /// Most time steps of a sequence.
@@ -153,10 +153,15 @@ impl<'a> Conv1d<'a> {
     /// Checks shapes and numbers once.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if the layers do not fit each other, `inputs` or `outputs`, or leave words
+    /// [`Fault::Malformed`] if the layers do not fit each other, `inputs` or `outputs`, or leave words
     /// over; what [`Arithmetic::check_dense`] finds.
-    pub fn check<A: Arithmetic>(&self, inputs: usize, outputs: usize) -> Result<Needs, Error> {
-        let malformed = Error::Malformed(Part::Conditioner);
+    pub(super) fn check<A: Arithmetic>(
+        &self,
+        inputs: usize,
+        outputs: usize,
+        needs: &mut Needs,
+    ) -> Result<(), Fault> {
+        let malformed = Fault::Malformed(Part::Conditioner);
         if !(1..=MAX_LENGTH).contains(&self.length)
             || !(1..=MAX_LAYERS).contains(&self.layers)
             || self.channels == 0
@@ -167,11 +172,13 @@ impl<'a> Conv1d<'a> {
         }
         let mut words = self.words;
         let mut stride = self.input_stride();
-        let (mut scratch, mut kept, mut widest) = (0, 0, self.length * stride);
+        let mut scratch = 0;
         for index in 0..self.layers {
-            let (layer, rest) = Self::layer(words).ok_or(malformed)?;
+            // By reference: a layer that is moved is copied.
+            let Some((layer, rest)) = &Self::layer(words) else { return Err(malformed) };
             words = rest;
             let ConvLayer { kernel, dense } = layer;
+            let kernel = *kernel;
             let is_last = index + 1 == self.layers;
             if !(1..=MAX_KERNEL).contains(&kernel)
                 || (self.padding() == Padding::Same && kernel.is_multiple_of(2))
@@ -180,8 +187,8 @@ impl<'a> Conv1d<'a> {
             {
                 return Err(malformed);
             }
-            A::check_dense(&dense)?;
-            scratch = scratch.max((self.reads(&layer) * size_of::<A::Activation>()).div_ceil(4));
+            A::check_dense(dense)?;
+            scratch = scratch.max((self.reads(layer) * size_of::<A::Activation>()).div_ceil(4));
             stride = dense.padded_outputs();
             if is_last {
                 if self.groups == 0
@@ -192,17 +199,29 @@ impl<'a> Conv1d<'a> {
                 }
                 // Outputs in their order, and one step as the kernel writes it behind them.
                 scratch = scratch.max(outputs + stride);
-                widest = widest.max(outputs);
-            } else {
-                kept += self.length * stride;
-                widest = widest.max(self.length * stride);
             }
         }
         if words.is_empty() {
-            Ok(Needs { scratch, gradient: kept + 2 * widest })
+            needs.at_least(scratch);
+            Ok(())
         } else {
             Err(malformed)
         }
+    }
+
+    /// What [`Self::backward`] keeps: the hidden layers' derivatives, and twice the widest sequence's slopes.
+    pub(super) fn gradient_words(&self) -> usize {
+        let (mut derivatives, mut widest) = (0, self.length * self.input_stride());
+        for ConvLayer { dense, .. } in self.layers() {
+            if dense.is_output {
+                widest = widest.max(self.length * dense.outputs);
+            } else {
+                let sequence = self.length * dense.padded_outputs();
+                derivatives += sequence;
+                widest = widest.max(sequence);
+            }
+        }
+        derivatives + 2 * widest
     }
 
     /// Activations that a layer reads: the sequence with the zero steps around it.

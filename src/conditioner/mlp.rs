@@ -3,7 +3,7 @@
 use super::{GradientScratch, Inputs, Needs, Scratch};
 use crate::arithmetic::dense::Dense;
 use crate::arithmetic::Arithmetic;
-use crate::{Error, Part};
+use crate::{Fault, Part};
 use core::mem::size_of;
 
 /// Most layers that an image may give to one net.
@@ -47,39 +47,54 @@ impl<'a> Mlp<'a> {
     /// Checks shapes and numbers once.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if the layers do not fit each other, `inputs` or `outputs`, or leave words
+    /// [`Fault::Malformed`] if the layers do not fit each other, `inputs` or `outputs`, or leave words
     /// over; what [`Arithmetic::check_dense`] finds.
-    pub fn check<A: Arithmetic>(&self, inputs: usize, outputs: usize) -> Result<Needs, Error> {
-        let malformed = Error::Malformed(Part::Conditioner);
+    pub(super) fn check<A: Arithmetic>(
+        &self,
+        inputs: usize,
+        outputs: usize,
+        needs: &mut Needs,
+    ) -> Result<(), Fault> {
+        let malformed = Fault::Malformed(Part::Conditioner);
         if self.layers == 0 || self.layers > MAX_LAYERS {
             return Err(malformed);
         }
         let mut words = self.words;
         let mut width = inputs;
-        let (mut buffer_words, mut kept_words, mut widest) = (0, 0, inputs);
         for index in 0..self.layers {
-            let (layer, rest) = Dense::parse(words).ok_or(malformed)?;
+            // By reference: a layer that is moved is copied.
+            let Some((layer, rest)) = &Dense::parse(words) else { return Err(malformed) };
             words = rest;
             let is_last = index + 1 == self.layers;
             if layer.inputs != width || layer.is_output != is_last || (is_last && layer.outputs != outputs) {
                 return Err(malformed);
             }
-            A::check_dense(&layer)?;
+            A::check_dense(layer)?;
             let read = layer.padded_inputs() * size_of::<A::Activation>();
             let unit = if is_last { size_of::<A::Value>() } else { size_of::<A::Activation>() };
             let written = layer.padded_outputs() * unit;
-            buffer_words = buffer_words.max(read.div_ceil(4)).max(written.div_ceil(4));
-            if !is_last {
-                kept_words += layer.padded_outputs();
-            }
+            needs.at_least(read.max(written).div_ceil(4));
             width = layer.outputs;
-            widest = widest.max(width);
         }
         if words.is_empty() {
-            Ok(Needs { scratch: buffer_words, gradient: kept_words + 2 * widest })
+            Ok(())
         } else {
             Err(malformed)
         }
+    }
+
+    /// What [`Self::backward`] keeps: the hidden layers' derivatives, and twice the widest layer's slopes.
+    pub(super) fn gradient_words(&self, inputs: usize) -> usize {
+        let (derivatives, widest) = self.gradient_sizes(inputs);
+        derivatives + 2 * widest
+    }
+
+    /// Derivatives of all hidden layers, and the most inputs or outputs of a layer.
+    fn gradient_sizes(&self, inputs: usize) -> (usize, usize) {
+        self.layers().fold((0, inputs), |(derivatives, widest), layer| {
+            let own = if layer.is_output { 0 } else { layer.padded_outputs() };
+            (derivatives + own, widest.max(layer.outputs))
+        })
     }
 
     /// Evaluates the net; gives the last layer's values, with padding behind them. `None` only if the
@@ -119,13 +134,8 @@ impl<'a> Mlp<'a> {
     ) -> Option<()> {
         let GradientScratch { scratch: Scratch { front, back }, kept } = scratch;
         let (mut front, mut back): (&mut [u32], &mut [u32]) = (front, back);
-        let mut widest = inputs.len();
-        let mut kept_words = 0;
-        for layer in self.layers() {
-            widest = widest.max(layer.outputs);
-            kept_words += if layer.is_output { 0 } else { layer.padded_outputs() };
-        }
-        let (slopes, rest) = bytemuck::cast_slice_mut::<u32, f32>(kept).split_at_mut_checked(kept_words)?;
+        let (derivatives, widest) = self.gradient_sizes(inputs.len());
+        let (slopes, rest) = bytemuck::cast_slice_mut::<u32, f32>(kept).split_at_mut_checked(derivatives)?;
         let (mut delta, rest) = rest.split_at_mut_checked(widest)?;
         let (mut next, _) = rest.split_at_mut_checked(widest)?;
 

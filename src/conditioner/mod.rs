@@ -12,7 +12,7 @@ pub use residual::Residual;
 use crate::arithmetic::activation::Activation;
 use crate::arithmetic::Arithmetic;
 use crate::support::{Capabilities, Capability};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 
 /// Kind bytes of a coupling's conditioner.
 pub mod kind {
@@ -52,7 +52,7 @@ pub struct Scratch<'w> {
 pub struct GradientScratch<'w> {
     /// As for scoring.
     pub scratch: Scratch<'w>,
-    /// [`Needs::gradient`] words.
+    /// [`Net::gradient_words`], and the outputs' slopes.
     pub kept: &'w mut [u32],
 }
 
@@ -63,15 +63,12 @@ pub struct GradientScratch<'w> {
 pub struct Needs {
     /// Words of each of the two buffers of [`Scratch`].
     pub scratch: usize,
-    /// Words of [`GradientScratch::kept`].
-    pub gradient: usize,
 }
 
 impl Needs {
-    /// What either of two parts needs.
-    #[must_use]
-    pub fn max(self, other: Self) -> Self {
-        Needs { scratch: self.scratch.max(other.scratch), gradient: self.gradient.max(other.gradient) }
+    /// Counts a part that takes so many words of each buffer.
+    pub fn at_least(&mut self, scratch: usize) {
+        self.scratch = self.scratch.max(scratch);
     }
 }
 
@@ -207,19 +204,36 @@ impl<'a> Net<'a> {
         }
     }
 
-    /// Checks shapes and numbers once.
+    /// Words of [`GradientScratch::kept`] that the way back through a net of so many inputs takes.
+    #[must_use]
+    pub fn gradient_words(&self, inputs: usize) -> usize {
+        match self {
+            Net::Mlp(net) => net.gradient_words(inputs),
+            Net::Residual(net) => net.gradient_words(inputs),
+            Net::Conv1d(net) => net.gradient_words(),
+        }
+    }
+
+    /// Checks shapes and numbers once; raises `needs` to what the net takes.
     ///
     /// # Errors
-    /// [`Error::Malformed`] with [`Part::Conditioner`], and what the layers report.
-    pub fn check<A: Arithmetic>(&self, inputs: usize, outputs: usize) -> Result<Needs, Error> {
+    /// [`Fault::Malformed`] with [`Part::Conditioner`], and what the layers report.
+    pub fn check<A: Arithmetic>(
+        &self,
+        inputs: usize,
+        outputs: usize,
+        needs: &mut Needs,
+    ) -> Result<(), Fault> {
         if inputs == 0 || outputs == 0 {
-            return Err(Error::Malformed(Part::Conditioner));
+            return Err(Fault::Malformed(Part::Conditioner));
         }
         match self {
-            Net::Mlp(net) => net.check::<A>(inputs, outputs),
-            Net::Residual(net) if A::SUPPORTS.has(Capability::Residual) => net.check::<A>(inputs, outputs),
-            Net::Conv1d(net) if A::SUPPORTS.has(Capability::Conv1d) => net.check::<A>(inputs, outputs),
-            _ => Err(Error::Unsupported(Part::Conditioner)),
+            Net::Mlp(net) => net.check::<A>(inputs, outputs, needs),
+            Net::Residual(net) if A::SUPPORTS.has(Capability::Residual) => {
+                net.check::<A>(inputs, outputs, needs)
+            }
+            Net::Conv1d(net) if A::SUPPORTS.has(Capability::Conv1d) => net.check::<A>(inputs, outputs, needs),
+            _ => Err(Fault::Unsupported(Part::Conditioner)),
         }
     }
 

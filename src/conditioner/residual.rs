@@ -25,7 +25,7 @@ use super::{GradientScratch, Inputs, Needs, Scratch};
 use crate::arithmetic::activation::Activation;
 use crate::arithmetic::dense::{self, Dense};
 use crate::arithmetic::Arithmetic;
-use crate::{Error, Part};
+use crate::{Fault, Part};
 use core::mem::size_of;
 
 /// A residual net, borrowed from the image.
@@ -109,27 +109,34 @@ impl<'a> Residual<'a> {
     /// Checks shapes and numbers once.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if the parts do not fit each other, `inputs` or `outputs`, or leave words over;
+    /// [`Fault::Malformed`] if the parts do not fit each other, `inputs` or `outputs`, or leave words over;
     /// what [`Arithmetic::check_dense`] finds.
-    pub fn check<A: Arithmetic>(&self, inputs: usize, outputs: usize) -> Result<Needs, Error> {
-        let malformed = Error::Malformed(Part::Conditioner);
+    pub(super) fn check<A: Arithmetic>(
+        &self,
+        inputs: usize,
+        outputs: usize,
+        needs: &mut Needs,
+    ) -> Result<(), Fault> {
+        let malformed = Fault::Malformed(Part::Conditioner);
         if self.layers < 2 || self.layers > MAX_LAYERS || !self.layers.is_multiple_of(2) {
             return Err(malformed);
         }
-        let (initial, mut words) = Dense::parse(self.words).ok_or(malformed)?;
+        // By reference: a layer that is moved is copied.
+        let Some((initial, words)) = &Dense::parse(self.words) else { return Err(malformed) };
+        let mut words = *words;
         if initial.inputs != inputs || !initial.is_output {
             return Err(malformed);
         }
-        A::check_dense(&initial)?;
+        A::check_dense(initial)?;
         let activations = |count: usize| (count * size_of::<A::Activation>()).div_ceil(4);
         let trunk = initial.padded_outputs();
         let mut front = activations(initial.padded_inputs());
         let mut back = trunk.max(activations(trunk));
-        let mut widest = trunk.max(inputs);
-        let mut kept = 0;
         for index in 0..=self.blocks() {
             let is_block = index < self.blocks();
-            let (Stage { gate, first, second }, rest) = Self::stage(words, is_block).ok_or(malformed)?;
+            let Some((Stage { gate, first, second }, rest)) = &Self::stage(words, is_block) else {
+                return Err(malformed);
+            };
             words = rest;
             A::SUPPORTS.check_activation(gate.activation)?;
             if (gate.activation == Activation::Linear) == is_block
@@ -139,8 +146,7 @@ impl<'a> Residual<'a> {
             {
                 return Err(malformed);
             }
-            A::check_dense(&first)?;
-            kept += trunk;
+            A::check_dense(first)?;
             match second {
                 Some(second) => {
                     if second.inputs != first.outputs
@@ -149,10 +155,8 @@ impl<'a> Residual<'a> {
                     {
                         return Err(malformed);
                     }
-                    A::check_dense(&second)?;
+                    A::check_dense(second)?;
                     front = front.max(activations(first.padded_outputs().max(second.padded_inputs())));
-                    kept += first.padded_outputs();
-                    widest = widest.max(first.outputs);
                 }
                 None if first.outputs != outputs => return Err(malformed),
                 None => {
@@ -162,10 +166,25 @@ impl<'a> Residual<'a> {
             }
         }
         if words.is_empty() {
-            Ok(Needs { scratch: (trunk + front).max(back), gradient: kept + 2 * widest })
+            needs.at_least((trunk + front).max(back));
+            Ok(())
         } else {
             Err(malformed)
         }
+    }
+
+    /// What [`Self::backward`] keeps: derivatives of every gate and hidden layer, and twice the widest layer's slopes.
+    pub(super) fn gradient_words(&self, inputs: usize) -> usize {
+        let trunk = self.initial().map_or(0, |initial| initial.padded_outputs());
+        let (mut derivatives, mut widest) = (0, trunk.max(inputs));
+        for Stage { first, second, .. } in self.stages() {
+            derivatives += trunk;
+            if second.is_some() {
+                derivatives += first.padded_outputs();
+                widest = widest.max(first.outputs);
+            }
+        }
+        derivatives + 2 * widest
     }
 
     /// Evaluates the net; gives the last layer's values, with padding behind them. `None` only if the

@@ -4,131 +4,153 @@ use super::descriptor::{
     CalibrationRecord, CertificateRecord, Combine, ExpertRecord, SelfTestRecord, Statistic, MAX_EXPERTS,
     MAX_FEATURES, OTHER_STATISTICS,
 };
-use super::model::{Checked, Contents, NOTES_SINCE};
-use super::record::{take, Core, RawHead, RawNotes, SkippedFeature};
+use super::model::{Checked, Contents, Experts, NOTES_SINCE};
+use super::record::{Core, RawHead, RawNotes, Reader, Record, SkippedFeature};
 use crate::arithmetic::Arithmetic;
-use crate::base::Base;
+use crate::base::{Base, BaseRecord};
 use crate::conditioner::Needs;
 use crate::pass::{in_arithmetic, is_finite};
 use crate::support::{Capability, Support};
 use crate::transform::{Chain, Standardizer};
-use crate::{Error, Part};
+use crate::{Error, Fault, Part};
+
+/// Before the first was read.
+const NO_EXPERT: ExpertRecord = ExpertRecord { chain: 0, transforms: 0, base: BaseRecord::StandardNormal };
 
 impl<'a> Contents<'a> {
     /// Checks every record, offset and number.
     #[inline]
     pub(super) fn check<S: Support>(&self) -> Result<Checked<'a>, Error> {
-        let (head, records) =
-            take::<RawHead<'a>>(self.descriptor).ok_or(Error::Malformed(Part::Descriptor))?;
-        let core = head.core;
-        if let Some(refusal) = S::CAPABILITIES.refusal(core.numeric.needs()) {
-            return Err(refusal);
-        }
-        let unsupported = Err(Error::Unsupported(Part::Numeric));
-        in_arithmetic!(S, core.numeric => self.check_in(core, records), else unsupported)
-    }
-
-    fn check_in<A: Arithmetic>(&self, core: Core, records: &'a [u8]) -> Result<Checked<'a>, Error> {
-        let (features, contexts) = (usize::from(core.features), usize::from(core.contexts));
-        let inputs = features + contexts;
-        if features == 0 || features > MAX_FEATURES {
+        let mut from = Reader::new(self.descriptor);
+        let RawHead { core, .. } = RawHead::read(&mut from);
+        if !from.is_good() {
             return Err(Error::Malformed(Part::Descriptor));
         }
-        if inputs > MAX_FEATURES {
-            return Err(Error::Malformed(Part::Context));
-        }
-        if core.experts == 0 || usize::from(core.experts) > MAX_EXPERTS || core.quoted >= core.experts {
-            return Err(Error::Malformed(Part::Experts));
-        }
-        if core.experts > 1 && !A::SUPPORTS.has(Capability::Experts) {
-            return Err(Error::LeftOut(Capability::Experts));
-        }
-        // What version 1 reserved stays reserved in it.
-        if self.version == 1 && contexts > 0 {
-            return Err(Error::Unsupported(Part::Context));
-        }
-        if self.version == 1 && (core.experts > 1 || core.combine != Combine::Quoted) {
-            return Err(Error::Unsupported(Part::Experts));
-        }
-        if self.version == 1 && core.statistic != Statistic::NegativeLogProb {
-            return Err(Error::Unsupported(Part::Statistic));
-        }
-        if !is_finite(core.entropy) {
-            return Err(Error::NotFiniteParameter(Part::Statistic));
-        }
-        let (standardizer, _) =
-            Standardizer::parse::<A>(self.words_from(core.standardizer, Part::Standardizer)?, inputs)
-                .ok_or(Error::Malformed(Part::Standardizer))?;
-        standardizer.check::<A>()?;
-        let (checked, needs) = self.check_experts::<A>(core, records)?;
-        self.check_behind::<A>(checked.behind)?;
-        self.check_calibration::<A>(&core.calibration)?;
-        self.check_self_test(inputs, core.self_test)?;
-
-        let needed = 4 * (inputs + 2 * needs.scratch) as u32;
+        let mut experts = Experts { first: NO_EXPERT, more: &[], behind: &[] };
+        let mut needs = Needs::default();
+        let unsupported = Err(Fault::Unsupported(Part::Numeric));
+        match S::CAPABILITIES.refusal(core.numeric.needs()) {
+            Some(refusal) => Err(refusal),
+            None => {
+                in_arithmetic!(S, core.numeric => self.check_in(&core, &mut from, &mut experts, &mut needs), else unsupported)
+            }
+        }?;
+        let needed = 4 * (usize::from(core.features) + usize::from(core.contexts) + 2 * needs.scratch) as u32;
         if self.workspace_bytes == needed {
-            Ok(checked)
+            Ok(Checked { core, experts })
         } else {
             Err(Error::WorkspaceMismatch { stated: self.workspace_bytes, needed })
         }
     }
 
-    /// Checks names and chains; gives the memory that scoring needs too.
+    /// Checks all but the workspace.
+    fn check_in<A: Arithmetic>(
+        &self,
+        core: &Core,
+        from: &mut Reader<'a>,
+        experts: &mut Experts<'a>,
+        needs: &mut Needs,
+    ) -> Result<(), Fault> {
+        let (features, contexts) = (usize::from(core.features), usize::from(core.contexts));
+        let inputs = features + contexts;
+        if features == 0 || features > MAX_FEATURES {
+            return Err(Fault::Malformed(Part::Descriptor));
+        }
+        if inputs > MAX_FEATURES {
+            return Err(Fault::Malformed(Part::Context));
+        }
+        if core.experts == 0 || usize::from(core.experts) > MAX_EXPERTS || core.quoted >= core.experts {
+            return Err(Fault::Malformed(Part::Experts));
+        }
+        if core.experts > 1 && !A::SUPPORTS.has(Capability::Experts) {
+            return Err(Fault::LeftOut(Capability::Experts));
+        }
+        // What version 1 reserved stays reserved in it.
+        if self.version == 1 && contexts > 0 {
+            return Err(Fault::Unsupported(Part::Context));
+        }
+        if self.version == 1 && (core.experts > 1 || core.combine != Combine::Quoted) {
+            return Err(Fault::Unsupported(Part::Experts));
+        }
+        if self.version == 1 && core.statistic != Statistic::NegativeLogProb {
+            return Err(Fault::Unsupported(Part::Statistic));
+        }
+        if !is_finite(core.entropy) {
+            return Err(Fault::NotFiniteParameter(Part::Statistic));
+        }
+        let (standardizer, _) =
+            Standardizer::parse::<A>(self.words_from(core.standardizer, Part::Standardizer)?, inputs)
+                .ok_or(Fault::Malformed(Part::Standardizer))?;
+        standardizer.check::<A>()?;
+        self.check_experts::<A>(core, from, experts, needs)?;
+        self.check_behind::<A>(from)?;
+        self.check_calibration::<A>(&core.calibration)?;
+        self.check_self_test(inputs, core.self_test)
+    }
+
+    /// Checks names and chains; raises `needs` to the memory that scoring takes.
     fn check_experts<A: Arithmetic>(
         &self,
-        core: Core,
-        mut records: &'a [u8],
-    ) -> Result<(Checked<'a>, Needs), Error> {
-        let malformed = Error::Malformed(Part::Descriptor);
+        core: &Core,
+        from: &mut Reader<'a>,
+        experts: &mut Experts<'a>,
+        needs: &mut Needs,
+    ) -> Result<(), Fault> {
         let (features, contexts) = (usize::from(core.features), usize::from(core.contexts));
         for _ in 0..features + contexts {
-            records = take::<SkippedFeature>(records).ok_or(malformed)?.1;
+            SkippedFeature::read(from);
         }
-        let mut needs = Needs::default();
-        let mut first = None;
-        for _ in 0..core.experts {
-            let (record, rest) = take::<ExpertRecord>(records).ok_or(malformed)?;
-            records = rest;
-            first = first.or(Some((record, rest)));
+        for index in 0..core.experts {
+            let record = ExpertRecord::read(from);
+            if !from.is_good() {
+                return Err(Fault::Malformed(Part::Descriptor));
+            }
+            if index == 0 {
+                (experts.first, experts.more) = (record, from.rest());
+            }
             let words = self.words_from(record.chain, Part::Transform)?;
             let chain = Chain::new(words, usize::from(record.transforms));
-            needs = needs.max(chain.check::<A>(features, contexts)?.1);
+            chain.check::<A>(features, contexts, needs)?;
             if let Some(refusal) = A::SUPPORTS.refusal(record.base.needs()) {
                 return Err(refusal);
             }
-            Base::parse(record.base, self.words, features)
-                .ok_or(Error::Malformed(Part::Base))?
+            Base::parse_within(record.base, self.words, features, A::SUPPORTS)
+                .ok_or(Fault::Malformed(Part::Base))?
                 .check::<A>()?;
         }
-        let (first, more) = first.ok_or(malformed)?;
-        let gradient_words = needs.gradient as u32;
-        Ok((Checked { core, first, more, behind: records, gradient_words }, needs))
+        experts.behind = from.rest();
+        Ok(())
     }
 
     /// The records behind the experts: none in version 1, else notes, and perhaps the other statistics, and
     /// perhaps a certificate. What is behind that is checked when it is asked for.
-    fn check_behind<A: Arithmetic>(&self, mut records: &[u8]) -> Result<(), Error> {
-        let malformed = Error::Malformed(Part::Descriptor);
+    fn check_behind<A: Arithmetic>(&self, from: &mut Reader<'a>) -> Result<(), Fault> {
+        let malformed = Fault::Malformed(Part::Descriptor);
         if self.version < NOTES_SINCE {
-            return if records.is_empty() { Ok(()) } else { Err(malformed) };
+            return if from.rest().is_empty() { Ok(()) } else { Err(malformed) };
         }
-        records = take::<RawNotes<'_>>(records).ok_or(malformed)?.1;
-        if records.is_empty() {
-            return Ok(());
+        RawNotes::read(from);
+        if !from.rest().is_empty() {
+            for _ in 0..OTHER_STATISTICS {
+                let other = CalibrationRecord::read(from);
+                if !from.is_good() {
+                    return Err(malformed);
+                }
+                self.check_calibration::<A>(&other)?;
+            }
+            if !from.rest().is_empty() {
+                CertificateRecord::read(from);
+            }
         }
-        for _ in 0..OTHER_STATISTICS {
-            let (other, rest) = take::<CalibrationRecord>(records).ok_or(malformed)?;
-            records = rest;
-            self.check_calibration::<A>(&other)?;
+        if from.is_good() {
+            Ok(())
+        } else {
+            Err(malformed)
         }
-        if !records.is_empty() {
-            take::<CertificateRecord>(records).ok_or(malformed)?;
-        }
-        Ok(())
     }
 
-    fn check_calibration<A: Arithmetic>(&self, record: &CalibrationRecord) -> Result<(), Error> {
-        let malformed = Error::Malformed(Part::Calibration);
+    fn check_calibration<A: Arithmetic>(&self, record: &CalibrationRecord) -> Result<(), Fault> {
+        let malformed = Fault::Malformed(Part::Calibration);
         let calibration = self.calibration(record).ok_or(malformed)?;
         let rate = record.false_alarm_rate;
         // The bits of an f32 from 0 to 1 are ordered as integers.
@@ -138,23 +160,20 @@ impl<'a> Contents<'a> {
         Ok(())
     }
 
-    fn check_self_test(&self, inputs: usize, record: SelfTestRecord) -> Result<(), Error> {
-        let malformed = Error::Malformed(Part::SelfTest);
-        let mut found = 0;
-        for (vector, _) in self.self_test_vectors(inputs, record) {
-            if vector.iter().any(|&x| !is_finite(x)) {
+    fn check_self_test(&self, inputs: usize, record: SelfTestRecord) -> Result<(), Fault> {
+        let malformed = Fault::Malformed(Part::SelfTest);
+        let mut words = self.words_from(record.offset, Part::SelfTest)?;
+        for _ in 0..record.vectors {
+            let (vector, rest) = words.split_at_checked(inputs + 1).ok_or(malformed)?;
+            words = rest;
+            if vector.iter().take(inputs).any(|&x| !is_finite(f32::from_bits(x))) {
                 return Err(malformed);
             }
-            found += 1;
         }
-        if found == record.vectors {
-            Ok(())
-        } else {
-            Err(malformed)
-        }
+        Ok(())
     }
 
-    fn words_from(&self, offset: u32, part: Part) -> Result<&'a [u32], Error> {
-        self.words.get(offset as usize..).ok_or(Error::Malformed(part))
+    fn words_from(&self, offset: u32, part: Part) -> Result<&'a [u32], Fault> {
+        self.words.get(offset as usize..).ok_or(Fault::Malformed(part))
     }
 }

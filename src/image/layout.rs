@@ -76,41 +76,41 @@ impl Header {
     pub fn read(image: &[u8]) -> Result<Self, Error> {
         let found = u32::try_from(image.len()).unwrap_or(u32::MAX);
         let truncated = |needed: u32| Error::Truncated { needed, found };
-        let u16_at = |at| half(image, at).ok_or(truncated(HEADER_BYTES as u32));
-        let u32_at = |at| word(image, at).ok_or(truncated(HEADER_BYTES as u32));
-        if u32_at(0)?.to_le_bytes() != MAGIC {
+        let Some(header) = image.first_chunk::<HEADER_BYTES>() else {
+            let is_image = image.iter().zip(MAGIC).all(|(&found, magic)| found == magic);
+            return Err(if is_image { truncated(HEADER_BYTES as u32) } else { Error::NotAnImage });
+        };
+        let word = |at| word(header, at);
+        if word(0).to_le_bytes() != MAGIC {
             return Err(Error::NotAnImage);
         }
-        let version = u16_at(field::VERSION)?;
+        let [version, flags] = [word(field::VERSION) as u16, (word(field::VERSION) >> 16) as u16];
         if !(OLDEST_VERSION..=VERSION).contains(&version) {
             return Err(Error::Version(version));
         }
-        let length = u32_at(field::LENGTH)?;
-        let header = Header {
-            version,
-            descriptor_length: u32_at(field::DESCRIPTOR_LENGTH)? as usize,
-            words: u32_at(field::WORDS)? as usize,
-            workspace: u32_at(field::WORKSPACE)?,
-        };
+        let length = word(field::LENGTH);
         if found < length {
             return Err(truncated(length));
         }
         if found > length {
             return Err(Error::TrailingBytes { stated: length, found });
         }
-        let stated = u32_at(field::CHECKSUM)?;
+        let stated = word(field::CHECKSUM);
         let computed = checksum(image.get(CHECKSUM_FROM..).unwrap_or_default());
         if stated != computed {
             return Err(Error::Checksum { stated, computed });
         }
-        let words_expected = HEADER_BYTES
-            .checked_add(header.descriptor_length)
-            .and_then(|end| end.checked_next_multiple_of(WORDS_ALIGNMENT));
-        if u16_at(field::FLAGS)? != 0
-            || u32_at(field::RESERVED)? != 0
-            || !length.is_multiple_of(4)
-            || !header.workspace.is_multiple_of(4)
-            || words_expected != Some(header.words)
+        let header = Header {
+            version,
+            descriptor_length: word(field::DESCRIPTOR_LENGTH) as usize,
+            words: word(field::WORDS) as usize,
+            workspace: word(field::WORKSPACE),
+        };
+        // No sum wraps: what is longer than the image is none of its descriptors.
+        let end = HEADER_BYTES + header.descriptor_length.min(image.len());
+        if u32::from(flags) | word(field::RESERVED) | ((length | header.workspace) & 3) != 0
+            || header.descriptor_length > image.len()
+            || end.next_multiple_of(WORDS_ALIGNMENT) != header.words
             || header.words > image.len()
         {
             return Err(Error::Malformed(Part::Header));
@@ -119,12 +119,9 @@ impl Header {
     }
 }
 
-fn half(image: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(*image.get(at..)?.first_chunk()?))
-}
-
-fn word(image: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(*image.get(at..)?.first_chunk()?))
+/// The word at a byte offset; zero beyond the header.
+fn word(header: &[u8; HEADER_BYTES], at: usize) -> u32 {
+    header.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |&bytes| u32::from_le_bytes(bytes))
 }
 
 /// Bytes of workspace that a scorer of `image` needs, read from its header; 0 if there is none.

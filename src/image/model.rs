@@ -27,10 +27,7 @@ pub(super) const NOTES_SINCE: u16 = 2;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Model<'a, S = Everything> {
     pub(crate) core: Core,
-    first: ExpertRecord,
-    more: &'a [u8],
-    pub(super) behind: &'a [u8],
-    gradient_words: u32,
+    pub(super) experts: Experts<'a>,
     contents: Contents<'a>,
     support: PhantomData<S>,
 }
@@ -49,13 +46,18 @@ pub(super) struct Contents<'a> {
 #[derive(Debug)]
 pub(super) struct Checked<'a> {
     pub(super) core: Core,
+    pub(super) experts: Experts<'a>,
+}
+
+/// Where the experts' records are.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Experts<'a> {
     pub(super) first: ExpertRecord,
     /// The records of the other experts, and what is behind them.
     pub(super) more: &'a [u8],
     /// The records behind those of the experts.
     pub(super) behind: &'a [u8],
-    /// What a gradient needs beside a score's workspace, in words.
-    pub(super) gradient_words: u32,
 }
 
 /// One flow of a model.
@@ -103,8 +105,8 @@ impl<'a, S: Support> Model<'a, S> {
         }
         let contents =
             Contents { descriptor, words, workspace_bytes: header.workspace, version: header.version };
-        let Checked { core, first, more, behind, gradient_words } = contents.check::<S>()?;
-        Ok(Model { core, first, more, behind, gradient_words, contents, support: PhantomData })
+        let Checked { core, experts } = contents.check::<S>()?;
+        Ok(Model { core, experts, contents, support: PhantomData })
     }
 
     /// What a [`Support`] must have to open this image; [`crate::support::smallest`] names one that has it.
@@ -193,10 +195,10 @@ impl<'a, S: Support> Model<'a, S> {
 
     /// Its flows.
     pub fn experts(&self) -> impl Iterator<Item = Expert<'a>> + use<'a, '_, S> {
-        let mut more = self.more;
+        let mut more = self.experts.more;
         (0..self.core.experts).map_while(move |index| {
             if index == 0 {
-                return self.expert(self.first);
+                return self.expert(self.experts.first);
             }
             let (record, rest) = take(more)?;
             more = rest;
@@ -211,7 +213,7 @@ impl<'a, S: Support> Model<'a, S> {
 
     pub(crate) fn expert_at(&self, index: usize) -> Option<Expert<'a>> {
         if index == 0 || !S::CAPABILITIES.has(Capability::Experts) {
-            return self.expert(self.first);
+            return self.expert(self.experts.first);
         }
         self.experts().nth(index)
     }
@@ -221,20 +223,21 @@ impl<'a, S: Support> Model<'a, S> {
         (self.workspace_bytes() / 4).saturating_sub(self.inputs()) / 2
     }
 
+    /// What a gradient needs beside a score's workspace, in words; walks all chains.
     pub(crate) fn gradient_words(&self) -> usize {
-        self.gradient_words as usize
+        self.experts().map(|expert| expert.chain.gradient_words(self.features())).max().unwrap_or(0)
     }
 
     /// The chain as it was trained, before export fused what could be fused; empty in images of version 1.
     #[must_use]
     pub fn trained_as(&self) -> &'a str {
-        postcard::take_from_bytes::<Notes<'a>>(self.behind).map_or("", |(notes, _)| notes.trained_as)
+        postcard::take_from_bytes::<Notes<'a>>(self.experts.behind).map_or("", |(notes, _)| notes.trained_as)
     }
 
     /// What was proved of its scores; `None` if nothing was written.
     #[must_use]
     pub fn certificate(&self) -> Option<CertificateRecord> {
-        let (_, behind) = postcard::take_from_bytes::<Notes<'_>>(self.behind).ok()?;
+        let (_, behind) = postcard::take_from_bytes::<Notes<'_>>(self.experts.behind).ok()?;
         let (_, behind) = postcard::take_from_bytes::<OtherStatistics>(behind).ok()?;
         postcard::take_from_bytes(behind).ok().map(|(certificate, _)| certificate)
     }
@@ -242,7 +245,8 @@ impl<'a, S: Support> Model<'a, S> {
     fn expert(&self, record: ExpertRecord) -> Option<Expert<'a>> {
         let words = self.contents.words.get(record.chain as usize..)?;
         let chain = Chain::new(words, usize::from(record.transforms));
-        Some(Expert { chain, base: Base::parse(record.base, self.contents.words, self.features())? })
+        let base = Base::parse_within(record.base, self.contents.words, self.features(), S::CAPABILITIES)?;
+        Some(Expert { chain, base })
     }
 
     /// The standardizer, in the arithmetic of the image.
@@ -264,7 +268,7 @@ impl<'a, S: Support> Model<'a, S> {
         match statistic.index_among_others(self.core.statistic) {
             None => self.calibration(),
             Some(index) => {
-                let (_, behind) = take::<RawNotes<'_>>(self.behind)?;
+                let (_, behind) = take::<RawNotes<'_>>(self.experts.behind)?;
                 self.calibration_by(take::<OtherStatistics>(behind)?.0.others.get(index)?)
             }
         }

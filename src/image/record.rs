@@ -10,79 +10,134 @@ use crate::base::BaseRecord;
 
 /// A record of the descriptor.
 pub(crate) trait Record<'a>: Sized {
-    /// The record at the front of the bytes; leaves those behind it. `None` if it is malformed.
-    fn read(from: &mut Reader<'a>) -> Option<Self>;
+    /// The record at the front of the bytes; leaves those behind it. Of a malformed one, anything: see
+    /// [`Reader::is_good`].
+    fn read(from: &mut Reader<'a>) -> Self;
 }
 
-/// One record at the front of `bytes`, and the bytes behind it.
+/// One record at the front of `bytes`, and the bytes behind it; `None` if it is malformed.
 pub(crate) fn take<'a, T: Record<'a>>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
     let mut reader = Reader::new(bytes);
-    let record = T::read(&mut reader)?;
-    Some((record, reader.rest))
+    let record = T::read(&mut reader);
+    reader.is_good.then_some((record, reader.rest))
 }
 
 /// Bytes that are read front to back.
+///
+/// What cannot be read is zero or empty, and so is all behind it: whoever has read a record asks [`Self::is_good`], once,
+/// instead of passing on what each of its numbers lacks.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
+    is_good: bool,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(rest: &'a [u8]) -> Self {
-        Reader { rest }
-    }
-    pub(crate) fn byte(&mut self) -> Option<u8> {
-        let (&first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(first)
+        Reader { rest, is_good: true }
     }
 
-    pub(crate) fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.rest.split_at_checked(count)?;
-        self.rest = rest;
-        Some(bytes)
+    /// Whether all that was read so far was there and well formed.
+    pub(crate) fn is_good(&self) -> bool {
+        self.is_good
+    }
+
+    /// The bytes that are not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// What is read is malformed.
+    pub(crate) fn fail(&mut self) {
+        self.rest = &[];
+        self.is_good = false;
+    }
+
+    #[inline(never)]
+    pub(crate) fn byte(&mut self) -> u8 {
+        match self.rest.split_first() {
+            Some((&first, rest)) => {
+                self.rest = rest;
+                first
+            }
+            None => {
+                self.fail();
+                0
+            }
+        }
+    }
+
+    pub(crate) fn bytes(&mut self, count: usize) -> &'a [u8] {
+        match self.rest.split_at_checked(count) {
+            Some((bytes, rest)) => {
+                self.rest = rest;
+                bytes
+            }
+            None => {
+                self.fail();
+                &[]
+            }
+        }
     }
 
     /// A varint: seven bits a byte, the lowest first.
     #[inline(never)]
-    pub(crate) fn number(&mut self) -> Option<u32> {
-        let mut number = 0;
-        for shift in [0, 7, 14, 21] {
-            let byte = self.byte()?;
+    pub(crate) fn number(&mut self) -> u32 {
+        let (mut number, mut shift) = (0, 0);
+        loop {
+            let byte = self.byte();
             number |= u32::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
+            if shift == 28 && byte >= 16 {
+                // The fifth byte has the last four bits.
+                self.fail();
+                return 0;
             }
+            if byte & 0x80 == 0 {
+                return number;
+            }
+            shift = (shift + 7) & 31;
         }
-        // The fifth byte has the last four bits.
-        let byte = self.byte().filter(|&byte| byte < 16)?;
-        Some(number | u32::from(byte) << 28)
     }
 
     /// A varint of 16 bits, of at most three bytes.
-    pub(crate) fn short(&mut self) -> Option<u16> {
+    #[inline(never)]
+    pub(crate) fn short(&mut self) -> u16 {
         let before = self.rest.len();
-        let number = self.number()?;
-        if before - self.rest.len() > 3 {
-            return None;
+        let number = self.number();
+        if before - self.rest.len() > 3 || number > u32::from(u16::MAX) {
+            self.fail();
         }
-        u16::try_from(number).ok()
+        number as u16
     }
 
-    pub(crate) fn f32(&mut self) -> Option<f32> {
-        Some(f32::from_le_bytes(*self.bytes(4)?.first_chunk()?))
+    /// One of `choices` by its number.
+    pub(crate) fn choice<T: Copy, const N: usize>(&mut self, choices: [T; N]) -> Option<T> {
+        let number = self.number();
+        let choice = choices.get(number as usize).copied();
+        if choice.is_none() {
+            self.fail();
+        }
+        choice
     }
 
-    pub(crate) fn counted(&mut self) -> Option<&'a [u8]> {
-        let count = self.number()?;
+    #[inline(never)]
+    pub(crate) fn f32(&mut self) -> f32 {
+        f32::from_le_bytes(self.bytes(4).first_chunk().copied().unwrap_or_default())
+    }
+
+    pub(crate) fn counted(&mut self) -> &'a [u8] {
+        let count = self.number();
         self.bytes(count as usize)
     }
 
     /// The bytes of a string, known to be UTF-8.
     #[inline(never)]
-    pub(crate) fn text(&mut self) -> Option<Text<'a>> {
-        let text = self.counted()?;
-        is_utf8(text).then_some(Text(text))
+    pub(crate) fn text(&mut self) -> Text<'a> {
+        let text = self.counted();
+        if !is_utf8(text) {
+            self.fail();
+        }
+        Text(text)
     }
 }
 
@@ -177,53 +232,48 @@ pub(crate) struct RawHead<'a> {
 }
 
 impl<'a> Record<'a> for RawHead<'a> {
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        Some(RawHead {
-            name: from.text()?,
-            provenance: from.text()?,
-            front_end: from.counted()?,
-            core: Core {
-                numeric: match from.number()? {
-                    0 => Numeric::F32,
-                    1 => Numeric::I16,
-                    2 => Numeric::I8,
-                    3 => Numeric::F32FastMath,
-                    _ => return None,
-                },
-                features: from.short()?,
-                contexts: from.short()?,
-                experts: from.byte()?,
-                quoted: from.byte()?,
-                combine: match from.number()? {
-                    0 => Combine::Quoted,
-                    1 => Combine::Minimum,
-                    2 => Combine::Mean,
-                    _ => return None,
-                },
-                statistic: match from.number()? {
-                    0 => Statistic::NegativeLogProb,
-                    1 => Statistic::SquaredNorm,
-                    2 => Statistic::Typicality,
-                    _ => return None,
-                },
-                entropy: from.f32()?,
-                standardizer: from.number()?,
-                calibration: CalibrationRecord::read(from)?,
-                self_test: SelfTestRecord { offset: from.number()?, vectors: from.short()? },
-            },
-        })
+    #[inline]
+    fn read(from: &mut Reader<'a>) -> Self {
+        RawHead {
+            name: from.text(),
+            provenance: from.text(),
+            front_end: from.counted(),
+            core: Core::read(from),
+        }
+    }
+}
+
+impl<'a> Record<'a> for Core {
+    #[inline]
+    fn read(from: &mut Reader<'a>) -> Self {
+        let numerics = [Numeric::F32, Numeric::I16, Numeric::I8, Numeric::F32FastMath];
+        Core {
+            numeric: from.choice(numerics).unwrap_or(Numeric::F32),
+            features: from.short(),
+            contexts: from.short(),
+            experts: from.byte(),
+            quoted: from.byte(),
+            combine: from
+                .choice([Combine::Quoted, Combine::Minimum, Combine::Mean])
+                .unwrap_or(Combine::Quoted),
+            statistic: from.choice(Statistic::ALL).unwrap_or(Statistic::NegativeLogProb),
+            entropy: from.f32(),
+            standardizer: from.number(),
+            calibration: CalibrationRecord::read(from),
+            self_test: SelfTestRecord { offset: from.number(), vectors: from.short() },
+        }
     }
 }
 
 impl<'a> Record<'a> for CalibrationRecord {
     #[inline(never)]
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        Some(CalibrationRecord {
-            offset: from.number()?,
-            quantiles: from.short()?,
-            readings: from.number()?,
-            false_alarm_rate: from.f32()?,
-        })
+    fn read(from: &mut Reader<'a>) -> Self {
+        CalibrationRecord {
+            offset: from.number(),
+            quantiles: from.short(),
+            readings: from.number(),
+            false_alarm_rate: from.f32(),
+        }
     }
 }
 
@@ -231,26 +281,29 @@ impl<'a> Record<'a> for CalibrationRecord {
 pub(crate) struct SkippedFeature;
 
 impl<'a> Record<'a> for SkippedFeature {
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        from.text()?;
-        from.text()?;
-        Some(SkippedFeature)
+    fn read(from: &mut Reader<'a>) -> Self {
+        from.text();
+        from.text();
+        SkippedFeature
     }
 }
 
 impl<'a> Record<'a> for ExpertRecord {
     #[inline(never)]
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        Some(ExpertRecord {
-            chain: from.number()?,
-            transforms: from.short()?,
-            base: match from.number()? {
+    fn read(from: &mut Reader<'a>) -> Self {
+        ExpertRecord {
+            chain: from.number(),
+            transforms: from.short(),
+            base: match from.number() {
                 0 => BaseRecord::StandardNormal,
-                1 => BaseRecord::StudentT { offset: from.number()? },
-                2 => BaseRecord::Mixture { offset: from.number()?, components: from.byte()? },
-                _ => return None,
+                1 => BaseRecord::StudentT { offset: from.number() },
+                2 => BaseRecord::Mixture { offset: from.number(), components: from.byte() },
+                _ => {
+                    from.fail();
+                    BaseRecord::StandardNormal
+                }
             },
-        })
+        }
     }
 }
 
@@ -259,36 +312,36 @@ impl<'a> Record<'a> for ExpertRecord {
 pub(crate) struct RawNotes<'a>(Text<'a>);
 
 impl<'a> Record<'a> for RawNotes<'a> {
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        Some(RawNotes(from.text()?))
+    fn read(from: &mut Reader<'a>) -> Self {
+        RawNotes(from.text())
     }
 }
 
 impl<'a> Record<'a> for OtherStatistics {
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        Some(OtherStatistics { others: [CalibrationRecord::read(from)?, CalibrationRecord::read(from)?] })
+    fn read(from: &mut Reader<'a>) -> Self {
+        OtherStatistics { others: [CalibrationRecord::read(from), CalibrationRecord::read(from)] }
     }
 }
 
 impl<'a> Record<'a> for CertificateRecord {
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        Some(CertificateRecord {
-            over_box: from.f32()?,
-            near_rows: from.f32()?,
-            radius: from.f32()?,
-            at_rows: from.f32()?,
-            rows: from.number()?,
-        })
+    fn read(from: &mut Reader<'a>) -> Self {
+        CertificateRecord {
+            over_box: from.f32(),
+            near_rows: from.f32(),
+            radius: from.f32(),
+            at_rows: from.f32(),
+            rows: from.number(),
+        }
     }
 }
 
 impl<'a> Record<'a> for AlarmRecord {
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
+    fn read(from: &mut Reader<'a>) -> Self {
         let mut numbers = [0; AlarmRecord::NUMBERS];
         for number in &mut numbers {
-            *number = from.number()?;
+            *number = from.number();
         }
-        Some(AlarmRecord::from_numbers(numbers))
+        AlarmRecord::from_numbers(numbers)
     }
 }
 
@@ -301,8 +354,8 @@ mod tests {
     use std::vec::Vec;
 
     impl<'a> Record<'a> for Feature<'a> {
-        fn read(from: &mut Reader<'a>) -> Option<Self> {
-            Some(Feature { name: from.text()?.as_str(), unit: from.text()?.as_str() })
+        fn read(from: &mut Reader<'a>) -> Self {
+            Feature { name: from.text().as_str(), unit: from.text().as_str() }
         }
     }
 
@@ -444,14 +497,16 @@ mod tests {
             &[0x80, 0x80, 0x00],
         ] {
             let mut reader = Reader::new(bytes);
+            let number = reader.number();
             assert_eq!(
-                reader.number(),
+                reader.is_good().then_some(number),
                 postcard::take_from_bytes::<u32>(bytes).ok().map(|(n, _)| n),
                 "{bytes:?}"
             );
             let mut reader = Reader::new(bytes);
+            let short = reader.short();
             assert_eq!(
-                reader.short(),
+                reader.is_good().then_some(short),
                 postcard::take_from_bytes::<u16>(bytes).ok().map(|(n, _)| n),
                 "{bytes:?}"
             );

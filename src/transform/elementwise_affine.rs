@@ -11,7 +11,7 @@
 use super::Transform;
 use crate::arithmetic::Arithmetic;
 use crate::conditioner::{GradientScratch, Needs, Scratch};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 
 /// `z = x gain + shift`, borrowed from the image.
 #[derive(Clone, Copy, Debug)]
@@ -37,19 +37,19 @@ impl<'a> ElementwiseAffine<'a> {
 }
 
 impl<A: Arithmetic> Transform<A> for ElementwiseAffine<'_> {
-    fn check(&self, features: usize, _contexts: usize) -> Result<Needs, Error> {
+    fn check(&self, features: usize, _contexts: usize, _needs: &mut Needs) -> Result<(), Fault> {
         if self.words.len() != features * (A::GAIN_WORDS + 1) {
-            return Err(Error::Malformed(Part::Transform));
+            return Err(Fault::Malformed(Part::Transform));
         }
-        let not_finite = Error::NotFiniteParameter(Part::Transform);
+        let not_finite = Fault::NotFiniteParameter(Part::Transform);
         A::log(self.log_det).ok_or(not_finite)?;
         for (gain, shift) in self.features::<A>() {
             A::value(shift).ok_or(not_finite)?;
             if A::gain_to_f32(gain).is_none_or(|gain| gain <= 0.0) {
-                return Err(Error::Malformed(Part::Transform));
+                return Err(Fault::Malformed(Part::Transform));
             }
         }
-        Ok(Needs::default())
+        Ok(())
     }
 
     fn forward(&self, x: &mut [A::Value], _: &[A::Value], _: &mut Scratch<'_>) -> Option<A::Log> {

@@ -17,7 +17,7 @@
 use super::Transform;
 use crate::arithmetic::Arithmetic;
 use crate::conditioner::{GradientScratch, Needs, Scratch};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 
 /// `z = L (U x) + shift`, borrowed from the image.
 #[derive(Clone, Copy, Debug)]
@@ -108,9 +108,9 @@ impl<'a> Linear<'a> {
 }
 
 impl<A: Arithmetic> Transform<A> for Linear<'_> {
-    fn check(&self, features: usize, _contexts: usize) -> Result<Needs, Error> {
-        let malformed = Error::Malformed(Part::Transform);
-        let not_finite = Error::NotFiniteParameter(Part::Transform);
+    fn check(&self, features: usize, _contexts: usize, _needs: &mut Needs) -> Result<(), Fault> {
+        let malformed = Fault::Malformed(Part::Transform);
+        let not_finite = Fault::NotFiniteParameter(Part::Transform);
         let words = (0..features).map(|i| upper_words::<A>(features, i) + lower_words::<A>(i)).sum();
         if self.words.len() != words {
             return Err(malformed);
@@ -130,7 +130,7 @@ impl<A: Arithmetic> Transform<A> for Linear<'_> {
                 return Err(malformed);
             }
         }
-        Ok(Needs::default())
+        Ok(())
     }
 
     fn forward(&self, x: &mut [A::Value], _: &[A::Value], _: &mut Scratch<'_>) -> Option<A::Log> {

@@ -11,7 +11,7 @@
 use super::Transform;
 use crate::arithmetic::Arithmetic;
 use crate::conditioner::{GradientScratch, Needs, Scratch};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 
 /// `ln(x / (1 - x))` of every feature.
 #[derive(Clone, Copy, Debug)]
@@ -36,9 +36,9 @@ impl Logit {
 }
 
 impl<A: Arithmetic> Transform<A> for Logit {
-    fn check(&self, _features: usize, _contexts: usize) -> Result<Needs, Error> {
-        let margin = A::value(self.margin).ok_or(Error::NotFiniteParameter(Part::Transform))?;
-        A::logit_edge(margin).map(|_| Needs::default()).ok_or(Error::Malformed(Part::Transform))
+    fn check(&self, _features: usize, _contexts: usize, _needs: &mut Needs) -> Result<(), Fault> {
+        let margin = A::value(self.margin).ok_or(Fault::NotFiniteParameter(Part::Transform))?;
+        A::logit_edge(margin).map(|_| ()).ok_or(Fault::Malformed(Part::Transform))
     }
 
     fn forward(&self, x: &mut [A::Value], _: &[A::Value], _: &mut Scratch<'_>) -> Option<A::Log> {

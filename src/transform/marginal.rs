@@ -17,7 +17,7 @@ use super::Transform;
 use crate::arithmetic::marginal::{Knots, MarginalForm};
 use crate::arithmetic::Arithmetic;
 use crate::conditioner::{GradientScratch, Needs, Scratch};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 
 /// Bit of word 0: rational quadratic.
 pub const RATIONAL_QUADRATIC: u8 = 1;
@@ -88,7 +88,7 @@ impl<'a> Marginal<'a> {
 }
 
 impl<A: Arithmetic> Transform<A> for Marginal<'_> {
-    fn check(&self, features: usize, _contexts: usize) -> Result<Needs, Error> {
+    fn check(&self, features: usize, _contexts: usize, _needs: &mut Needs) -> Result<(), Fault> {
         let knots = usize::from(self.knots);
         let owners = if self.y_is_shared() { 1 } else { features };
         let per_feature = features.wrapping_mul(knots.wrapping_add(self.slopes()));
@@ -99,9 +99,9 @@ impl<A: Arithmetic> Transform<A> for Marginal<'_> {
             && self.maps(features).count() == features
             && self.maps(features).all(|knots| A::marginal_is_valid(&knots));
         if valid {
-            Ok(Needs::default())
+            Ok(())
         } else {
-            Err(Error::Malformed(Part::Transform))
+            Err(Fault::Malformed(Part::Transform))
         }
     }
 

@@ -33,7 +33,7 @@ pub use standardize::Standardizer;
 use crate::arithmetic::Arithmetic;
 use crate::conditioner::{GradientScratch, Needs, Scratch};
 use crate::support::{Capabilities, Capability};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 
 /// An invertible map of the chain, in one arithmetic.
 ///
@@ -41,11 +41,11 @@ use crate::{Error, Part};
 /// *density* direction. `context` holds the standardized context values. `None` stands for what cannot
 /// happen once [`Self::check`] has accepted the transform and the scratch is as large as it said.
 pub trait Transform<A: Arithmetic> {
-    /// Checks the parameters once.
+    /// Checks the parameters once; raises `needs` to what the transform takes.
     ///
     /// # Errors
     /// What is malformed, unsupported, not finite, or could overflow.
-    fn check(&self, features: usize, contexts: usize) -> Result<Needs, Error>;
+    fn check(&self, features: usize, contexts: usize, needs: &mut Needs) -> Result<(), Fault>;
 
     /// Density direction: reading to base variable.
     fn forward(&self, x: &mut [A::Value], context: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log>;
@@ -152,6 +152,15 @@ impl<'a> Step<'a> {
         }
     }
 
+    /// Words of [`GradientScratch::kept`] that the way back takes with `active` features.
+    #[must_use]
+    pub fn gradient_words(&self, active: usize) -> usize {
+        match self {
+            Step::Coupling(coupling) => coupling.gradient_words(active),
+            _ => 0,
+        }
+    }
+
     /// How many of `active` features the next step sees.
     #[must_use]
     pub fn keeps(&self, active: usize) -> usize {
@@ -164,17 +173,17 @@ impl<'a> Step<'a> {
 
 /// What a block needs besides what is always there, by its kind and its first words.
 pub(crate) fn block_needs(kind: u8, body: &[u32]) -> Capabilities {
-    let one = |capability| Capabilities::NONE.with(capability);
-    match kind {
-        kind::SOFT_TAIL => one(Capability::SoftTail),
-        kind::AFFINE_COUPLING | kind::COUPLING => coupling::block_needs(kind, body),
-        kind::ELEMENTWISE_AFFINE => one(Capability::ElementwiseAffine),
-        kind::LINEAR => one(Capability::Linear),
-        kind::MARGINAL => one(Capability::Marginal),
-        kind::LOGIT => one(Capability::Logit),
-        kind::SPLIT => one(Capability::Split),
-        _ => Capabilities::NONE,
-    }
+    let capability = match kind {
+        kind::AFFINE_COUPLING | kind::COUPLING => return coupling::block_needs(kind, body),
+        kind::SOFT_TAIL => Capability::SoftTail,
+        kind::ELEMENTWISE_AFFINE => Capability::ElementwiseAffine,
+        kind::LINEAR => Capability::Linear,
+        kind::MARGINAL => Capability::Marginal,
+        kind::LOGIT => Capability::Logit,
+        kind::SPLIT => Capability::Split,
+        _ => return Capabilities::NONE,
+    };
+    Capabilities::NONE.with(capability)
 }
 
 /// The same call on whatever transform a step is; `$else` for one that is not supported, and is not linked.
@@ -195,8 +204,8 @@ macro_rules! dispatch {
 }
 
 impl<A: Arithmetic> Transform<A> for Step<'_> {
-    fn check(&self, features: usize, contexts: usize) -> Result<Needs, Error> {
-        dispatch!(self, A, t => Transform::<A>::check(t, features, contexts), else Err(Error::Unsupported(Part::Transform)))
+    fn check(&self, features: usize, contexts: usize, needs: &mut Needs) -> Result<(), Fault> {
+        dispatch!(self, A, t => Transform::<A>::check(t, features, contexts, needs), else Err(Fault::Unsupported(Part::Transform)))
     }
 
     fn forward(&self, x: &mut [A::Value], context: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
@@ -274,23 +283,38 @@ impl<'a> Chain<'a> {
         })
     }
 
-    /// The words that the chain occupies, and the memory that it needs, after checking every step.
+    /// Checks every step; raises `needs` to what they take.
     ///
     /// # Errors
     /// What the first faulty step reports.
-    pub fn check<A: Arithmetic>(&self, features: usize, contexts: usize) -> Result<(usize, Needs), Error> {
+    pub fn check<A: Arithmetic>(
+        &self,
+        features: usize,
+        contexts: usize,
+        needs: &mut Needs,
+    ) -> Result<(), Fault> {
         let mut words = self.words;
-        let mut needs = Needs::default();
         let mut active = features;
         for _ in 0..self.transforms {
             let Some((step, rest)) = next(words, A::SUPPORTS) else {
                 return Err(refusal(words, A::SUPPORTS));
             };
             words = rest;
-            needs = needs.max(Transform::<A>::check(&step, active, contexts)?);
+            Transform::<A>::check(&step, active, contexts, needs)?;
             active = step.keeps(active);
         }
-        Ok((self.words.len() - words.len(), needs))
+        Ok(())
+    }
+
+    /// What the way back through `features` features keeps of one step, in words: [`GradientScratch::kept`].
+    #[must_use]
+    pub fn gradient_words(&self, features: usize) -> usize {
+        let (mut active, mut most) = (features, 0);
+        for step in self.steps() {
+            most = most.max(step.gradient_words(active));
+            active = step.keeps(active);
+        }
+        most
     }
 
     /// Reading to base variable, in place; gives the sum of the log-determinants.
@@ -308,7 +332,7 @@ impl<'a> Chain<'a> {
             words = rest;
             let log = forward_block::<A>((kind, body), x.get_mut(..active)?, context, scratch)?;
             log_det = A::add(log_det, log);
-            if kind == kind::SPLIT {
+            if kind == kind::SPLIT && A::SUPPORTS.has(Capability::Split) {
                 active = Split::parse(body)?.keep();
             }
         }
@@ -424,7 +448,7 @@ fn next(words: &[u32], supports: Capabilities) -> Option<(Step<'_>, &[u32])> {
 /// Why the block at the front of `words` is no step: what it needs is left out, or it is malformed.
 #[cold]
 #[inline(never)]
-fn refusal(words: &[u32], supports: Capabilities) -> Error {
+fn refusal(words: &[u32], supports: Capabilities) -> Fault {
     let needs = block(words).map_or(Capabilities::NONE, |(kind, body, _)| block_needs(kind, body));
-    supports.refusal(needs).unwrap_or(Error::Malformed(Part::Transform))
+    supports.refusal(needs).unwrap_or(Fault::Malformed(Part::Transform))
 }

@@ -6,7 +6,7 @@
 use super::Transform;
 use crate::arithmetic::Arithmetic;
 use crate::conditioner::{GradientScratch, Needs, Scratch};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 use bytemuck::Pod;
 
 /// `z[i] = x[order[i]]`.
@@ -49,8 +49,8 @@ pub(super) fn forward<V: Pod>(body: &[u32], x: &mut [V], kept: &mut [u32]) -> Op
 }
 
 impl<A: Arithmetic> Transform<A> for Permutation<'_> {
-    fn check(&self, features: usize, _contexts: usize) -> Result<Needs, Error> {
-        let malformed = Err(Error::Malformed(Part::Transform));
+    fn check(&self, features: usize, _contexts: usize, needs: &mut Needs) -> Result<(), Fault> {
+        let malformed = Err(Fault::Malformed(Part::Transform));
         if self.order.len() != features.next_multiple_of(2) {
             return malformed;
         }
@@ -64,7 +64,8 @@ impl<A: Arithmetic> Transform<A> for Permutation<'_> {
                 return malformed;
             }
         }
-        Ok(Needs { scratch: features, gradient: 0 })
+        needs.at_least(features);
+        Ok(())
     }
 
     fn forward(&self, x: &mut [A::Value], _: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {

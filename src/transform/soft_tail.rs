@@ -11,7 +11,7 @@
 use super::Transform;
 use crate::arithmetic::Arithmetic;
 use crate::conditioner::{GradientScratch, Needs, Scratch};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 
 /// Identity within `knee`, logarithmic beyond.
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +42,11 @@ pub(super) fn forward<A: Arithmetic>(body: &[u32], x: &mut [A::Value]) -> Option
 }
 
 impl<A: Arithmetic> Transform<A> for SoftTail {
-    fn check(&self, _features: usize, _contexts: usize) -> Result<Needs, Error> {
+    fn check(&self, _features: usize, _contexts: usize, _needs: &mut Needs) -> Result<(), Fault> {
         match A::value(self.knee) {
-            Some(knee) if A::is_positive(knee) => Ok(Needs::default()),
-            Some(_) => Err(Error::Malformed(Part::Transform)),
-            None => Err(Error::NotFiniteParameter(Part::Transform)),
+            Some(knee) if A::is_positive(knee) => Ok(()),
+            Some(_) => Err(Fault::Malformed(Part::Transform)),
+            None => Err(Fault::NotFiniteParameter(Part::Transform)),
         }
     }
 

@@ -7,7 +7,7 @@
 use super::Transform;
 use crate::arithmetic::Arithmetic;
 use crate::conditioner::{GradientScratch, Needs, Scratch};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 
 /// Only the first `keep` active features go on.
 #[derive(Clone, Copy, Debug)]
@@ -32,11 +32,11 @@ impl Split {
 }
 
 impl<A: Arithmetic> Transform<A> for Split {
-    fn check(&self, features: usize, _contexts: usize) -> Result<Needs, Error> {
+    fn check(&self, features: usize, _contexts: usize, _needs: &mut Needs) -> Result<(), Fault> {
         if self.keep == 0 || self.keep() >= features {
-            return Err(Error::Malformed(Part::Transform));
+            return Err(Fault::Malformed(Part::Transform));
         }
-        Ok(Needs::default())
+        Ok(())
     }
 
     fn forward(&self, _: &mut [A::Value], _: &[A::Value], _: &mut Scratch<'_>) -> Option<A::Log> {

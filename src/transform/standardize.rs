@@ -16,7 +16,7 @@
 //! in Q15.16. So a pressure of 100,000 with a standard deviation of 1 keeps all of its digits.
 
 use crate::arithmetic::Arithmetic;
-use crate::{Error, Part};
+use crate::{Fault, Part};
 
 /// Per-feature centring and scaling, borrowed from the image.
 #[derive(Clone, Copy, Debug)]
@@ -38,14 +38,14 @@ impl<'a> Standardizer<'a> {
     /// Checks that all numbers are finite and in range.
     ///
     /// # Errors
-    /// [`Error::Malformed`] with [`Part::Standardizer`].
-    pub fn check<A: Arithmetic>(&self) -> Result<(), Error> {
+    /// [`Fault::Malformed`] with [`Part::Standardizer`].
+    pub fn check<A: Arithmetic>(&self) -> Result<(), Fault> {
         let valid = A::log(self.log_det).is_some()
             && self.parameters.chunks_exact(A::STANDARDIZER_WORDS).all(A::standardizer_is_valid);
         if valid {
             Ok(())
         } else {
-            Err(Error::Malformed(Part::Standardizer))
+            Err(Fault::Malformed(Part::Standardizer))
         }
     }
 

@@ -77,14 +77,15 @@ pub(crate) fn fixed_layer<'a>(
     output: &mut [u32],
     others: bool,
 ) -> Option<&'a [u32]> {
-    let (layer, rest) = Dense::parse(words)?;
+    // By reference: a layer that is moved is copied.
+    let Some((layer, rest)) = &Dense::parse(words) else { return None };
     let input = bytemuck::cast_slice(input);
     if layer.is_output {
-        integer::fixed_scaled(&layer, input, bytemuck::cast_slice_mut(output))?;
+        integer::fixed_scaled(layer, input, bytemuck::cast_slice_mut(output))?;
     } else if others {
-        fixed_general(&layer, input, bytemuck::cast_slice_mut(output))?;
+        fixed_general(layer, input, bytemuck::cast_slice_mut(output))?;
     } else {
-        integer::fixed_relu(&layer, input, bytemuck::cast_slice_mut(output))?;
+        integer::fixed_relu(layer, input, bytemuck::cast_slice_mut(output))?;
     }
     Some(rest)
 }

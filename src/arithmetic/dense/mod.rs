@@ -71,7 +71,7 @@ mod portable;
 mod vfp;
 
 use super::activation::Activation;
-use crate::{Error, Part};
+use crate::{Fault, Part};
 use core::ops::Deref;
 pub(crate) use layers::{
     f32_at_once, f32_relu, f32_sums, f32_usual, fixed_at_once, fixed_hidden, fixed_layer, fixed_output,
@@ -366,18 +366,44 @@ pub fn power_of_two(exponent: i32) -> f32 {
 }
 
 /// Proves that no row of a fixed-point layer can overflow its i32 accumulator, whatever the
-/// activations: `|bias| + sum |w| * 32767 < 2^31`.
-pub(crate) fn check_accumulators(layer: &Dense<'_>) -> Result<(), Error> {
+/// activations: `|bias| + sum |w| * 32767 < 2^31`. With `native_only`, the layer was checked to have an order of
+/// [`is_native`].
+#[inline(always)]
+pub(crate) fn check_accumulators(layer: &Dense<'_>, native_only: bool) -> Result<(), Fault> {
+    let encoding = layer.encoding;
+    let is_packed = encoding == Encoding::I8Packed4 && !native_only;
+    let bits = if matches!(encoding, Encoding::I16Rows4 | Encoding::I16Rows) { 16 } else { 8 };
+    // Words of a row, and of the four rows of a block that share them.
+    let row_words = (layer.padded_inputs() * bits) >> 5;
+    let (step, words, lanes) = match encoding {
+        Encoding::I8Rows | Encoding::I16Rows if !native_only => (1, row_words, 32 / bits),
+        _ if is_packed => (1, 4 * row_words, 1),
+        _ => (4, row_words, 32 / bits),
+    };
+    let unused = 32 - bits as u32;
     for (row, &bias) in layer.bias.iter().enumerate() {
+        let place = row & 3;
+        let mut at = match encoding {
+            Encoding::I8Rows | Encoding::I16Rows if !native_only => row * row_words,
+            _ if is_packed => (row - place) * row_words,
+            _ => (row - place) * row_words + place,
+        };
         // At most MAX_WIDTH * 2^15.
         let mut sum = 0u32;
-        for column in 0..layer.padded_inputs() {
-            let weight = layer.integer(row, column).ok_or(Error::Malformed(Part::Conditioner))?;
-            sum += weight.unsigned_abs();
+        for _ in 0..words {
+            let mut word = *layer.weights.get(at).ok_or(Fault::Malformed(Part::Conditioner))?;
+            at += step;
+            if is_packed {
+                word = (word ^ 0x8080_8080) >> (8 * place);
+            }
+            for _ in 0..lanes {
+                sum += ((word << unused) as i32 >> unused).unsigned_abs();
+                word >>= bits;
+            }
         }
-        let bound = i64::from((bias as i32).unsigned_abs()) + i64::from(sum) * ACTIVATION_LIMIT;
-        if bound > i64::from(i32::MAX) {
-            return Err(Error::AccumulatorOverflow);
+        let bound = u64::from(sum) * ACTIVATION_LIMIT as u64 + u64::from((bias as i32).unsigned_abs());
+        if bound > i32::MAX as u64 {
+            return Err(Fault::AccumulatorOverflow);
         }
     }
     Ok(())

@@ -323,7 +323,7 @@ pub(super) fn scale(sums: [i32; 4], multipliers: &[u32; 4], shift: u32) -> [i32;
 mod tests {
     use super::super::{check_accumulators, MAX_WIDTH};
     use super::*;
-    use crate::Error;
+    use crate::Fault;
     extern crate std;
     use std::vec;
     use std::vec::Vec;
@@ -410,19 +410,22 @@ mod tests {
             };
             let weights = words(encoding, rows, inputs, weight);
             let room = i32::MAX - 127 * 32767;
-            for (excess, want) in [(0, Ok(())), (1, Err(Error::AccumulatorOverflow))] {
+            for (excess, want) in [(0, Ok(())), (1, Err(Fault::AccumulatorOverflow))] {
                 let mut bias = vec![0; rows];
                 bias[at] = (-(room + excess)) as u32;
                 let image = layer(encoding, inputs, &bias, &weights);
-                let found = check_accumulators(&Dense::parse(&image).expect("a layer").0);
-                assert_eq!(found, want, "{encoding:?}");
+                let is_native = matches!(encoding, Encoding::I8Rows4 | Encoding::I16Rows4);
+                for native_only in [false, is_native] {
+                    let found = check_accumulators(&Dense::parse(&image).expect("a layer").0, native_only);
+                    assert_eq!(found, want, "{encoding:?}");
+                }
             }
             // The widest layer of the largest weights must not overflow the check itself.
             let low = -(1 << (encoding.bits() - 1));
             let weights = words(encoding, 4, MAX_WIDTH, |_, _| low);
             let image = layer(encoding, MAX_WIDTH, &[0; 4], &weights);
-            let found = check_accumulators(&Dense::parse(&image).expect("a layer").0);
-            assert_eq!(found, Err(Error::AccumulatorOverflow), "{encoding:?}");
+            let found = check_accumulators(&Dense::parse(&image).expect("a layer").0, false);
+            assert_eq!(found, Err(Fault::AccumulatorOverflow), "{encoding:?}");
         }
     }
 }

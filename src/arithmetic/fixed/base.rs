@@ -10,7 +10,7 @@ use super::{elementary, round_shift, saturate, table, Fixed, FixedWith, FRACTION
 use crate::arithmetic::base::{BaseArithmetic, MixtureFormat, StudentNumbers};
 use crate::arithmetic::fixed::convert::fixed_to_f32;
 use crate::support::Support;
-use crate::{Error, Part};
+use crate::{Fault, Part};
 
 /// Fractional bits of [`ln_ratio`].
 pub const LN_BITS: u32 = 26;
@@ -170,14 +170,15 @@ impl<S: Support> BaseArithmetic<i32, i64> for FixedWith<S> {
     fn squared_norm(z: &[i32]) -> i64 {
         let mut squares = 0i64;
         for &z in z {
-            squares = squares.saturating_add(round_shift(i64::from(z) * i64::from(z), FRACTION_BITS));
+            // At most 2^46 each.
+            squares = squares.wrapping_add(round_shift(i64::from(z) * i64::from(z), FRACTION_BITS));
         }
         squares
     }
 
-    fn check_student(words: &[u32]) -> Result<(), Error> {
+    fn check_student(words: &[u32]) -> Result<(), Fault> {
         let &[_, mantissa, inverse_degrees, exponent, right] = words else {
-            return Err(Error::Malformed(Part::Base));
+            return Err(Fault::Malformed(Part::Base));
         };
         if (1 << 30..1 << 31).contains(&mantissa)
             && (1..1 << 31).contains(&inverse_degrees)
@@ -186,7 +187,7 @@ impl<S: Support> BaseArithmetic<i32, i64> for FixedWith<S> {
         {
             Ok(())
         } else {
-            Err(Error::Malformed(Part::Base))
+            Err(Fault::Malformed(Part::Base))
         }
     }
 
@@ -239,11 +240,11 @@ impl<S: Support> BaseArithmetic<i32, i64> for FixedWith<S> {
         (4..=15).contains(&format.mean_shift) && (8..=22).contains(&format.precision_bits)
     }
 
-    fn check_component(words: &[u32], features: usize) -> Result<(), Error> {
+    fn check_component(words: &[u32], features: usize) -> Result<(), Fault> {
         if words.len() == features && words.iter().all(|&w| precision(w) > 0) {
             Ok(())
         } else {
-            Err(Error::Malformed(Part::Base))
+            Err(Fault::Malformed(Part::Base))
         }
     }
 

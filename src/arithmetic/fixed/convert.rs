@@ -59,6 +59,7 @@ pub(super) fn normal_to_f32(x: i64, fraction_bits: i32) -> f32 {
 }
 
 /// [`normal_to_f32`] of a size of 32 bits and a sign.
+#[inline(never)]
 pub(super) fn small_to_f32(size: u32, fraction_bits: i32, is_negative: bool) -> f32 {
     if size == 0 {
         return 0.0;

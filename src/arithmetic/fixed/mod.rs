@@ -31,7 +31,7 @@ use super::activation::Activation;
 use super::dense::{power_of_two, Dense};
 use super::Arithmetic;
 use crate::support::{Capabilities, Capability, Everything, Support};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 use core::marker::PhantomData;
 
 /// Fractional bits of the trunk and of log-densities.
@@ -44,8 +44,6 @@ pub const QUANTILE_BITS: u32 = 8;
 const HALF_LN_2PI_Q32: i64 = 3_946_810_947;
 /// Words of the standardizer for one feature: center (low, high), multiplier, scale, exponent.
 const STANDARDIZER_WORDS: usize = 5;
-/// A standardized reading saturates here, before it is scaled: 2^15 standard deviations of at most 2^21.
-const DIFFERENCE_LIMIT: i64 = 1 << 36;
 /// Fractional bits of the standardizer's multiplier.
 const MULTIPLIER_BITS: u32 = 28;
 /// `READING_LIMIT` in Q15.16.
@@ -258,11 +256,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn standardize(reading: f32, parameters: &[u32]) -> Option<i32> {
-        let (center, multiplier, _, exponent) = Self::standardizer(parameters)?;
-        let difference = convert::f32_to_fixed(reading, exponent).saturating_sub(center);
-        let difference = difference.clamp(-DIFFERENCE_LIMIT, DIFFERENCE_LIMIT);
-        let z = round_shift(difference.wrapping_mul(multiplier), MULTIPLIER_BITS);
-        Some(z.clamp(-READING_LIMIT, READING_LIMIT) as i32)
+        Some(standardize::any(reading, parameters.first_chunk()?))
     }
 
     fn is_at_limit(value: i32) -> bool {
@@ -285,7 +279,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
 
     fn standardizer_is_valid(parameters: &[u32]) -> bool {
         Self::standardizer(parameters).is_some_and(|(center, multiplier, scale, exponent)| {
-            center.unsigned_abs() < 1 << 61
+            (-(1 << 61)..1 << 61).contains(&center)
                 && (1 << 23..=1 << 24).contains(&multiplier)
                 && (1 << 20..=1 << 21).contains(&scale)
                 && (-130..=170).contains(&exponent)
@@ -404,9 +398,14 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         log
     }
 
+    fn settle_norm(norm: i64) -> i64 {
+        norm
+    }
+
     fn standard_normal(z: &[i32]) -> i64 {
         let constant = (z.len() as i64).wrapping_mul(HALF_LN_2PI_Q32);
-        half_squares(z).saturating_add(round_shift(constant, 16)).saturating_neg()
+        // Half the squares of 256 values stay below 2^53.
+        half_squares(z).wrapping_add(round_shift(constant, 16)).wrapping_neg()
     }
 
     fn log_to_f32(log: i64) -> f32 {
@@ -455,7 +454,9 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn input_format_is_valid(limit: i32, shift: u8) -> bool {
-        (1..=15).contains(&shift) && limit > 0 && (i64::from(limit) + (1 << (shift - 1))) >> shift <= 32767
+        (1..=15).contains(&shift)
+            && limit > 0
+            && (limit as u32 + ((1 << (shift & 15)) >> 1)) >> (shift & 15) <= 32767
     }
 
     fn input_unit(shift: u8) -> f32 {
@@ -467,7 +468,9 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         for (out, &x) in used.iter_mut().zip(values) {
             *out = activation::activate(activation, shift, x);
         }
-        rest.fill(0);
+        for padding in rest {
+            *padding = core::hint::black_box(0);
+        }
     }
 
     fn activate_slopes(activation: Activation, shift: u8, values: &[i32], out: &mut [f32]) {
@@ -506,14 +509,15 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         super::dense::fixed_output(layer, input, output)
     }
 
-    fn check_dense(layer: &Dense<'_>) -> Result<(), Error> {
-        let malformed = Err(Error::Malformed(Part::Conditioner));
+    #[inline(never)]
+    fn check_dense(layer: &Dense<'_>) -> Result<(), Fault> {
+        let malformed = Err(Fault::Malformed(Part::Conditioner));
         if layer.encoding.is_float() {
             return malformed;
         }
         S::CAPABILITIES.check_activation(layer.activation)?;
         if !super::dense::is_native(layer.encoding) && !S::CAPABILITIES.has(Capability::OtherOrders) {
-            return Err(Error::LeftOut(Capability::OtherOrders));
+            return Err(Fault::LeftOut(Capability::OtherOrders));
         }
         let is_homogeneous = layer.activation.is_homogeneous();
         let shift_fits = if layer.is_output || !is_homogeneous {
@@ -529,7 +533,10 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         if !shift_fits || !activation_fits || layer.multipliers.iter().any(|&m| m as i32 == i32::MIN) {
             return malformed;
         }
-        super::dense::check_accumulators(layer)
+        super::dense::check_accumulators(
+            layer,
+            super::dense::ALWAYS_AT_ONCE && !S::CAPABILITIES.has(Capability::OtherOrders),
+        )
     }
 }
 

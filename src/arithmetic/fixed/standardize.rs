@@ -2,7 +2,7 @@
 
 use super::elementary::high_rounded;
 use super::ratio::reciprocal;
-use super::{convert, Fixed, MULTIPLIER_BITS, READING_LIMIT, STANDARDIZER_WORDS};
+use super::{convert, round_shift, Fixed, MULTIPLIER_BITS, READING_LIMIT, STANDARDIZER_WORDS};
 use crate::arithmetic::Arithmetic;
 
 /// Bits of a difference whose product with a multiplier of 25 bits fits i64.
@@ -20,7 +20,7 @@ pub(super) fn each(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> 
         *value = match near(reading, words) {
             Some(z) => z,
             None => {
-                let z = any(reading, words)?;
+                let z = any(reading, words);
                 is_far |= Fixed::is_at_limit(z);
                 z
             }
@@ -29,11 +29,12 @@ pub(super) fn each(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> 
     Some(is_far)
 }
 
-/// `Fixed::standardize`, out of the loop.
+/// See [`crate::arithmetic::Arithmetic::standardize`].
 #[cold]
 #[inline(never)]
-fn any(reading: f32, words: &[u32; STANDARDIZER_WORDS]) -> Option<i32> {
-    Fixed::standardize(reading, words)
+pub(super) fn any(reading: f32, words: &[u32; STANDARDIZER_WORDS]) -> i32 {
+    let (product, bits) = wide(reading, words);
+    round_shift(product, bits).clamp(-READING_LIMIT, READING_LIMIT) as i32
 }
 
 /// What `Fixed::standardize` gives, to the bit, of a reading within some 500 standard deviations of zero and of the
@@ -62,31 +63,35 @@ fn near(reading: f32, words: &[u32; STANDARDIZER_WORDS]) -> Option<i32> {
 /// exact arithmetic gives.
 pub(super) fn far(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> Option<()> {
     // Two passes over the readings, so that no buffer holds what is wider than a value.
-    let wide = || readings.iter().zip(parameters.chunks_exact(STANDARDIZER_WORDS));
+    let parameters = parameters.as_chunks::<STANDARDIZER_WORDS>().0;
     let mut farthest = READING_LIMIT as u64;
-    for (&reading, words) in wide() {
-        farthest = farthest.max(standardize(reading, words)?.unsigned_abs());
+    for (&reading, words) in readings.iter().zip(parameters) {
+        let (product, bits) = wide(reading, words);
+        farthest = farthest.max((product >> bits).unsigned_abs());
     }
     // The farthest cut to 31 bits is half its mantissa, so that `share` is limit / farthest in Q31, below two.
     let zeros = farthest.leading_zeros();
     let mantissa = ((farthest << zeros) >> 32) as u32;
     let share = READING_LIMIT.wrapping_mul(i64::from(reciprocal(mantissa))) >> 31;
     let drop = (64 - KEPT_BITS).saturating_sub(zeros);
-    for (value, (&reading, words)) in values.iter_mut().zip(wide()) {
-        let z = standardize(reading, words)? >> drop;
-        let scaled = z.wrapping_mul(share) >> 31;
+    for (value, (&reading, words)) in values.iter_mut().zip(readings.iter().zip(parameters)) {
+        let (product, bits) = wide(reading, words);
+        let scaled = (product >> bits >> drop).wrapping_mul(share) >> 31;
         *value = scaled.clamp(-READING_LIMIT, READING_LIMIT) as i32;
     }
     Some(())
 }
 
-/// `(reading - mean) / std` in Q.16, without saturation: 2^-37 relative, below 2^60.
-fn standardize(reading: f32, words: &[u32]) -> Option<i64> {
-    let (center, multiplier, _, exponent) = Fixed::standardizer(words)?;
-    let difference = convert::f32_to_fixed(reading, exponent).saturating_sub(center);
+/// `(reading - mean) / std` without saturation, 2^-37 relative, and how many bits are to be shifted out of it to leave
+/// Q.16 below 2^60.
+#[inline(never)]
+fn wide(reading: f32, &[low, high, multiplier, _, exponent]: &[u32; STANDARDIZER_WORDS]) -> (i64, u32) {
+    let center = i64::from(low) | (i64::from(high as i32) << 32);
+    let difference = convert::f32_to_fixed(reading, exponent as i32).saturating_sub(center);
     let excess = (64 - EXACT_BITS).saturating_sub(difference.unsigned_abs().leading_zeros());
     // At most 26 of the 28 bits.
-    Some(((difference >> excess).wrapping_mul(multiplier)) >> MULTIPLIER_BITS.saturating_sub(excess))
+    let product = (difference >> excess).wrapping_mul(i64::from(multiplier));
+    (product, MULTIPLIER_BITS.saturating_sub(excess))
 }
 
 #[cfg(test)]

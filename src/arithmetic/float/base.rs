@@ -3,7 +3,7 @@
 use super::{finite, Elementary, FloatWith};
 use crate::arithmetic::base::{BaseArithmetic, MixtureFormat, StudentNumbers};
 use crate::support::Support;
-use crate::{Error, Part};
+use crate::{Fault, Part};
 
 /// Features between two looks at whether a component can still matter.
 const STRIDE: usize = 16;
@@ -52,11 +52,11 @@ impl<E: Elementary, S: Support> BaseArithmetic<f32, f32> for FloatWith<E, S> {
         sum
     }
 
-    fn check_student(words: &[u32]) -> Result<(), Error> {
+    fn check_student(words: &[u32]) -> Result<(), Fault> {
         let &[location, inverse_scale, inverse_degrees, exponent] = words else {
-            return Err(Error::Malformed(Part::Base));
+            return Err(Fault::Malformed(Part::Base));
         };
-        let not_finite = Error::NotFiniteParameter(Part::Base);
+        let not_finite = Fault::NotFiniteParameter(Part::Base);
         finite(location).ok_or(not_finite)?;
         let inverse_scale = finite(inverse_scale).ok_or(not_finite)?;
         let inverse_degrees = finite(inverse_degrees).ok_or(not_finite)?;
@@ -64,7 +64,7 @@ impl<E: Elementary, S: Support> BaseArithmetic<f32, f32> for FloatWith<E, S> {
         if inverse_scale > 0.0 && inverse_degrees > 0.0 && exponent > 0.5 {
             Ok(())
         } else {
-            Err(Error::Malformed(Part::Base))
+            Err(Fault::Malformed(Part::Base))
         }
     }
 
@@ -106,11 +106,11 @@ impl<E: Elementary, S: Support> BaseArithmetic<f32, f32> for FloatWith<E, S> {
         format == MixtureFormat::default()
     }
 
-    fn check_component(words: &[u32], features: usize) -> Result<(), Error> {
-        let malformed = Error::Malformed(Part::Base);
+    fn check_component(words: &[u32], features: usize) -> Result<(), Fault> {
+        let malformed = Fault::Malformed(Part::Base);
         let (_, precisions) = words.split_at_checked(features).ok_or(malformed)?;
         if words.iter().any(|&w| finite(w).is_none()) {
-            return Err(Error::NotFiniteParameter(Part::Base));
+            return Err(Fault::NotFiniteParameter(Part::Base));
         }
         if precisions.len() == features && precisions.iter().all(|&w| f32::from_bits(w) > 0.0) {
             Ok(())

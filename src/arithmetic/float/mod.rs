@@ -13,7 +13,7 @@ use crate::arithmetic::activation::Activation;
 use crate::arithmetic::dense::Dense;
 use crate::arithmetic::{dense, Arithmetic, READING_LIMIT};
 use crate::support::{Capabilities, Capability, Everything, Support};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 use core::marker::PhantomData;
 
 mod base;
@@ -227,6 +227,10 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
         -a
     }
 
+    fn settle_norm(norm: f32) -> f32 {
+        -Self::settle(-norm)
+    }
+
     fn settle(log: f32) -> f32 {
         if log.is_finite() {
             log
@@ -311,11 +315,12 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
         if let Some(done) = dense::f32_at_once(words, bytemuck::cast_slice(input), output) {
             return done;
         }
-        let (layer, rest) = Dense::parse(words)?;
+        // By reference: a layer that is moved is copied.
+        let Some((layer, rest)) = &Dense::parse(words) else { return None };
         if layer.is_output {
-            Self::dense_output(&layer, bytemuck::cast_slice(input), output)?;
+            Self::dense_output(layer, bytemuck::cast_slice(input), output)?;
         } else {
-            Self::dense_hidden(&layer, bytemuck::cast_slice(input), output)?;
+            Self::dense_hidden(layer, bytemuck::cast_slice(input), output)?;
         }
         Some(rest)
     }
@@ -340,19 +345,19 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
         dense::f32_sums(layer, input, output)
     }
 
-    fn check_dense(layer: &Dense<'_>) -> Result<(), Error> {
+    fn check_dense(layer: &Dense<'_>) -> Result<(), Fault> {
         if !layer.encoding.is_float()
             || layer.shift != 0
             || layer.activation_shift != 0
             || !layer.multipliers.is_empty()
         {
-            return Err(Error::Malformed(Part::Conditioner));
+            return Err(Fault::Malformed(Part::Conditioner));
         }
         S::CAPABILITIES.check_activation(layer.activation)?;
         if layer.bias.iter().chain(layer.weights).all(|&w| finite(w).is_some()) {
             Ok(())
         } else {
-            Err(Error::NotFiniteParameter(Part::Conditioner))
+            Err(Fault::NotFiniteParameter(Part::Conditioner))
         }
     }
 }

@@ -217,54 +217,45 @@ impl Extractor<'_> {
 }
 
 impl<'a> Record<'a> for FrontEndHead {
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        Some(FrontEndHead {
-            version: from.byte()?,
-            samples: match from.number()? {
-                0 => Samples::F32,
-                1 => Samples::I16,
-                _ => return None,
-            },
-            rate: from.f32()?,
-            window: from.short()?,
-            hop: from.number()?,
-            channels: from.byte()?,
-            extractors: from.short()?,
-        })
-    }
-}
-
-impl<'a> Record<'a> for Channel<'a> {
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        Some(Channel {
-            name: from.text()?.as_str(),
-            unit: from.text()?.as_str(),
-            scale: from.f32()?,
-            floor: from.f32()?,
-        })
-    }
-}
-
-impl<'a> Record<'a> for Form {
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        match from.number()? {
-            0 => Some(Form::Plain),
-            1 => Some(Form::Log2),
-            _ => None,
+    fn read(from: &mut Reader<'a>) -> Self {
+        FrontEndHead {
+            version: from.byte(),
+            samples: from.choice([Samples::F32, Samples::I16]).unwrap_or(Samples::F32),
+            rate: from.f32(),
+            window: from.short(),
+            hop: from.number(),
+            channels: from.byte(),
+            extractors: from.short(),
         }
     }
 }
 
+impl<'a> Record<'a> for Channel<'a> {
+    fn read(from: &mut Reader<'a>) -> Self {
+        Channel {
+            name: from.text().as_str(),
+            unit: from.text().as_str(),
+            scale: from.f32(),
+            floor: from.f32(),
+        }
+    }
+}
+
+impl<'a> Record<'a> for Form {
+    fn read(from: &mut Reader<'a>) -> Self {
+        from.choice([Form::Plain, Form::Log2]).unwrap_or(Form::Plain)
+    }
+}
+
 impl<'a> Record<'a> for Extractor<'a> {
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        let kind = from.number()?;
-        let channel = from.byte()?;
+    fn read(from: &mut Reader<'a>) -> Self {
+        let kind = from.number();
+        let channel = from.byte();
         let form = match kind {
-            0 | 5 | 6 | 11 => Form::Plain,
-            1..=10 => Form::read(from)?,
-            _ => return None,
+            1..=4 | 7..=10 => Form::read(from),
+            _ => Form::Plain,
         };
-        Some(match kind {
+        match kind {
             0 => Extractor::Mean { channel },
             1 => Extractor::Rms { channel, form },
             2 => Extractor::Peak { channel, form },
@@ -273,16 +264,20 @@ impl<'a> Record<'a> for Extractor<'a> {
             5 => Extractor::Skewness { channel },
             6 => Extractor::ZeroCrossings { channel },
             7 => Extractor::Jerk { channel, form },
-            8 => Extractor::Bands { channel, form, edges: from.counted()? },
-            9 => Extractor::Centroid { channel, form, from: from.short()?, to: from.short()? },
+            8 => Extractor::Bands { channel, form, edges: from.counted() },
+            9 => Extractor::Centroid { channel, form, from: from.short(), to: from.short() },
             10 => Extractor::Envelope {
                 channel,
                 form,
-                from: from.short()?,
-                to: from.short()?,
-                edges: from.counted()?,
+                from: from.short(),
+                to: from.short(),
+                edges: from.counted(),
             },
-            _ => Extractor::Correlation { channel, other: from.byte()? },
-        })
+            11 => Extractor::Correlation { channel, other: from.byte() },
+            _ => {
+                from.fail();
+                Extractor::Mean { channel }
+            }
+        }
     }
 }

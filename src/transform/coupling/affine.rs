@@ -6,7 +6,7 @@
 use super::Direction;
 use crate::arithmetic::Arithmetic;
 use crate::support::{Capabilities, Capability};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 use core::slice;
 
 /// From the net's raw output to the log-scale.
@@ -68,8 +68,8 @@ impl ScaleMap {
     }
 
     /// Whether the parameters are in range; `bound` is the block's word 1. An error if they are not finite.
-    pub(super) fn check<A: Arithmetic>(self, bound: u32) -> Result<bool, Error> {
-        let number = |word| A::value(word).ok_or(Error::NotFiniteParameter(Part::Transform));
+    pub(super) fn check<A: Arithmetic>(self, bound: u32) -> Result<bool, Fault> {
+        let number = |word| A::value(word).ok_or(Fault::NotFiniteParameter(Part::Transform));
         Ok(match self.within::<A>() {
             ScaleMap::Tanh | ScaleMap::Hard | ScaleMap::SoftSign => A::is_positive(number(bound)?),
             ScaleMap::Sigmoid { offset, floor } => {

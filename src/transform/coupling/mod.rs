@@ -26,7 +26,7 @@ use super::Transform;
 use crate::arithmetic::Arithmetic;
 use crate::conditioner::{self, GradientScratch, Inputs, Needs, Net, Scratch};
 use crate::support::{Capabilities, Capability};
-use crate::{Error, Part};
+use crate::{Fault, Part};
 use affine::ScaleMap;
 use spline::Spline;
 
@@ -183,6 +183,22 @@ impl<'a> Coupling<'a> {
         self.net
     }
 
+    /// How many of `features` condition, and how many are transformed.
+    fn sizes(&self, features: usize) -> (usize, usize) {
+        let rest = features.saturating_sub(self.split);
+        if self.condition_on_first() {
+            (self.split, rest)
+        } else {
+            (rest, self.split)
+        }
+    }
+
+    /// Words of [`GradientScratch::kept`]: the outputs' slopes, and what the net keeps.
+    pub(super) fn gradient_words(&self, features: usize) -> usize {
+        let (given, transformed) = self.sizes(features);
+        self.map.outputs(transformed) + self.net.gradient_words(given + self.contexts)
+    }
+
     /// The conditioning and the transformed part of `x`.
     fn parts<'x, V>(&self, x: &'x mut [V]) -> Option<(&'x mut [V], &'x mut [V])> {
         let (first, second) = x.split_at_mut_checked(self.split)?;
@@ -270,11 +286,11 @@ pub enum Direction {
 }
 
 impl<A: Arithmetic> Transform<A> for Coupling<'_> {
-    fn check(&self, features: usize, contexts: usize) -> Result<Needs, Error> {
+    fn check(&self, features: usize, contexts: usize, needs: &mut Needs) -> Result<(), Fault> {
         if self.contexts != 0 && self.contexts != contexts {
-            return Err(Error::Malformed(Part::Context));
+            return Err(Fault::Malformed(Part::Context));
         }
-        let number = |word| A::value(word).ok_or(Error::NotFiniteParameter(Part::Transform));
+        let number = |word| A::value(word).ok_or(Fault::NotFiniteParameter(Part::Transform));
         let limit = number(self.input_limit)?;
         let map_is_valid = match self.map {
             Map::Additive => self.bound == 0,
@@ -289,15 +305,11 @@ impl<A: Arithmetic> Transform<A> for Coupling<'_> {
             || !map_is_valid
             || !A::input_format_is_valid(limit, self.input_shift)
         {
-            return Err(Error::Malformed(Part::Transform));
+            return Err(Fault::Malformed(Part::Transform));
         }
-        let rest = features - self.split;
-        let (given, transformed) =
-            if self.condition_on_first() { (self.split, rest) } else { (rest, self.split) };
+        let (given, transformed) = self.sizes(features);
         let outputs = self.map.outputs(transformed);
-        let needs = self.net.check::<A>(given + self.contexts, outputs)?;
-        // The way back keeps the outputs' slopes beside what the net keeps.
-        Ok(Needs { gradient: needs.gradient + outputs, ..needs })
+        self.net.check::<A>(given + self.contexts, outputs, needs)
     }
 
     fn forward(&self, x: &mut [A::Value], context: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {

@@ -3,7 +3,7 @@
 
 use flowlet::arithmetic::activation::Activation as Function;
 use flowlet::arithmetic::{Arithmetic, Fixed, Float};
-use flowlet::conditioner::{GradientScratch, Inputs, Net, Scratch};
+use flowlet::conditioner::{GradientScratch, Inputs, Needs, Net, Scratch};
 use flowlet::transform::{coupling::Coupling as Step, Step as AnyStep};
 use flowlet::{Error, Model, Part, Scorer};
 use flowlet_tests::evaluate::{forward, is_fixed, Real};
@@ -178,10 +178,12 @@ fn coupling<'a>(model: &Model<'a>) -> Step<'a> {
 fn slopes<A: Real>(model: &Model<'_>, case: &Case, x: &[f64], weights: &[f32]) -> Vec<f64> {
     let c = coupling(model);
     let net: Net<'_> = c.net();
-    let needs = net.check::<A>(case.given + case.contexts, weights.len()).expect("a good net");
+    let inputs = case.given + case.contexts;
+    let mut needs = Needs::default();
+    net.check::<A>(inputs, weights.len(), &mut needs).expect("a good net");
     // No word more than stated, and garbage in them.
     let (mut front, mut back) = (vec![0xdead_beef; needs.scratch], vec![0xbaad_f00d; needs.scratch]);
-    let mut kept = vec![0x7fc0_0001; needs.gradient];
+    let mut kept = vec![0x7fc0_0001; net.gradient_words(inputs)];
     let mut scratch =
         GradientScratch { scratch: Scratch { front: &mut front, back: &mut back }, kept: &mut kept };
     let values: Vec<A::Value> = x.iter().map(|&x| A::nearest(x)).collect();

@@ -4,7 +4,7 @@
 //! `cargo test --release -p flowlet-tests --test flow properties_linear:: -- --nocapture` prints the errors found.
 
 use flowlet::arithmetic::{Arithmetic, Fixed, Float};
-use flowlet::conditioner::{GradientScratch, Scratch};
+use flowlet::conditioner::{GradientScratch, Needs, Scratch};
 use flowlet_tests::evaluate::{forward, image_of, inverse, is_fixed, step_there_and_back, Real};
 use flowlet_tests::linear_flows::flows;
 use flowlet_tests::{normal_readings, oracle, Random, NUMERICS};
@@ -153,9 +153,10 @@ fn an_image_stands_for_the_flow_that_it_gives_back() {
 fn slope<A: Real>(image: &ImageFile, x: &[f64]) -> Vec<f32> {
     let model = image.model().unwrap();
     let expert = model.experts().next().unwrap();
-    let needs = expert.chain.check::<A>(model.features(), 0).unwrap().1;
+    let mut needs = Needs::default();
+    expert.chain.check::<A>(model.features(), 0, &mut needs).unwrap();
     let (mut front, mut back) = (vec![7; needs.scratch], vec![7; needs.scratch]);
-    let mut kept = vec![7; needs.gradient];
+    let mut kept = vec![7; expert.chain.gradient_words(model.features())];
     let mut values: Vec<A::Value> = x.iter().map(|&x| A::nearest(x)).collect();
     let mut scratch = Scratch { front: &mut front, back: &mut back };
     expert.chain.forward::<A>(&mut values, &[], &mut scratch).unwrap();

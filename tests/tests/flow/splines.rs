@@ -4,7 +4,7 @@
 //! `cargo test --release -p flowlet-tests --test flow splines:: -- --nocapture` prints the errors found.
 
 use flowlet::arithmetic::{Fixed, Float};
-use flowlet::conditioner::{GradientScratch, Scratch};
+use flowlet::conditioner::{GradientScratch, Needs, Scratch};
 use flowlet::Model;
 use flowlet_tests::evaluate::{forward, image_of, inverse, is_fixed, step_there_and_back, Real};
 use flowlet_tests::splines::{spline_flow, Shape, PARAMETERS};
@@ -144,13 +144,13 @@ fn densities_integrate_to_one() {
 fn slopes<A: Real>(model: &Model<'_>, z: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let chain = model.experts().next().expect("an expert").chain;
     let mut active = model.features();
-    let (mut scratch, mut gradient) = (0, 0);
+    let (mut needs, mut gradient) = (Needs::default(), 0);
     for step in chain.steps() {
-        let needs = flowlet::transform::Transform::<A>::check(&step, active, 0).expect("a good step");
+        flowlet::transform::Transform::<A>::check(&step, active, 0, &mut needs).expect("a good step");
+        gradient = gradient.max(step.gradient_words(active));
         active = step.keeps(active);
-        (scratch, gradient) = (needs.scratch.max(scratch), needs.gradient.max(gradient));
     }
-    let (mut front, mut back) = (vec![0xdead_beef; scratch], vec![0xbaad_f00d; scratch]);
+    let (mut front, mut back) = (vec![0xdead_beef; needs.scratch], vec![0xbaad_f00d; needs.scratch]);
     let mut kept = vec![0x7fc0_0001; gradient];
     let mut memory =
         GradientScratch { scratch: Scratch { front: &mut front, back: &mut back }, kept: &mut kept };

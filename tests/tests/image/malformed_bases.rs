@@ -36,9 +36,10 @@ fn words(base: flow::Base, numeric: Numeric, record: BaseRecord, count: usize) -
 fn check_in(numeric: Numeric, record: BaseRecord, words: &[u32]) -> Result<(), Error> {
     let base = Base::parse(record, words, FEATURES).ok_or(MALFORMED)?;
     match numeric {
-        Numeric::F32 => base.check::<Float>(),
-        _ => base.check::<Fixed>(),
+        Numeric::F32 => base.check::<Float>()?,
+        _ => base.check::<Fixed>()?,
     }
+    Ok(())
 }
 
 const STUDENT: BaseRecord = BaseRecord::StudentT { offset: 0 };
