@@ -1,8 +1,8 @@
 //! Scores of many rows, a tile of them at once, with the bits of [`flowlet::Scorer`].
 //!
-//! A tile is [`ROWS`] rows, feature by feature; every operation is a plain loop over a feature's rows, in the order and
+//! A tile is 32 rows, feature by feature; every operation is a plain loop over a feature's rows, in the order and
 //! with the roundings that the runtime has for one row, compiled for the widest vectors that the processor has
-//! (`isa`). [`Program`](program::Program) is an image laid out for that: what the runtime parses for each row is parsed
+//! (`isa`). A `Program` is an image laid out for that: what the runtime parses for each row is parsed
 //! once. `tiled` names the operations that differ between the arithmetics, `float` and `fixed` have them.
 //!
 //! What a tile does not take is left to the runtime's own code, so that there is one definition of it:

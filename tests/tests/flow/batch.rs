@@ -232,7 +232,7 @@ fn experts_combinations_and_statistics() {
                 for quoted in [0, 2] {
                     let ensemble = Ensemble { combine, quoted, ..Ensemble::new(experts().to_vec()) };
                     let made = build(
-                        &ensemble.with_statistic(statistic),
+                        ensemble.with_statistic(statistic),
                         numeric,
                         &metadata(trained::FEATURES),
                         trained::calibration(&calibration_rows),

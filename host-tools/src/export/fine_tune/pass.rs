@@ -43,7 +43,9 @@ pub(super) struct Pass<'a> {
     standardizer: Standardizer<'a>,
     stages: Vec<Stage<'a>>,
     base: Base<'a>,
-    needs: Needs,
+    /// Words of each of the two buffers of a net, and of what the way back keeps of one step.
+    scratch: usize,
+    kept: usize,
 }
 
 /// What a pass works in and leaves behind.
@@ -75,7 +77,9 @@ impl<'a> Pass<'a> {
         let record = encoded.experts.get(expert)?;
         let (standardizer, _) = Standardizer::parse::<Fixed>(words, features + contexts)?;
         let chain = Chain::new(words.get(record.chain as usize..)?, usize::from(record.transforms));
-        let (_, needs) = chain.check::<Fixed>(features, contexts).ok()?;
+        let mut needs = Needs::default();
+        chain.check::<Fixed>(features, contexts, &mut needs).ok()?;
+        let kept = chain.gradient_words(features);
         let (mut active, mut places) = (features, places.iter());
         let mut stages = Vec::new();
         for step in chain.steps() {
@@ -91,7 +95,7 @@ impl<'a> Pass<'a> {
             active = keeps;
         }
         let base = Base::parse(record.base, words, features)?;
-        Some(Pass { features, standardizer, stages, base, needs })
+        Some(Pass { features, standardizer, stages, base, scratch: needs.scratch, kept })
     }
 
     /// Memory for one thread's passes.
@@ -101,9 +105,9 @@ impl<'a> Pass<'a> {
             values: vec![vec![0; inputs]; self.stages.len() + 1],
             z: vec![0; self.features],
             slope: vec![0.0; self.features],
-            front: vec![0; self.needs.scratch],
-            back: vec![0; self.needs.scratch],
-            kept: vec![0; self.needs.gradient],
+            front: vec![0; self.scratch],
+            back: vec![0; self.scratch],
+            kept: vec![0; self.kept],
             activations: Vec::new(),
             slopes: Vec::new(),
             delta: Vec::new(),
