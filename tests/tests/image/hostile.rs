@@ -30,7 +30,7 @@ fn every_truncation_is_an_error() {
             let expected = match length {
                 // The magic is wrong or missing: which of both is of no matter.
                 0..4 => None,
-                4..28 => Some(Error::Truncated { needed: 32, found: length as u32 }),
+                4..32 => Some(Error::Truncated { needed: 32, found: length as u32 }),
                 _ => Some(Error::Truncated { needed: bytes.len() as u32, found: length as u32 }),
             };
             let found = load(&bytes[..length]).expect_err("cut short");
