@@ -6,11 +6,13 @@ use serde_json::{json, Value};
 
 /// What 8-bit weights may cost by default: mean |delta log_prob| on held-out rows, in nats.
 pub(super) const I8_BUDGET: f64 = 0.1;
+/// What rounding may cost at most for tuning to be tried where 16-bit weights would do too, in budgets: tuning takes 5 to 30 % off.
+const IN_REACH: f64 = 1.5;
 
 /// When 8-bit weights are fine-tuned, as the command line names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum FineTune {
-    /// Where rounding costs more than 0.1 nats
+    /// Where rounding costs more than 0.1 nats and that matters
     #[default]
     Auto,
     /// Wherever there are 8-bit weights
@@ -24,15 +26,18 @@ pub(super) enum FineTune {
 pub(super) struct FineTuneArgs {
     /// Whether 8-bit weights are fine-tuned after rounding, with the device's own integers in every step: towards the scores of
     /// the f32 flow, on rows that do not judge the result. auto does so where rounding alone moves log_prob by more than 0.1
-    /// nats in the mean; it takes seconds to minutes, and the image stays as it was unless rows held out find it better
+    /// nats in the mean (and, without --numeric, by no more than 0.15: 16 bits are taken then); it takes seconds to minutes, and
+    /// the image stays as it was unless rows held out find it better
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", help_heading = "Flow")]
     pub(super) fine_tune: FineTune,
 }
 
 impl FineTune {
-    /// Whether to tune weights whose rounding costs so much, as a mean |delta log_prob| in nats.
-    pub(super) fn is_wanted(self, mean_delta: f64) -> bool {
+    /// Whether to tune weights whose rounding costs so much, as a mean |delta log_prob| in nats; `replaceable` if an image of
+    /// 16-bit weights would do too.
+    pub(super) fn is_wanted(self, mean_delta: f64, replaceable: bool) -> bool {
         match self {
+            FineTune::Auto if replaceable => (I8_BUDGET..IN_REACH * I8_BUDGET).contains(&mean_delta),
             FineTune::Auto => mean_delta > I8_BUDGET,
             FineTune::Always => true,
             FineTune::Never => false,

@@ -349,10 +349,14 @@ impl Fit {
     }
 
     /// The image with 8-bit weights, fine-tuned if that is wanted and makes them better.
-    fn image_i8(&mut self, fine_tune: FineTune) -> anyhow::Result<(ImageFile, Delta, Option<FineTuning>)> {
+    fn image_i8(
+        &mut self,
+        fine_tune: FineTune,
+        replaceable: bool,
+    ) -> anyhow::Result<(ImageFile, Delta, Option<FineTuning>)> {
         self.tuned = None;
         let (image, delta) = self.image(Numeric::I8)?;
-        if !fine_tune.is_wanted(delta.mean) {
+        if !fine_tune.is_wanted(delta.mean, replaceable) {
             return Ok((image, delta, None));
         }
         let (experts, tuned) = self.tune()?;
@@ -375,7 +379,7 @@ impl Fit {
     pub(super) fn choose(&mut self, asked: Option<Numeric>, fine_tune: FineTune) -> anyhow::Result<Chosen> {
         if let Some(numeric) = asked {
             let (image, delta, tuning) = if numeric == Numeric::I8 {
-                self.image_i8(fine_tune)?
+                self.image_i8(fine_tune, false)?
             } else {
                 let (image, delta) = self.image(numeric)?;
                 (image, delta, None)
@@ -387,7 +391,7 @@ impl Fit {
             };
             return Ok(Chosen { numeric, image, delta, reason, tuning });
         }
-        let (i8_verdict, tuning) = match self.image_i8(fine_tune) {
+        let (i8_verdict, tuning) = match self.image_i8(fine_tune, true) {
             Ok((image, delta, tuning)) if delta.mean <= I8_BUDGET => {
                 let told = told(tuning.as_ref());
                 let reason = format!("{}, within the budget of {I8_BUDGET}{told}", self.measured(delta));

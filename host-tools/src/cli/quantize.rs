@@ -84,7 +84,7 @@ impl QuantizeArgs {
                 Ok(Delta::between(&exact, &scoring::score_rows(made, &normal, |_| {})?).mean)
             };
             let before = cost(&quantized)?;
-            if self.fine_tune.fine_tune.is_wanted(before) {
+            if self.fine_tune.fine_tune.is_wanted(before, false) {
                 let rounded = stored.weights();
                 let (tuned, held_out) = parts(&normal, table.columns.len());
                 let rows = TuningRows { tuned: &tuned, held_out: &held_out };

@@ -94,8 +94,9 @@ impl Effort {
     #[must_use]
     pub fn of<'f>(flow: impl Into<Ensemble<'f>>) -> Self {
         let ensemble = flow.into();
-        let macs: usize = ensemble.experts.iter().map(Flow::macs).sum();
-        let walks = 4_000_000 / macs.max(1);
+        // A walk takes time by its multiply-accumulates and by the symbols that each carries.
+        let work: usize = ensemble.experts.iter().map(|flow| flow.macs() * flow.inputs().div_ceil(8)).sum();
+        let walks = 4_000_000 / work.max(1);
         Effort { parts: walks.clamp(32, 512), rows: (walks / 2).clamp(32, 256), radius: 0.01 }
     }
 }

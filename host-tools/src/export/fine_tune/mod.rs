@@ -103,7 +103,9 @@ impl Stored<'_> {
     pub fn fine_tune(&mut self, rows: TuningRows<'_>, tuning: &Tuning) -> Vec<Option<FineTuned>> {
         let Stored { ensemble, encoded, .. } = self;
         let experts = ensemble.experts.iter().enumerate();
-        experts.map(|(expert, flow)| Tuner::new(flow, expert, encoded, rows)?.run(encoded, tuning)).collect()
+        experts
+            .map(|(expert, flow)| Tuner::new(flow, expert, encoded, rows, tuning)?.run(encoded, tuning))
+            .collect()
     }
 }
 
@@ -112,29 +114,40 @@ struct Tuner<'a> {
     expert: usize,
     inputs: usize,
     shape: (usize, usize),
-    teacher: Reference,
     places: Vec<Vec<Place>>,
-    tuned: Vec<&'a [f32]>,
+    /// Readings to tune on, each with its log-density by the f32 flow.
+    tuned: Vec<(&'a [f32], f32)>,
     judges: Vec<&'a [f32]>,
     /// Log-densities of the readings that judge, by the f32 flow.
     exact: Vec<f64>,
 }
 
 impl<'a> Tuner<'a> {
-    fn new(flow: &Flow, expert: usize, encoded: &Encoded, rows: TuningRows<'a>) -> Option<Self> {
+    fn new(
+        flow: &Flow,
+        expert: usize,
+        encoded: &Encoded,
+        rows: TuningRows<'a>,
+        tuning: &Tuning,
+    ) -> Option<Self> {
         let inputs = flow.inputs();
         let places = places(encoded.nets(expert));
-        let tuned: Vec<&[f32]> = rows.tuned.chunks_exact(inputs).collect();
-        let judges: Vec<&[f32]> = rows.held_out.chunks_exact(inputs).collect();
-        let every = judges.len().div_ceil(MOST_JUDGES).max(1);
-        let judges: Vec<&[f32]> = judges.into_iter().step_by(every).collect();
+        // Spread over all where there are more.
+        let some = |rows: &'a [f32], most: usize| -> Vec<&'a [f32]> {
+            let rows = rows.chunks_exact(inputs);
+            let every = rows.len().div_ceil(most.max(1)).max(1);
+            rows.step_by(every).collect()
+        };
+        let tuned = some(rows.tuned, tuning.steps * tuning.batch);
+        let judges = some(rows.held_out, MOST_JUDGES);
         if places.iter().all(Vec::is_empty) || tuned.is_empty() || judges.is_empty() {
             return None;
         }
         let teacher = Reference::from(flow);
         let exact = judges.par_iter().map(|row| teacher.log_prob_f32(row)).collect();
+        let tuned = tuned.into_par_iter().map(|row| (row, teacher.log_prob_f32(row) as f32)).collect();
         let shape = (flow.features, flow.contexts);
-        Some(Tuner { expert, inputs, shape, teacher, places, tuned, judges, exact })
+        Some(Tuner { expert, inputs, shape, places, tuned, judges, exact })
     }
 
     fn pass<'e>(&self, encoded: &'e Encoded) -> Option<Pass<'e>> {
@@ -152,7 +165,7 @@ impl<'a> Tuner<'a> {
         let mut at = order.len();
         let mut integers = Vec::new();
         for step in 0..tuning.steps {
-            let batch: Vec<&[f32]> = (0..tuning.batch)
+            let batch: Vec<(&[f32], f32)> = (0..tuning.batch)
                 .map(|_| {
                     if at == order.len() {
                         random.shuffle(&mut order);
@@ -185,14 +198,13 @@ impl<'a> Tuner<'a> {
     }
 
     /// The batch's gradient per integer; `None` if it is no number.
-    fn gradient(&self, encoded: &Encoded, integers: &[f32], batch: &[&[f32]]) -> Option<Vec<f32>> {
+    fn gradient(&self, encoded: &Encoded, integers: &[f32], batch: &[(&[f32], f32)]) -> Option<Vec<f32>> {
         let pass = self.pass(encoded)?;
-        let part = |rows: &[&[f32]]| -> Option<Vec<f32>> {
+        let part = |rows: &[(&[f32], f32)]| -> Option<Vec<f32>> {
             let mut memory = pass.memory(self.shape.1);
             let mut gradient = vec![0.0; integers.len()];
-            for row in rows {
-                let device = pass.log_prob(row, &mut memory)?;
-                let short = self.teacher.log_prob_f32(row) as f32 - device;
+            for &(row, exact) in rows {
+                let short = exact - pass.log_prob(row, &mut memory)?;
                 pass.backward(&mut memory, short.clamp(-HUBER, HUBER), integers, &mut gradient)?;
             }
             Some(gradient)
