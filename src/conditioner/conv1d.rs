@@ -282,7 +282,7 @@ impl<'a> Conv1d<'a> {
     }
 
     /// Evaluates the net; gives the outputs in their order, with padding behind them. `None` only if the
-    /// scratch is smaller than [`Self::check`] said.
+    /// scratch is smaller than `check` said.
     ///
     /// Cost: per time step one multiply-accumulate per weight.
     pub fn evaluate<'w, A: Arithmetic>(

@@ -18,7 +18,7 @@ pub struct Mlp<'a> {
 }
 
 impl<'a> Mlp<'a> {
-    /// A net of `layers` layers in `words`. Cheap; [`Self::check`] is what proves it.
+    /// A net of `layers` layers in `words`. Cheap; `check` is what proves it.
     #[must_use]
     pub fn new(layers: usize, words: &'a [u32]) -> Self {
         Mlp { layers, words }
@@ -98,7 +98,7 @@ impl<'a> Mlp<'a> {
     }
 
     /// Evaluates the net; gives the last layer's values, with padding behind them. `None` only if the
-    /// scratch is smaller than [`Self::check`] said.
+    /// scratch is smaller than `check` said.
     ///
     /// Cost: one multiply-accumulate per weight.
     pub fn evaluate<'w, A: Arithmetic>(

@@ -68,7 +68,7 @@ pub struct Stage<'a> {
 }
 
 impl<'a> Residual<'a> {
-    /// A net of `layers` dense layers in `words`. Cheap; [`Self::check`] is what proves it.
+    /// A net of `layers` dense layers in `words`. Cheap; `check` is what proves it.
     #[must_use]
     pub fn new(layers: usize, words: &'a [u32]) -> Self {
         Residual { layers, words }
@@ -188,7 +188,7 @@ impl<'a> Residual<'a> {
     }
 
     /// Evaluates the net; gives the last layer's values, with padding behind them. `None` only if the
-    /// scratch is smaller than [`Self::check`] said.
+    /// scratch is smaller than `check` said.
     ///
     /// Cost: one multiply-accumulate per weight, and the activations of the trunk once per block.
     pub fn evaluate<'w, A: Arithmetic>(

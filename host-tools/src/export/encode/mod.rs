@@ -15,7 +15,7 @@ use super::canonical::canonical;
 use super::dense::EncodedDense;
 use super::observe::{observe, Observed};
 use super::{ExportError, Numeric};
-use crate::flow::{Flow, Standardize, Transform};
+use crate::flow::{Conditioner, Flow, Standardize, Transform};
 use flowlet::image::descriptor::ExpertRecord;
 use flowlet::transform::kind;
 
@@ -30,10 +30,10 @@ pub(super) struct Encoded {
     pub(super) experts: Vec<ExpertRecord>,
     /// The chains before they were brought into canonical form, in words.
     pub(super) trained_as: String,
-    /// The layers of each coupling's net, expert by expert; none of nets that are no perceptrons.
+    /// The layers of each coupling's net, expert by expert.
     nets: Vec<Vec<Vec<EncodedDense>>>,
-    /// Where these layers' words begin.
-    places: Vec<Vec<usize>>,
+    /// Where the words of these layers begin, of nets that are perceptrons: those of others have words in between.
+    places: Vec<Vec<Option<usize>>>,
 }
 
 impl Encoded {
@@ -90,7 +90,9 @@ impl Encoded {
                     let observed = observed.get(nets.len()).map_or(&[][..], Vec::as_slice);
                     let (kind, layers) = coupling::encode(c, flow.contexts, numeric, observed, words)?;
                     // The layers are the last of the block.
-                    places.push(words.len() - layers.iter().map(EncodedDense::words).sum::<usize>());
+                    let is_perceptron = matches!(c.conditioner, Conditioner::Mlp(_));
+                    let length = layers.iter().map(EncodedDense::words).sum::<usize>();
+                    places.push(is_perceptron.then(|| words.len() - length));
                     nets.push(layers);
                     kind
                 }
@@ -115,15 +117,22 @@ impl Encoded {
         Ok(())
     }
 
-    /// Takes other integers for the nets of an expert, of the same shapes: `change` is called with each net's number and
-    /// its layers.
+    /// Takes other integers for the perceptrons of an expert, of the same shapes: `change` is called with each net's number
+    /// and its layers.
     pub(super) fn rewrite(&mut self, expert: usize, mut change: impl FnMut(usize, &mut [EncodedDense])) {
         for (index, (net, &place)) in self.nets[expert].iter_mut().zip(&self.places[expert]).enumerate() {
+            let Some(place) = place else { continue };
             change(index, net);
             let mut fresh = Vec::new();
             net.iter().for_each(|layer| layer.write(&mut fresh));
             self.words[place..][..fresh.len()].copy_from_slice(&fresh);
         }
+    }
+
+    /// The same as [`Self::nets`], empty for nets that are no perceptrons.
+    pub(super) fn perceptrons(&self, expert: usize) -> Vec<Vec<EncodedDense>> {
+        let nets = self.nets[expert].iter().zip(&self.places[expert]);
+        nets.map(|(net, place)| if place.is_some() { net.clone() } else { Vec::new() }).collect()
     }
 
     /// The layers of each coupling's net, in density order, of an expert.

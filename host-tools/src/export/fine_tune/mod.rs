@@ -131,7 +131,7 @@ impl<'a> Tuner<'a> {
         tuning: &Tuning,
     ) -> Option<Self> {
         let inputs = flow.inputs();
-        let places = places(encoded.nets(expert));
+        let places = places(&encoded.perceptrons(expert));
         // Spread over all where there are more.
         let some = |rows: &'a [f32], most: usize| -> Vec<&'a [f32]> {
             let rows = rows.chunks_exact(inputs);
@@ -156,7 +156,7 @@ impl<'a> Tuner<'a> {
 
     fn run(&self, encoded: &mut Encoded, tuning: &Tuning) -> Option<FineTuned> {
         debug_assert_eq!(self.inputs, self.shape.0 + self.shape.1);
-        let mut latents = Latents::new(encoded.nets(self.expert));
+        let mut latents = Latents::new(&encoded.perceptrons(self.expert));
         let before = self.judge(encoded)?;
         let mut found = FineTuned { before, after: before, steps: 0 };
         let mut best = encoded.nets(self.expert).to_vec();
@@ -175,7 +175,7 @@ impl<'a> Tuner<'a> {
                     self.tuned[order[at - 1]]
                 })
                 .collect();
-            latent::integers(encoded.nets(self.expert), &mut integers);
+            latent::integers(&encoded.perceptrons(self.expert), &mut integers);
             let Some(mut gradient) = self.gradient(encoded, &integers, &batch) else { break };
             let done = step as f32 / tuning.steps as f32;
             let rate = tuning.rate * 0.5 * (1.0 + (std::f32::consts::PI * done).cos());
