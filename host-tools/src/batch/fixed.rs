@@ -10,7 +10,7 @@ use flowlet::arithmetic::fixed::affine::Scales;
 use flowlet::arithmetic::fixed::elementary::{exp, high_rounded, ln, tanh_q31};
 use flowlet::arithmetic::fixed::ratio::{reciprocal, UNIT};
 use flowlet::arithmetic::fixed::{FRACTION_BITS, ONE};
-use flowlet::arithmetic::marginal::{Knots, MarginalArithmetic, MarginalForm};
+use flowlet::arithmetic::marginal::{Knots, MarginalArithmetic};
 use flowlet::arithmetic::{Arithmetic, Fixed};
 use flowlet::base::Mixture;
 
@@ -55,13 +55,6 @@ pub(super) struct Lines<'a> {
     knots: Knots<'a>,
     x: Vec<i32>,
     pieces: Vec<Piece>,
-}
-
-/// A marginal map: straight pieces, or what the runtime evaluates.
-#[derive(Debug)]
-pub(super) enum Map<'a> {
-    Lines(Lines<'a>),
-    Knots(Knots<'a>),
 }
 
 /// A row of weights and its shift.
@@ -198,7 +191,7 @@ impl Tiled for Fixed {
     /// Shift and factor.
     type Gain = (u32, i32);
     type Weights = Weights;
-    type Map<'a> = Map<'a>;
+    type Lines<'a> = Lines<'a>;
     type Layer = Layer;
     type Components = Components;
     type Scales = Scaling;
@@ -275,10 +268,7 @@ impl Tiled for Fixed {
         }
     }
 
-    fn lay_map(knots: Knots<'_>) -> Option<Map<'_>> {
-        if knots.form != MarginalForm::Linear {
-            return Some(Map::Knots(knots));
-        }
+    fn lay_lines(knots: Knots<'_>) -> Option<Lines<'_>> {
         let shift = u32::from(knots.x_shift & 15);
         let mut pieces = vec![Piece::default()];
         for (x, y) in knots.x.windows(2).zip(knots.y.windows(2)) {
@@ -302,22 +292,12 @@ impl Tiled for Fixed {
             });
         }
         pieces.push(Piece::default());
-        Some(Map::Lines(Lines { x: knots.x.iter().map(|&w| w as i32).collect(), pieces, knots }))
+        Some(Lines { x: knots.x.iter().map(|&w| w as i32).collect(), pieces, knots })
     }
 
     #[inline(always)]
-    fn map_rows(map: &Map<'_>, x: &mut Lane<i32>, log_det: &mut Lane<i64>) -> Option<()> {
-        match map {
-            Map::Lines(lines) => lines.map(x, log_det),
-            Map::Knots(knots) => {
-                for (x, log_det) in x.0.iter_mut().zip(&mut log_det.0) {
-                    let (z, log) = Self::marginal(knots, *x)?;
-                    *x = z;
-                    *log_det = log_det.saturating_add(log);
-                }
-                Some(())
-            }
-        }
+    fn line_rows(lines: &Lines<'_>, x: &mut Lane<i32>, log_det: &mut Lane<i64>) -> Option<()> {
+        lines.map(x, log_det)
     }
 
     #[inline(always)]

@@ -6,7 +6,7 @@ use super::{Lane, ROWS};
 use flowlet::arithmetic::activation::Activation;
 use flowlet::arithmetic::base::BaseArithmetic;
 use flowlet::arithmetic::dense::Dense;
-use flowlet::arithmetic::marginal::{Knots, MarginalArithmetic, MarginalForm};
+use flowlet::arithmetic::marginal::Knots;
 use flowlet::arithmetic::{Arithmetic, Elementary, Float, Tables, READING_LIMIT};
 use flowlet::base::Mixture;
 
@@ -22,12 +22,11 @@ pub(super) struct Piece {
     log_slope: f32,
 }
 
-/// A marginal map: straight pieces, or what the runtime evaluates.
+/// Straight pieces: knots, and one more piece than knots.
 #[derive(Debug)]
-pub(super) enum Map<'a> {
-    /// Knots, and one more piece than knots.
-    Lines(Vec<f32>, Vec<Piece>),
-    Knots(Knots<'a>),
+pub(super) struct Lines {
+    knots: Vec<f32>,
+    pieces: Vec<Piece>,
 }
 
 /// A dense layer: four rows a block, and within it the four weights of each input.
@@ -69,7 +68,7 @@ impl Tiled for Float {
     const PACKED: usize = 1;
     type Gain = f32;
     type Weights = Vec<f32>;
-    type Map<'a> = Map<'a>;
+    type Lines<'a> = Lines;
     type Layer = Layer;
     type Components = Vec<Component>;
     /// The clamp.
@@ -125,10 +124,7 @@ impl Tiled for Float {
         }
     }
 
-    fn lay_map(knots: Knots<'_>) -> Option<Map<'_>> {
-        if knots.form != MarginalForm::Linear {
-            return Some(Map::Knots(knots));
-        }
+    fn lay_lines(knots: Knots<'_>) -> Option<Lines> {
         let numbers = |words: &[u32]| words.iter().map(|&w| f32::from_bits(w)).collect::<Vec<_>>();
         let (x, y, tails) = (numbers(knots.x), numbers(knots.y), numbers(knots.slopes));
         let piece = |x, y, slope| Piece { x, y, slope, log_slope: Tables::ln(slope) };
@@ -137,32 +133,21 @@ impl Tiled for Float {
             pieces.push(piece(x[0], y[0], (y[1] - y[0]) / (x[1] - x[0])));
         }
         pieces.push(piece(*x.last()?, *y.last()?, *tails.last()?));
-        Some(Map::Lines(x, pieces))
+        Some(Lines { knots: x, pieces })
     }
 
     #[inline(always)]
-    fn map_rows(map: &Map<'_>, x: &mut Lane<f32>, log_det: &mut Lane<f32>) -> Option<()> {
-        match map {
-            Map::Lines(knots, pieces) => {
-                let mut below = [0u32; ROWS];
-                for &knot in knots {
-                    for (below, &x) in below.iter_mut().zip(&x.0) {
-                        *below += u32::from(knot <= x);
-                    }
-                }
-                for ((x, log_det), below) in x.0.iter_mut().zip(&mut log_det.0).zip(below) {
-                    let piece = pieces[below as usize];
-                    *x = piece.y + (*x - piece.x) * piece.slope;
-                    *log_det += piece.log_slope;
-                }
+    fn line_rows(lines: &Lines, x: &mut Lane<f32>, log_det: &mut Lane<f32>) -> Option<()> {
+        let mut below = [0u32; ROWS];
+        for &knot in &lines.knots {
+            for (below, &x) in below.iter_mut().zip(&x.0) {
+                *below += u32::from(knot <= x);
             }
-            Map::Knots(knots) => {
-                for (x, log_det) in x.0.iter_mut().zip(&mut log_det.0) {
-                    let (z, log) = Self::marginal(knots, *x)?;
-                    *x = z;
-                    *log_det += log;
-                }
-            }
+        }
+        for ((x, log_det), below) in x.0.iter_mut().zip(&mut log_det.0).zip(below) {
+            let piece = lines.pieces[below as usize];
+            *x = piece.y + (*x - piece.x) * piece.slope;
+            *log_det += piece.log_slope;
         }
         Some(())
     }

@@ -3,6 +3,7 @@
 use super::isa::{Isa, Level};
 use super::tiled::{Rows, Tiled};
 use super::{Lane, ROWS};
+use flowlet::arithmetic::marginal::MarginalForm;
 use flowlet::arithmetic::spline::SplineShape;
 use flowlet::base::Base;
 use flowlet::calibration::Calibration;
@@ -52,7 +53,7 @@ enum Stage<'m, A: Tiled> {
     Permutation(Vec<usize>),
     Elementwise(Vec<(A::Gain, A::Value)>, A::Log),
     Linear(Vec<LinearRow<A>>, A::Log),
-    Marginal(Vec<A::Map<'m>>),
+    Lines(Vec<A::Lines<'m>>),
     Coupling(Box<Coupled<A>>),
     Split(usize),
     /// By the runtime's code, row by row.
@@ -397,8 +398,8 @@ impl<'m, A: Tiled> Stage<'m, A> {
                 }
                 Stage::Linear(rows, constant_log_det::<A>(&step, active)?)
             }
-            Step::Marginal(marginal) => {
-                Stage::Marginal(marginal.maps(active).map(A::lay_map).collect::<Option<_>>()?)
+            Step::Marginal(marginal) if marginal.maps(active).all(|k| k.form == MarginalForm::Linear) => {
+                Stage::Lines(marginal.maps(active).map(A::lay_lines).collect::<Option<_>>()?)
             }
             Step::Coupling(coupling) => match Coupled::new(&coupling, active)? {
                 Some(coupled) => Stage::Coupling(Box::new(coupled)),
@@ -460,9 +461,9 @@ impl<'m, A: Tiled> Stage<'m, A> {
                 }
                 log_det.0 = [*log; ROWS];
             }
-            Stage::Marginal(maps) => {
-                for (x, map) in x.iter_mut().zip(maps) {
-                    A::map_rows(map, x, log_det)?;
+            Stage::Lines(maps) => {
+                for (x, lines) in x.iter_mut().zip(maps) {
+                    A::line_rows(lines, x, log_det)?;
                 }
             }
             Stage::Coupling(coupled) => {

@@ -45,8 +45,8 @@ pub(super) trait Tiled: Arithmetic<Value: Send + Sync, Log: Send + Sync> {
     type Gain: Copy + Debug + Send + Sync;
     /// Weights of a row of a linear map.
     type Weights: Debug + Send + Sync;
-    /// A marginal map.
-    type Map<'a>: Debug + Send + Sync;
+    /// A piecewise linear marginal map.
+    type Lines<'a>: Debug + Send + Sync;
     /// A dense layer.
     type Layer: Debug + Send + Sync;
     /// A mixture's components.
@@ -69,10 +69,14 @@ pub(super) trait Tiled: Arithmetic<Value: Send + Sync, Log: Send + Sync> {
     /// `sum = x + ` [`Arithmetic::row_sum`].
     fn add_row_sum(x: &mut Lane<Self::Value>, weights: &Self::Weights, others: &[Lane<Self::Value>]);
 
-    /// Lays out a marginal map.
-    fn lay_map(knots: Knots<'_>) -> Option<Self::Map<'_>>;
+    /// Lays out a piecewise linear marginal map.
+    fn lay_lines(knots: Knots<'_>) -> Option<Self::Lines<'_>>;
     /// See [`Arithmetic::marginal`](flowlet::arithmetic::marginal::MarginalArithmetic::marginal); adds to `log_det`.
-    fn map_rows(map: &Self::Map<'_>, x: &mut Lane<Self::Value>, log_det: &mut Lane<Self::Log>) -> Option<()>;
+    fn line_rows(
+        lines: &Self::Lines<'_>,
+        x: &mut Lane<Self::Value>,
+        log_det: &mut Lane<Self::Log>,
+    ) -> Option<()>;
 
     /// See [`Arithmetic::load_inputs`].
     fn load_rows<'x>(

@@ -17,6 +17,7 @@ mod false_alarms;
 mod files;
 mod fine_tuning;
 mod fit;
+mod flow_parts;
 mod inspect;
 mod output;
 pub(crate) use output::grouped;
@@ -30,6 +31,7 @@ mod simulate;
 mod streams;
 mod tables;
 mod train;
+mod trained;
 mod verify;
 
 use clap::{Args, Parser, Subcommand};

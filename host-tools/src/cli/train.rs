@@ -7,20 +7,18 @@ use super::false_alarms::{Calibrated, CalibrationArgs};
 use super::files;
 use super::fine_tuning::{self, FineTuneArgs};
 use super::fit::{self, Chosen, Fit};
+use super::flow_parts::Parts;
 use super::output::{grouped, Output};
 use super::scoring::{self, NumericArg};
 use super::tables::TableArgs;
+use super::trained::{candidate, expert, told};
 use super::usage;
 use crate::chip_search::Fixed;
 use crate::export::{self, Certificate, Core, ImageFile, Numeric, Statistic};
-use crate::flow::{Activation, ImageShape, Padding};
 use crate::report::history::{beside, History};
 use crate::selection::{self, Selection};
 use crate::table::{Kind, Table};
-use crate::training::{
-    auto_experts, kinds, BaseKind, Candidate, ConditionerKind, FlowKind, Keeper, MarginalFront, MaskKind,
-    Search, TrainConfig,
-};
+use crate::training::{auto_experts, kinds, ConditionerKind, FlowKind, Keeper, TrainConfig};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use serde_json::{json, Value};
@@ -108,88 +106,6 @@ pub(super) struct TrainArgs {
     recipe: Recipe,
     #[command(flatten)]
     checkpoint: CheckpointArgs,
-}
-
-/// What the flow is made of, besides its couplings.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Parts of the flow")]
-struct Parts {
-    /// Base distribution, which normal readings are mapped to [default: normal; of auto and likeliest mixture]
-    #[arg(long, value_enum)]
-    base: Option<BaseKind>,
-    /// Components of --base mixture, 1 to 64 [default: by the number of rows]
-    #[arg(long, value_name = "K", default_value_t = 0, hide_default_value = true)]
-    components: usize,
-    /// Monotone map of each feature in front of the couplings, from quantiles to those of a normal [default: none; of
-    /// auto and likeliest linear]
-    #[arg(long, value_enum)]
-    marginal: Option<MarginalFront>,
-    /// The features are an image, row by row, channels last: a multi-scale flow with checkerboard and channel masks
-    #[arg(long, value_name = "HxW[xC]")]
-    image: Option<ImageShape>,
-    /// Scales of --image [default: 2]
-    #[arg(long, value_name = "N", requires = "image")]
-    levels: Option<usize>,
-    /// The features are integers from 0 to MAX: dequantizing noise and a logit in front of the flow
-    #[arg(long, value_name = "MAX")]
-    integers: Option<u32>,
-    /// Whiten the data in front of the couplings: a fixed linear map that takes out correlations
-    #[arg(long)]
-    whiten: bool,
-    /// Which features condition the others
-    #[arg(long, value_enum, default_value = "half")]
-    mask: MaskKind,
-    /// Net that computes a coupling's parameters
-    #[arg(long, value_enum, default_value = "mlp")]
-    conditioner: ConditionerKind,
-    /// What stands between the layers of conditioners
-    #[arg(long, value_enum, default_value = "relu")]
-    activation: ActivationArg,
-    /// Channels per time step, for --conditioner conv1d: columns are those of the first step, then of the second ...
-    #[arg(long, value_name = "C", default_value_t = 1)]
-    channels: usize,
-    /// Time steps under the kernel, for --conditioner conv1d
-    #[arg(long, value_name = "K", default_value_t = TrainConfig::default().kernel)]
-    kernel: usize,
-    /// Where the kernel stands: up to its time step, or around it (odd kernels), for --conditioner conv1d
-    #[arg(long, value_enum, default_value = "same")]
-    padding: PaddingArg,
-}
-
-/// Padding of convolutions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum PaddingArg {
-    Causal,
-    Same,
-}
-
-impl From<PaddingArg> for Padding {
-    fn from(arg: PaddingArg) -> Self {
-        match arg {
-            PaddingArg::Causal => Self::Causal,
-            PaddingArg::Same => Self::Same,
-        }
-    }
-}
-
-/// Activation functions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ActivationArg {
-    Relu,
-    LeakyRelu,
-    Tanh,
-    Silu,
-}
-
-impl From<ActivationArg> for Activation {
-    fn from(arg: ActivationArg) -> Self {
-        match arg {
-            ActivationArg::Relu => Self::Relu,
-            ActivationArg::LeakyRelu => Self::LeakyRelu,
-            ActivationArg::Tanh => Self::Tanh,
-            ActivationArg::Silu => Self::Silu,
-        }
-    }
 }
 
 /// How training goes; what is not given follows the measured recipe.
@@ -567,52 +483,6 @@ impl TrainArgs {
 }
 
 /// A candidate of `auto` as JSON.
-fn candidate(candidate: &Candidate) -> Value {
-    let mut json = json!({ "flow": candidate.config.flow.name(), "recipe": candidate.config.summary() });
-    match &candidate.outcome {
-        Ok(outcome) => {
-            json["val_nll_trimmed_standardized"] = json!(outcome.val_nll_trimmed);
-            json["parameters"] = json!(outcome.parameters);
-            json["seconds"] = json!(outcome.seconds);
-        }
-        Err(error) => json["error"] = json!(error),
-    }
-    json
-}
-
-/// An expert as JSON.
-fn expert(member: &Search) -> Value {
-    let mut json = candidate(&member.candidates[member.chosen]);
-    json["val_nll"] = json!(member.trained.val_nll);
-    json["val_nll_standardized"] = json!(member.trained.val_nll_standardized);
-    json["epochs"] = json!(member.trained.epochs);
-    json["candidates"] = member.candidates.iter().map(candidate).collect();
-    json["chosen"] = json!(member.chosen);
-    json
-}
-
-/// Why these candidates and not others, as lines of the message.
-fn told(fit: &Fit) -> String {
-    let mut text = String::new();
-    for (number, member) in fit.experts.members.iter().enumerate() {
-        if fit.experts.members.len() > 1 {
-            let quoted = if number == fit.experts.quoted { ", which log_prob speaks of" } else { "" };
-            text.push_str(&format!("\nexpert {number}{quoted}"));
-        } else if member.candidates.len() < 2 {
-            continue;
-        }
-        for (index, candidate) in member.candidates.iter().enumerate() {
-            let mark = if index == member.chosen { "  chosen  " } else { "          " };
-            let told = match &candidate.outcome {
-                Ok(o) => format!("held-out NLL {:.3} without the worst 2 %", o.val_nll_trimmed),
-                Err(error) => format!("could not be trained: {error}"),
-            };
-            text.push_str(&format!("\n{mark} {}: {told}", candidate.config.summary()));
-        }
-    }
-    text
-}
-
 fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("must be a number of rows, 1 or more".to_owned()),

@@ -130,9 +130,9 @@ impl Encoded {
     }
 
     /// The same as [`Self::nets`], empty for nets that are no perceptrons.
-    pub(super) fn perceptrons(&self, expert: usize) -> Vec<Vec<EncodedDense>> {
+    pub(super) fn perceptrons(&self, expert: usize) -> impl Iterator<Item = &[EncodedDense]> {
         let nets = self.nets[expert].iter().zip(&self.places[expert]);
-        nets.map(|(net, place)| if place.is_some() { net.clone() } else { Vec::new() }).collect()
+        nets.map(|(net, place)| if place.is_some() { net.as_slice() } else { &[] })
     }
 
     /// The layers of each coupling's net, in density order, of an expert.

@@ -23,21 +23,21 @@ pub(super) struct Latents {
 }
 
 /// The tuned layers of an expert, net by net, in the order of their integers.
-pub(super) fn places(nets: &[Vec<EncodedDense>]) -> Vec<Vec<Place>> {
+pub(super) fn places<'e>(nets: impl Iterator<Item = &'e [EncodedDense]>) -> Vec<Vec<Place>> {
     let mut at = 0;
     let mut place = |layer: &EncodedDense| {
         let place = Place { inputs: layer.inputs, outputs: layer.outputs, at };
         at += place.len();
         place
     };
-    nets.iter().map(|net| net.iter().map(&mut place).collect()).collect()
+    nets.map(|net| net.iter().map(&mut place).collect()).collect()
 }
 
 impl Latents {
     /// The integers as they are.
-    pub(super) fn new(nets: &[Vec<EncodedDense>]) -> Self {
+    pub(super) fn new<'e>(nets: impl Iterator<Item = &'e [EncodedDense]>) -> Self {
         let (mut values, mut start) = (Vec::new(), Vec::new());
-        for layer in nets.iter().flatten() {
+        for layer in nets.flatten() {
             if let Numbers::Fixed { weights, bias, .. } = &layer.numbers {
                 values.extend(weights.iter().map(|&w| w as f32));
                 values.extend(bias.iter().map(|_| 0.0));
@@ -89,9 +89,9 @@ impl Latents {
 }
 
 /// The integers of all tuned layers as f32; zero in the places of biases.
-pub(super) fn integers(nets: &[Vec<EncodedDense>], to: &mut Vec<f32>) {
+pub(super) fn integers<'e>(nets: impl Iterator<Item = &'e [EncodedDense]>, to: &mut Vec<f32>) {
     to.clear();
-    for layer in nets.iter().flatten() {
+    for layer in nets.flatten() {
         if let Numbers::Fixed { weights, bias, .. } = &layer.numbers {
             to.extend(weights.iter().map(|&w| w as f32));
             to.extend(bias.iter().map(|_| 0.0));

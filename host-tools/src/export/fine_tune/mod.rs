@@ -112,7 +112,6 @@ impl Stored<'_> {
 /// What the steps have in common.
 struct Tuner<'a> {
     expert: usize,
-    inputs: usize,
     shape: (usize, usize),
     places: Vec<Vec<Place>>,
     /// Readings to tune on, each with its log-density by the f32 flow.
@@ -131,7 +130,7 @@ impl<'a> Tuner<'a> {
         tuning: &Tuning,
     ) -> Option<Self> {
         let inputs = flow.inputs();
-        let places = places(&encoded.perceptrons(expert));
+        let places = places(encoded.perceptrons(expert));
         // Spread over all where there are more.
         let some = |rows: &'a [f32], most: usize| -> Vec<&'a [f32]> {
             let rows = rows.chunks_exact(inputs);
@@ -147,7 +146,7 @@ impl<'a> Tuner<'a> {
         let exact = judges.par_iter().map(|row| teacher.log_prob_f32(row)).collect();
         let tuned = tuned.into_par_iter().map(|row| (row, teacher.log_prob_f32(row) as f32)).collect();
         let shape = (flow.features, flow.contexts);
-        Some(Tuner { expert, inputs, shape, places, tuned, judges, exact })
+        Some(Tuner { expert, shape, places, tuned, judges, exact })
     }
 
     fn pass<'e>(&self, encoded: &'e Encoded) -> Option<Pass<'e>> {
@@ -155,8 +154,7 @@ impl<'a> Tuner<'a> {
     }
 
     fn run(&self, encoded: &mut Encoded, tuning: &Tuning) -> Option<FineTuned> {
-        debug_assert_eq!(self.inputs, self.shape.0 + self.shape.1);
-        let mut latents = Latents::new(&encoded.perceptrons(self.expert));
+        let mut latents = Latents::new(encoded.perceptrons(self.expert));
         let before = self.judge(encoded)?;
         let mut found = FineTuned { before, after: before, steps: 0 };
         let mut best = encoded.nets(self.expert).to_vec();
@@ -175,7 +173,7 @@ impl<'a> Tuner<'a> {
                     self.tuned[order[at - 1]]
                 })
                 .collect();
-            latent::integers(&encoded.perceptrons(self.expert), &mut integers);
+            latent::integers(encoded.perceptrons(self.expert), &mut integers);
             let Some(mut gradient) = self.gradient(encoded, &integers, &batch) else { break };
             let done = step as f32 / tuning.steps as f32;
             let rate = tuning.rate * 0.5 * (1.0 + (std::f32::consts::PI * done).cos());

@@ -66,7 +66,7 @@ fn the_way_there_is_the_devices_own() {
         let calibration = Calibration { readings: &observed, false_alarm_rate: 0.01 };
         let image = stored.image(&metadata, calibration, Evidence::default()).expect("an image");
         let scores = super::super::scores(&image, &asked).expect("scores");
-        let nets = places(&stored.encoded.perceptrons(0));
+        let nets = places(stored.encoded.perceptrons(0));
         let pass = Pass::new(&stored.encoded, 0, (flow.features, flow.contexts), &nets).expect("a pass");
         let mut memory = pass.memory(flow.contexts);
         for (row, score) in asked.chunks_exact(columns).zip(scores) {
@@ -94,7 +94,7 @@ fn the_gradient_is_that_of_the_devices_scores() {
         let mut stored = Stored::new(&flow, numeric, &observed).expect("fixed point");
         let largest = if numeric == Numeric::I8 { 127 } else { 32767 };
         let encoded = &mut stored.encoded;
-        let nets = places(&encoded.perceptrons(0));
+        let nets = places(encoded.perceptrons(0));
         let shape = (flow.features, flow.contexts);
         let asked = &observed[..64 * columns];
         let total = |encoded: &Encoded| -> f64 {
@@ -106,7 +106,7 @@ fn the_gradient_is_that_of_the_devices_scores() {
                 .sum()
         };
         let mut integers = Vec::new();
-        latent::integers(&encoded.perceptrons(0), &mut integers);
+        latent::integers(encoded.perceptrons(0), &mut integers);
         let mut gradient = vec![0.0; integers.len()];
         {
             let pass = Pass::new(encoded, 0, shape, &nets).expect("a pass");
