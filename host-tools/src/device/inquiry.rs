@@ -31,6 +31,8 @@ pub struct Inquirer {
     board: Board,
     qemu: Qemu,
     firmware: Firmware,
+    /// Whether instructions are counted, which slows the emulator down.
+    counts: bool,
 }
 
 impl Inquirer {
@@ -41,7 +43,7 @@ impl Inquirer {
     pub fn new(board: Board, install: Install) -> Result<Self, DeviceError> {
         let qemu = Qemu::find(install)?;
         let firmware = Source::find()?.build(board, &Binary::ExplainRows, install)?;
-        Ok(Self { board, qemu, firmware })
+        Ok(Self { board, qemu, firmware, counts: true })
     }
 
     /// As [`Self::new`], for rows that stand for dense layers: see [`flowlet_protocol::layers`]. The job has no
@@ -52,7 +54,7 @@ impl Inquirer {
     pub fn of_layers(board: Board, install: Install) -> Result<Self, DeviceError> {
         let qemu = Qemu::find(install)?;
         let firmware = Source::find()?.build(board, &Binary::LayerDigests, install)?;
-        Ok(Self { board, qemu, firmware })
+        Ok(Self { board, qemu, firmware, counts: false })
     }
 
     /// As [`Self::new`], for rows of a seed and a number of readings, both as the bits of an f32, that stand for streams: see
@@ -63,7 +65,7 @@ impl Inquirer {
     pub fn of_streams(board: Board, install: Install) -> Result<Self, DeviceError> {
         let qemu = Qemu::find(install)?;
         let firmware = Source::find()?.build(board, &Binary::StreamDigests, install)?;
-        Ok(Self { board, qemu, firmware })
+        Ok(Self { board, qemu, firmware, counts: true })
     }
 
     /// The firmware that was built.
@@ -87,7 +89,12 @@ impl Inquirer {
         }
         // An explanation takes as long as a hundred scores.
         let job = timed_job(image, rows, inputs, TIMED_ROWS)?;
-        let run = self.qemu.run(self.board, &self.firmware.elf, Some(&job), Duration::from_secs(600))?;
+        let (elf, limit) = (&self.firmware.elf, Duration::from_secs(600));
+        let run = if self.counts {
+            self.qemu.run(self.board, elf, Some(&job), limit)?
+        } else {
+            self.qemu.run_uncounted(self.board, elf, &job, limit)?
+        };
         read(&run.success()?.serial, count, count, inputs)
     }
 
@@ -98,7 +105,7 @@ impl Inquirer {
     pub fn of_windows(board: Board, install: Install) -> Result<Self, DeviceError> {
         let qemu = Qemu::find(install)?;
         let firmware = Source::find()?.build(board, &Binary::ScoreWindows, install)?;
-        Ok(Self { board, qemu, firmware })
+        Ok(Self { board, qemu, firmware, counts: true })
     }
 
     /// Gives the board samples (`channels` values each; counts too as f32) in one run. Per window its features, then log_prob,

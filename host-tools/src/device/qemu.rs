@@ -60,6 +60,20 @@ impl Qemu {
         self.run_with(board, elf, job, limit, |command| command.args(["-icount", "shift=0"]))
     }
 
+    /// Runs a firmware as [`Self::run`] does, as fast as the emulator can: its clocks mean nothing.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) fn run_uncounted(
+        &self,
+        board: Board,
+        elf: &Path,
+        job: &[u8],
+        limit: Duration,
+    ) -> Result<Finished, DeviceError> {
+        self.run_with(board, elf, Some(job), limit, |command| command)
+    }
+
     /// Runs a firmware as [`Self::run`] does, and writes the address of every instruction in some ranges to a log.
     ///
     /// # Errors
