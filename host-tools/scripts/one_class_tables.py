@@ -23,7 +23,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
 from sklearn.mixture import GaussianMixture
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
@@ -37,12 +37,28 @@ def mixture(train):
     return min(fits, key=lambda fit: fit.bic(train))
 
 
+def tails(train, rows):
+    """ECOD (Li et al. 2022): how far out each value is by itself, in the tail that the column's skewness points to."""
+    count, width = train.shape
+    left, right = np.empty(rows.shape), np.empty(rows.shape)
+    for column in range(width):
+        values = np.sort(train[:, column])
+        left[:, column] = np.searchsorted(values, rows[:, column], "right")
+        right[:, column] = count - np.searchsorted(values, rows[:, column], "left")
+    left, right = (-np.log((side + 1) / (count + 1)) for side in (left, right))
+    spread = np.maximum(train.std(0), 1e-12)
+    skewed = (((train - train.mean(0)) / spread) ** 3).mean(0) < 0
+    return np.max([side.sum(1) for side in (left, right, np.where(skewed, left, right))], axis=0)
+
+
 PEERS = {
     "5-NN": lambda a, b: NearestNeighbors(n_neighbors=5).fit(a).kneighbors(b)[0][:, -1],
+    "LOF": lambda a, b: -LocalOutlierFactor(novelty=True).fit(a).score_samples(b),
     "mixture": lambda a, b: -mixture(a).score_samples(b),
     "forest": lambda a, b: -IsolationForest(random_state=0).fit(a).score_samples(b),
     "OC-SVM": lambda a, b: -OneClassSVM(nu=0.1).fit(a[:5000]).score_samples(b),
     "Mahalanobis": lambda a, b: LedoitWolf().fit(a).mahalanobis(b),
+    "ECOD": tails,
 }
 
 
