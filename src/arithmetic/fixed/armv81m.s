@@ -64,32 +64,39 @@
     pop {{r1}}
     // Far is what does not fit once lifted by bits + 1.
     rsb r4, r11, #30
-    lsr r7, r9, r4
-    cbnz r7, 4f
+    lsr r12, r9, r4
+    cmp r12, #0
+    bne 4f
     add r4, r11, #1
     movs r5, #1
     lsls r5, r4
     sub r11, r11, #1
     movw r4, #:lower16:{exp2}
     movt r4, #:upper16:{exp2}
-    movw r6, #{growth}
+    add r6, r4, #4
+    movs r7, #0xf8
+    mov r9, #0x8000
+    vdup.32 q6, r7
     vdup.32 q7, r10
-    // `Scales::scale` and `Scales::apply`: q0 the exponent of two in Q24, q2 the mantissa.
+    // `Scales::scale` and `Scales::apply`: q0 the exponent of two in Q21, q2 the mantissa; q4 the position in both halves.
     dlstp.32 lr, r3
 3:  vldrw.u32 q0, [r0], #16
     vrmulh.s32 q0, q0, q7
-    vshr.u32 q1, q0, #16
-    vbic.i32 q1, #0xff00
-    vldrw.u32 q2, [r4, q1, uxtw #2]
-    vmovlb.u16 q3, q0
-    vmul.i32 q3, q3, r6
-    vldrw.u32 q4, [r1]
-    vmulh.u32 q3, q3, q2
-    vshr.s32 q0, q0, #24
-    vshr.u32 q3, q3, #7
+    vshr.u32 q1, q0, #13
+    vadd.i32 q4, q0, r9
+    vand q1, q1, q6
+    vsli.32 q4, q4, #16
+    vldrw.u32 q3, [r6, q1]
+    vshr.s32 q0, q0, #21
+    vmullb.s16 q5, q3, q4
+    vldrw.u32 q2, [r4, q1]
+    vadd.i32 q3, q3, q5
     vsub.i32 q0, q0, r11
-    vadd.i32 q2, q2, q3
+    vmullt.s16 q3, q3, q4
+    vldrw.u32 q4, [r1]
+    vshr.s32 q3, q3, #5
     vmul.i32 q4, q4, r5
+    vadd.i32 q2, q2, q3
     vshl.u32 q2, q2, q0
     vldrw.u32 q1, [r2], #16
     vrmulh.s32 q2, q2, q4
@@ -97,7 +104,7 @@
     vstrw.32 q2, [r1], #16
     letp lr, 3b
 4:  mov r0, r8
-    mov r1, r7
+    mov r1, r12
     vpop {{d8-d15}}
     pop {{r4-r11, pc}}
     .size flowlet_affine_tanh, . - flowlet_affine_tanh
