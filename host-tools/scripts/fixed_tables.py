@@ -33,32 +33,32 @@ print(table("EXP2", "2^(i/64) in Q30.", "u32", [mpf(2) ** (mpf(i) / 64) * 2**30 
 
 
 def exp2_segments():
-    """Quadratics c0 + (r ((c1 2^16 + c2 + c2 r) >> 16) >> 5) on the steps [i/32, (i + 1)/32), r from -2^15 to 2^15 - 1.
+    """Quadratics c0 + (r (c1 2^16 + c2 + c2 r) >> 21) on the steps [i/32, (i + 1)/32), r from -2^15 to 2^15 - 1.
 
-    What they err by is the slope's rounding to 16 bits: of the few c1 and c2 that are near, those with the least error
-    are taken, and c0 such that it is the same to both sides. But 2^0 is one, and the last step ends below two.
+    What they err by is the rounding of c1 to 16 bits. Of the few c1 and c2 that are near, those with the least error are
+    taken, and c0 such that it is the same to both sides; but 2^0 is one, the last step ends below two, and none begins
+    below the end of the one before.
     """
-    words = []
+    words, end = [], 2**30
     for i in range(32):
-        middle = exp2((i + 0.5) / 32) * 2**30
-        slope = middle * ln(2) / 2**16
+        slope = exp2((i + 0.5) / 32) * 2**30 * ln(2) / 2**16
         bend = slope * ln(2) / 64
         best = None
         for c1 in (int(slope), int(slope) + 1):
-            for c2 in range(int(bend) - 4, int(bend) + 6):
-                growth = lambda r: (r * (((c1 << 16) + c2 + c2 * r) >> 16)) >> 5
-                # The slope changes where c2 (r + 1) passes a multiple of 2^16: there, and at the ends, errors are largest.
-                turns = [-((-k << 16) // c2) - 1 for k in range(-(c2 // 2), c2 // 2 + 1)]
-                places = {r for t in turns for r in (t - 1, t, t + 1) if -(2**15) <= r < 2**15} | {-(2**15), 2**15 - 1}
+            for c2 in range(int(bend) - 3, int(bend) + 5):
+                growth = lambda r: (r * ((c1 << 16) + c2 + c2 * r)) >> 21
+                places = [*range(-(2**15), 2**15, 512), 2**15 - 1]
                 errors = [growth(r) - exp2((i + 0.5 + r / 2**16) / 32) * 2**30 for r in places]
                 c0 = -round((min(errors) + max(errors)) / 2)
+                c0 = max(c0, end - growth(places[0]))
                 if i == 0:
-                    c0 = 2**30 - growth(-(2**15))
-                c0 = min(c0, 2**31 - 1 - growth(2**15 - 1))
+                    c0 = 2**30 - growth(places[0])
+                c0 = min(c0, 2**31 - 1 - growth(places[-1]))
                 error = max(abs(c0 + e) for e in errors)
-                if best is None or error < best[0]:
-                    best = (error, c0, (c1 << 16) + c2)
-        words += best[1:]
+                if c0 + growth(places[0]) >= end and (best is None or error < best[0]):
+                    best = (error, c0, (c1 << 16) + c2, c0 + growth(places[-1]))
+        words += best[1:3]
+        end = best[3]
     return words
 
 

@@ -78,21 +78,21 @@
     mov r9, #0x8000
     vdup.32 q6, r7
     vdup.32 q7, r10
-    // `Scales::scale` and `Scales::apply`: q0 the exponent of two in Q21, q2 the mantissa; q4 the position in both halves.
+    // `Scales::scale` and `Scales::apply`: q0 the exponent of two in Q21, q2 the mantissa; q4 the position in its lower half, then in the upper.
     dlstp.32 lr, r3
 3:  vldrw.u32 q0, [r0], #16
     vrmulh.s32 q0, q0, q7
     vshr.u32 q1, q0, #13
     vadd.i32 q4, q0, r9
     vand q1, q1, q6
-    vsli.32 q4, q4, #16
     vldrw.u32 q3, [r6, q1]
     vshr.s32 q0, q0, #21
     vmullb.s16 q5, q3, q4
     vldrw.u32 q2, [r4, q1]
     vadd.i32 q3, q3, q5
+    vshl.i32 q4, q4, #16
     vsub.i32 q0, q0, r11
-    vmullt.s16 q3, q3, q4
+    vmulh.s32 q3, q3, q4
     vldrw.u32 q4, [r1]
     vshr.s32 q3, q3, #5
     vmul.i32 q4, q4, r5

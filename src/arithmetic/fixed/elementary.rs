@@ -13,11 +13,10 @@
 use super::table;
 use super::{product_high_rounded_by_halves, round_shift, FRACTION_BITS, ONE};
 
-/// Largest relative error of [`exp2`]: mostly that of a slope in 16 bits, so that a core without long products has two
-/// short ones. Half a unit of Q15.16, to which a scaled value is rounded, is 7.6e-6.
-pub const EXP2_RELATIVE: f64 = 1.1e-6;
+/// Largest relative error of [`exp2`]; half a unit of Q15.16, to which a scaled value is rounded, is 7.6e-6.
+pub const EXP2_RELATIVE: f64 = 8e-7;
 /// Largest relative error of [`exp`], where it does not saturate.
-pub const EXP_RELATIVE: f64 = 1.3e-6;
+pub const EXP_RELATIVE: f64 = 1e-6;
 /// Largest absolute error of [`tanh_q31`].
 pub const TANH_Q31_ABSOLUTE: f64 = 6e-7;
 /// Largest absolute error of [`tanh`]: that of [`tanh_q31`] and half a unit of Q15.16.
@@ -70,6 +69,22 @@ fn high_by_top_in_32_bits(a: u32, top: u32) -> u32 {
     (a >> 16).wrapping_mul(top).wrapping_add((a & 0xffff).wrapping_mul(top) >> 16)
 }
 
+/// `a b / 2^16` with `b` of 16 bits: `SMULWB` on cores that have it, two products of 32 bits where those are all there is.
+#[inline(always)]
+fn product_by_half(a: i32, b: i32) -> i32 {
+    if cfg!(flowlet_integer_kernels = "armv6m") {
+        product_by_half_in_32_bits(a, b)
+    } else {
+        ((i64::from(a) * i64::from(b)) >> 16) as i32
+    }
+}
+
+/// The same; neither product wraps.
+#[inline(always)]
+fn product_by_half_in_32_bits(a: i32, b: i32) -> i32 {
+    (a >> 16).wrapping_mul(b).wrapping_add((a & 0xffff).wrapping_mul(b) >> 16)
+}
+
 /// `2^x` for x in Q10.21, as `(mantissa in Q30 within [1, 2), exponent)`.
 ///
 /// A quadratic a step, `c0 + r (c1 + c2 r)`, r the signed distance from the step's middle.
@@ -77,10 +92,9 @@ fn high_by_top_in_32_bits(a: u32, top: u32) -> u32 {
 pub(super) fn exp2_q21(x: i32) -> (u32, i32) {
     let [c0, c1] = table::EXP2_32.get((x as u32 >> 16 & 31) as usize).copied().unwrap_or_default();
     let r = i32::from((x ^ 0x8000) as i16);
-    // c1 stands above c2 in the word. Products of 16 bits by 16: one instruction each where there is one for halves.
+    // c1 stands above c2 in the word, and what c2 adds to it there is accounted for.
     let slope = (c1 as i32).wrapping_add(i32::from(c1 as i16).wrapping_mul(r));
-    let growth = r.wrapping_mul(slope >> 16);
-    (c0.wrapping_add((growth >> 5) as u32), x >> 21)
+    (c0.wrapping_add((product_by_half(slope, r) >> 5) as u32), x >> 21)
 }
 
 /// `2^x` for x in Q15.16, as `(mantissa in Q30 within [1, 2), exponent)`.
@@ -176,28 +190,16 @@ mod tests {
 
     #[test]
     fn exp2_keeps_its_budget_and_rises() {
-        let (mut before, mut fall) = (0, 0);
+        let mut before = 0;
         let (error, at) = worst(0..1 << 21, |x| {
             let (mantissa, exponent) = exp2_q21(x as i32);
             assert_eq!(exponent, 0);
-            assert!((1 << 30..1 << 31).contains(&mantissa), "{x}");
-            fall = fall.max(before - mantissa as i32);
-            before = mantissa as i32;
+            assert!((1 << 30..1 << 31).contains(&mantissa) && mantissa >= before, "{x}");
+            before = mantissa;
             (f64::from(mantissa) / (1u64 << 30) as f64 / (x as f64 / 2_097_152.0).exp2() - 1.0).abs()
         });
-        println!("exp2: {error:e} at {at}, falls by {fall}");
+        println!("exp2: {error:e} at {at}");
         assert!(error < EXP2_RELATIVE, "{error:e} at {at}");
-        // Between neighbours of Q21 it may fall, by 2^-20 at most; never in Q15.16, nor as an exponential.
-        assert!(fall < 1 << 10);
-        for f in [exp2, exp] {
-            let mut before = 0;
-            for x in -65_536..65_536 {
-                let (mantissa, exponent) = f(x);
-                let power = u64::from(mantissa) << (exponent + 8);
-                assert!(power > before, "{x}");
-                before = power;
-            }
-        }
         for x in [0, 1, 777, 65_535, -1, -77_777] {
             assert_eq!(exp2(x), exp2_q21(x << 5));
             assert_eq!(exp2(x), exp2_fine(x << 4));
@@ -248,6 +250,9 @@ mod tests {
             for a in (0..32).flat_map(|bit| [1u32 << bit, (1u32 << bit) - 1, u32::MAX - (1 << bit)]) {
                 let a = a.wrapping_add(top.wrapping_mul(77_777));
                 assert_eq!(high_by_top_in_32_bits(a, top), high(a, top << 16), "{a} {top}");
+                let (a, b) = (a as i32, i32::from(top as i16));
+                let product = ((i64::from(a) * i64::from(b)) >> 16) as i32;
+                assert_eq!(product_by_half_in_32_bits(a, b), product, "{a} {b}");
             }
         }
     }
