@@ -15,7 +15,7 @@ def table(name, doc, kind, values, group=1):
     """A Rust static; with `group`, an array of arrays of so many."""
     lines, line = [], "   "
     for start in range(0, len(values), group):
-        items = [str(int(nint(v))) for v in values[start : start + group]]
+        items = [f"{v:#018x}" if kind == "u64" else str(int(nint(v))) for v in values[start : start + group]]
         item = f" {items[0]}," if group == 1 else f" [{', '.join(items)}],"
         if len(line) + len(item) > 108 or (group > 1 and line != "   "):
             lines.append(line)
@@ -33,54 +33,55 @@ print(table("EXP2", "2^(i/64) in Q30.", "u32", [mpf(2) ** (mpf(i) / 64) * 2**30 
 
 
 def exp2_segments():
-    """Quadratics c0 + (r (c1 2^16 + c2 + c2 r) >> 21) on the steps [i/32, (i + 1)/32), r from -2^15 to 2^15 - 1.
+    """Quadratics c0 + (r (c1 2^16 + c2 + c2 r) >> 21) about i/32, from i = 0 to 32, r from -2^15 to 2^15 - 1.
 
     What they err by is the rounding of c1 to 16 bits. Of the few c1 and c2 that are near, those with the least error are
-    taken, and c0 such that it is the same to both sides; but 2^0 is one, the last step ends below two, and none begins
+    taken, and c0 such that it is the same to both sides; but 2^0 is one, the last one ends below two, and none begins
     below the end of the one before.
     """
-    words, end = [], 2**30
-    for i in range(32):
-        slope = exp2((i + 0.5) / 32) * 2**30 * ln(2) / 2**16
+    words, end = [], 0
+    for i in range(33):
+        slope = exp2(i / 32) * 2**30 * ln(2) / 2**21 * 2**5
         bend = slope * ln(2) / 64
+        places = [*range(-(2**15), 2**15, 512), 2**15 - 1]
+        if i in (0, 32):
+            places = [r for r in [*places, -1] if (r < 0) == (i == 32)]
         best = None
         for c1 in (int(slope), int(slope) + 1):
             for c2 in range(int(bend) - 3, int(bend) + 5):
                 growth = lambda r: (r * ((c1 << 16) + c2 + c2 * r)) >> 21
-                places = [*range(-(2**15), 2**15, 512), 2**15 - 1]
-                errors = [growth(r) - exp2((i + 0.5 + r / 2**16) / 32) * 2**30 for r in places]
+                errors = [growth(r) - exp2((i + r / 2**16) / 32) * 2**30 for r in places]
                 c0 = -round((min(errors) + max(errors)) / 2)
-                c0 = max(c0, end - growth(places[0]))
-                if i == 0:
-                    c0 = 2**30 - growth(places[0])
-                c0 = min(c0, 2**31 - 1 - growth(places[-1]))
+                c0 = 2**30 if i == 0 else max(c0, end - growth(min(places)))
+                if i == 32:
+                    c0 = min(c0, 2**31 - 1 - growth(-1))
                 error = max(abs(c0 + e) for e in errors)
-                if c0 + growth(places[0]) >= end and (best is None or error < best[0]):
-                    best = (error, c0, (c1 << 16) + c2, c0 + growth(places[-1]))
-        words += best[1:3]
+                if c0 + growth(min(places)) >= end and (best is None or error < best[0]):
+                    best = (error, c0, (c1 << 16) + c2, c0 + growth(max(places)))
+        words.append(best[2] << 32 | best[1])
         end = best[3]
     return words
 
 
-print(table("EXP2_32", "Quadratics of 2^x on steps of 1/32, about their middles: c0 (Q30), then c1 above c2 (Q35 a unit of 2^-21).", "u32", exp2_segments(), 2))
+print(table("EXP2_32", "Quadratics of 2^x about each 1/32 from 0 to 1: c1 and c2 (Q35 a unit of 2^-21) above c0 (Q30).", "u64", exp2_segments()))
 
 
-def tanh_segments():
-    """Cubics c0 + r (c1 - r (c2 + c3 r)) on the steps [i/8, (i + 1)/8), r in [0, 1), for i < 64.
+def tanh_segments(edges):
+    """Cubics c0 + r (c1 - r (c2 + c3 r)) on the steps between edges, r in [0, 1).
 
     Each meets tanh at both ends of its step and at two points within: Chebyshev's four, stretched so that
     the outer ones are the ends. So the whole is continuous, and its error within 0.43 units of the sixth place.
     """
-    ends = [int(nint(tanh(mpf(i) / 8) * 2**31)) for i in range(65)]
+    ends = [int(nint(tanh(e) * 2**31)) for e in edges]
     inner = (1 - cos(3 * pi / 8) / cos(pi / 8)) / 2
     words = []
-    for i in range(64):
+    for i in range(len(edges) - 1):
         rise = mpf(ends[i + 1] - ends[i]) / 2**31
         rows, right = [], []
         for r in (inner, 1 - inner):
             # tanh - c0 = r rise + r (1 - r) c2 + r (1 - r^2) c3, with c1 = rise + c2 + c3.
             rows.append([r * (1 - r), r * (1 - r * r)])
-            right.append(tanh((i + r) / 8) - mpf(ends[i]) / 2**31 - r * rise)
+            right.append(tanh(edges[i] + r * (edges[i + 1] - edges[i])) - mpf(ends[i]) / 2**31 - r * rise)
         c2, c3 = lu_solve(matrix(rows), matrix(right))
         c3 = int(nint(c3 * 2**23))
         # The lower half of the word holds c3; read as part of c2 it is what it adds.
@@ -93,7 +94,19 @@ def tanh_segments():
     return words
 
 
-print(table("TANH", "Cubics of tanh on steps of 1/8: c0, c1 (Q31), then c2 (Q23) above c3 (Q23, signed).", "u32", tanh_segments(), 3))
+coefficients = "c0, c1 (Q31), then c2 (Q23) above c3 (Q23, signed)."
+eighths = [mpf(i) / 8 for i in range(65)]
+wider = [*eighths[:20], *(mpf(i) / 4 for i in range(10, 16)), *(mpf(i) / 2 for i in range(8, 17))]
+print(table("TANH", f"Cubics of tanh on steps of 1/8 below 8: {coefficients}", "u32", tanh_segments(eighths), 3))
+print(
+    table(
+        "TANH_34",
+        "The same on steps of 1/8 below 2.5, 1/4 below 4, and 1/2 below 8.",
+        "u32",
+        tanh_segments(wider),
+        3,
+    )
+)
 print(table("LOG2", "log2(1 + i/64) in Q20.", "u32", [log(1 + mpf(i) / 64, 2) * 2**20 for i in range(66)]))
 middle = [1 + (mpf(i) + 0.5) / 32 for i in range(32)]
 print(table("LN_32", "ln(1 + (i + 1/2) / 32) in Q26.", "u32", [log(m) * 2**26 for m in middle]))

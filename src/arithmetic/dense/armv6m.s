@@ -14,11 +14,11 @@
     // Half a unit behind the shift, of the upper half or, without a shift, of the lower.
     .set flowlet_half, 24
     .set flowlet_lower_half, 28
-    .set flowlet_left, 32
-    .set flowlet_frame, 36
-    // Behind the frame and what is pushed: arguments.
-    .set flowlet_to, 72
-    .set flowlet_to_length, 76
+    .set flowlet_frame, 32
+    // Behind the frame and what is pushed: arguments; the last one gives way to how many words are left.
+    .set flowlet_to, 68
+    .set flowlet_to_length, 72
+    .set flowlet_left, 72
 
     .macro FLOWLET_FUNCTION name
     .global \name
@@ -190,13 +190,13 @@
     lsls r5, r5, #2
     subs r1, r1, r5
     blo .Lflowlet_no
-    str r1, [sp, #flowlet_left]
     lsls r5, r6, #1
     cmp r3, r5
     blo .Lflowlet_no
     ldr r5, [sp, #flowlet_to_length]
     cmp r5, r4
     blo .Lflowlet_no
+    str r1, [sp, #flowlet_left]
     ldr r5, [sp, #flowlet_to]
     str r5, [sp, #flowlet_output]
     str r0, [sp, #flowlet_bias]

@@ -12,7 +12,7 @@ use core::arch::global_asm;
 
 global_asm!(
     include_str!("armv81m.s"),
-    tanh = sym table::TANH,
+    tanh = sym table::TANH_34,
     exp2 = sym table::EXP2_32,
 );
 
@@ -42,7 +42,8 @@ pub(super) fn affine_tanh(x: &mut [i32], shifts: &[i32], raws: &mut [i32], scale
     }
     let Scales { clamp, octaves, bits } = scales;
     let (raws, x, shifts) = (raws.as_mut_ptr(), x.as_mut_ptr(), shifts.as_ptr());
-    // SAFETY: there are as many as `count` of each, one at least; tables are read at the 6 and 5 bits of their indices. The
+    // SAFETY: there are as many as `count` of each, one at least; tables are read at steps of which there are 34 and 33, and no
+    // more by their arguments. The
     // function keeps the caller's registers.
     let both = unsafe { flowlet_affine_tanh(raws, x, shifts, count, clamp, octaves, bits) };
     (both as i32, both >> 32 == 0)

@@ -14,9 +14,9 @@ use super::table;
 use super::{product_high_rounded_by_halves, round_shift, FRACTION_BITS, ONE};
 
 /// Largest relative error of [`exp2`]; half a unit of Q15.16, to which a scaled value is rounded, is 7.6e-6.
-pub const EXP2_RELATIVE: f64 = 8e-7;
+pub const EXP2_RELATIVE: f64 = 5e-7;
 /// Largest relative error of [`exp`], where it does not saturate.
-pub const EXP_RELATIVE: f64 = 1e-6;
+pub const EXP_RELATIVE: f64 = 7e-7;
 /// Largest absolute error of [`tanh_q31`].
 pub const TANH_Q31_ABSOLUTE: f64 = 6e-7;
 /// Largest absolute error of [`tanh`]: that of [`tanh_q31`] and half a unit of Q15.16.
@@ -31,7 +31,11 @@ const LN_2_Q31: i64 = 1_488_522_236;
 /// [`exp`] saturates here, in Q15.16: 128.
 const EXP_LIMIT: i32 = 1 << 23;
 /// [`tanh`] is that of its edge beyond, in Q15.16: 8.
-const TANH_LIMIT: i32 = 8 << FRACTION_BITS;
+const TANH_LIMIT: u32 = 8 << FRACTION_BITS;
+/// Its steps are eighths below this, in Q15.16: 2.5.
+const TANH_EIGHTHS: u32 = 5 << (FRACTION_BITS - 1);
+/// And quarters below this: 4.
+const TANH_QUARTERS: u32 = 4 << FRACTION_BITS;
 
 /// What the next two terms of the exponential's series add to ln 2 over a step of 1/64, in Q16.
 pub(in crate::arithmetic) const GROWTH_CURVE: u32 = 247;
@@ -87,13 +91,15 @@ fn product_by_half_in_32_bits(a: i32, b: i32) -> i32 {
 
 /// `2^x` for x in Q10.21, as `(mantissa in Q30 within [1, 2), exponent)`.
 ///
-/// A quadratic a step, `c0 + r (c1 + c2 r)`, r the signed distance from the step's middle.
+/// A quadratic a 32nd, `c0 + r (c1 + c2 r)`, r the signed distance from it.
 #[inline(always)]
 pub(super) fn exp2_q21(x: i32) -> (u32, i32) {
-    let [c0, c1] = table::EXP2_32.get((x as u32 >> 16 & 31) as usize).copied().unwrap_or_default();
-    let r = i32::from((x ^ 0x8000) as i16);
+    // The nearest 32nd, from 0 to 32.
+    let row = table::EXP2_32.get(((x as u32 & 0x1f_ffff) + 0x8000 >> 16) as usize).copied().unwrap_or_default();
+    let (c0, c1) = (row as u32, (row >> 32) as i32);
+    let r = i32::from(x as i16);
     // c1 stands above c2 in the word, and what c2 adds to it there is accounted for.
-    let slope = (c1 as i32).wrapping_add(i32::from(c1 as i16).wrapping_mul(r));
+    let slope = c1.wrapping_add(i32::from(c1 as i16).wrapping_mul(r));
     (c0.wrapping_add((product_by_half(slope, r) >> 5) as u32), x >> 21)
 }
 
@@ -123,13 +129,13 @@ pub fn exp(x: i32) -> (u32, i32) {
 /// A cubic a step, `c0 + r (c1 - r (c2 + c3 r))`; see `fixed_tables.py`.
 #[inline(always)]
 pub(in crate::arithmetic) fn tanh_positive(index: u32, position: u32) -> u32 {
-    tanh_cubic(index, position >> 16, |a| high(a, position))
+    let row = table::TANH.get((index & 63) as usize).copied().unwrap_or_default();
+    tanh_cubic(row, position >> 16, |a| high(a, position))
 }
 
-/// [`tanh_positive`] at the position whose upper 16 bits are `top`; `times` is the upper half of a product with it.
+/// A step's cubic at the position whose upper 16 bits are `top`; `times` is the upper half of a product with it.
 #[inline(always)]
-fn tanh_cubic(index: u32, top: u32, times: impl Fn(u32) -> u32) -> u32 {
-    let [c0, c1, bend] = table::TANH.get((index & 63) as usize).copied().unwrap_or_default();
+fn tanh_cubic([c0, c1, bend]: [u32; 3], top: u32, times: impl Fn(u32) -> u32) -> u32 {
     let twist = i32::from(bend as i16) as u32;
     // c2 stands above c3 in the word, and what c3 adds to it there is accounted for.
     let bend = bend.wrapping_add(twist.wrapping_mul(top));
@@ -137,16 +143,56 @@ fn tanh_cubic(index: u32, top: u32, times: impl Fn(u32) -> u32) -> u32 {
     c0.wrapping_add(times(slope))
 }
 
+/// The step of [`table::TANH_34`] of a size in Q16, and the position in it above 16 zeros.
+#[inline(always)]
+fn tanh_step(size: u32) -> (u32, u32) {
+    if cfg!(any(
+        flowlet_integer_kernels = "armv6m",
+        flowlet_integer_kernels = "armv7m",
+        flowlet_integer_kernels = "armv7em"
+    )) && size < TANH_EIGHTHS
+    {
+        return (size >> 13, size << 19);
+    }
+    // Elsewhere loops over many take vectors, and no branch.
+    tanh_step_of_any(size)
+}
+
+/// The same, for large sizes too.
+#[cfg_attr(
+    any(
+        flowlet_integer_kernels = "armv6m",
+        flowlet_integer_kernels = "armv7m",
+        flowlet_integer_kernels = "armv7em"
+    ),
+    cold,
+    inline(never)
+)]
+#[cfg_attr(
+    not(any(
+        flowlet_integer_kernels = "armv6m",
+        flowlet_integer_kernels = "armv7m",
+        flowlet_integer_kernels = "armv7em"
+    )),
+    inline(always)
+)]
+fn tanh_step_of_any(size: u32) -> (u32, u32) {
+    let size = size.min(TANH_LIMIT - 1);
+    // Steps grow twice.
+    let octave = u32::from(size >= TANH_EIGHTHS) + u32::from(size >= TANH_QUARTERS);
+    let before = 10 * octave - (octave & 2);
+    ((size >> (13 + octave)) + before, size << (19 - octave))
+}
+
 /// Hyperbolic tangent of a Q15.16 number, in Q31: within ±(1 - 2^-22).
 #[must_use]
 #[inline(always)]
 pub fn tanh_q31(x: i32) -> i32 {
     let sign = x >> 31;
-    let size = (x.clamp(-TANH_LIMIT, TANH_LIMIT - 1) ^ sign).wrapping_sub(sign) as u32;
-    // Both ends meet the last step's end.
-    let size = size - (size >> 19);
-    let top = (size & 0x1fff) << 3;
-    let y = tanh_cubic(size >> 13, top, |a| high_by_top(a, top)) as i32;
+    let (index, position) = tanh_step((x ^ sign).wrapping_sub(sign) as u32);
+    let top = position >> 16;
+    let row = table::TANH_34.get(index as usize).copied().unwrap_or_default();
+    let y = tanh_cubic(row, top, |a| high_by_top(a, top)) as i32;
     (y ^ sign).wrapping_sub(sign)
 }
 
