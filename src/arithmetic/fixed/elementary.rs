@@ -57,13 +57,13 @@ pub fn high_rounded(a: i32, b: i32) -> i32 {
     }
 }
 
-/// [`high`] of `a` and `top 2^16`, with `top < 2^16`: two products of 32 bits, where those are all there is.
+/// [`high`] of `a` and `b`, whose lower half is zero: two products of 32 bits, where those are all there is.
 #[inline(always)]
-fn high_by_top(a: u32, top: u32) -> u32 {
+fn high_by_top(a: u32, b: u32) -> u32 {
     if cfg!(flowlet_integer_kernels = "armv6m") {
-        high_by_top_in_32_bits(a, top)
+        high_by_top_in_32_bits(a, b >> 16)
     } else {
-        high(a, top << 16)
+        high(a, b)
     }
 }
 
@@ -89,25 +89,29 @@ fn product_by_half_in_32_bits(a: i32, b: i32) -> i32 {
     (a >> 16).wrapping_mul(b).wrapping_add((a & 0xffff).wrapping_mul(b) >> 16)
 }
 
-/// `2^x` for x in Q10.21, as `(mantissa in Q30 within [1, 2), exponent)`.
-///
-/// A quadratic a 32nd, `c0 + r (c1 + c2 r)`, r the signed distance from it.
+/// `2^(near / 32 + r / 2^21)` in Q30 for `near <= 32` and r of 16 bits: a quadratic `c0 + r (c1 + c2 r)`.
 #[inline(always)]
-pub(super) fn exp2_q21(x: i32) -> (u32, i32) {
-    // The nearest 32nd, from 0 to 32.
-    let row = table::EXP2_32.get(((x as u32 & 0x1f_ffff) + 0x8000 >> 16) as usize).copied().unwrap_or_default();
+fn exp2_near(near: u32, r: i32) -> u32 {
+    let row = table::EXP2_32.get(near as usize).copied().unwrap_or_default();
     let (c0, c1) = (row as u32, (row >> 32) as i32);
-    let r = i32::from(x as i16);
     // c1 stands above c2 in the word, and what c2 adds to it there is accounted for.
     let slope = c1.wrapping_add(i32::from(c1 as i16).wrapping_mul(r));
-    (c0.wrapping_add((product_by_half(slope, r) >> 5) as u32), x >> 21)
+    c0.wrapping_add((product_by_half(slope, r) >> 5) as u32)
+}
+
+/// `2^x` for x in Q10.21, as `(mantissa in Q30 within [1, 2), exponent)`.
+#[inline(always)]
+pub(super) fn exp2_q21(x: i32) -> (u32, i32) {
+    let near = ((x as u32 & 0x1f_ffff) + 0x8000) >> 16;
+    (exp2_near(near, i32::from(x as i16)), x >> 21)
 }
 
 /// `2^x` for x in Q15.16, as `(mantissa in Q30 within [1, 2), exponent)`.
 #[must_use]
 #[inline]
 pub fn exp2(x: i32) -> (u32, i32) {
-    (exp2_q21(x << 5).0, x >> FRACTION_BITS)
+    let near = ((x as u32 >> 10 & 63) + 1) >> 1;
+    (exp2_near(near, (x << 21) >> 16), x >> FRACTION_BITS)
 }
 
 /// `2^x` for x in Q11.20, as `(mantissa in Q30 within [1, 2), exponent)`.
@@ -143,45 +147,48 @@ fn tanh_cubic([c0, c1, bend]: [u32; 3], top: u32, times: impl Fn(u32) -> u32) ->
     c0.wrapping_add(times(slope))
 }
 
-/// The step of [`table::TANH_34`] of a size in Q16, and the position in it above 16 zeros.
+/// Whether large sizes are better left to a branch: elsewhere loops over many take vectors.
+const BRANCHES: bool = cfg!(any(
+    flowlet_integer_kernels = "armv6m",
+    flowlet_integer_kernels = "armv7m",
+    flowlet_integer_kernels = "armv7em"
+));
+
+/// The cubic of [`table::TANH_34`] for a size in Q16, and the position in its step, above 16 zeros.
 #[inline(always)]
-fn tanh_step(size: u32) -> (u32, u32) {
-    if cfg!(any(
-        flowlet_integer_kernels = "armv6m",
-        flowlet_integer_kernels = "armv7m",
-        flowlet_integer_kernels = "armv7em"
-    )) && size < TANH_EIGHTHS
-    {
-        return (size >> 13, size << 19);
+fn tanh_step(size: u32) -> (&'static [u32; 3], u32) {
+    if !BRANCHES {
+        tanh_step_of_any(size)
+    } else if size < TANH_EIGHTHS {
+        (tanh_row(size >> 13), size << 19)
+    } else {
+        tanh_step_of_large(size)
     }
-    // Elsewhere loops over many take vectors, and no branch.
-    tanh_step_of_any(size)
 }
 
-/// The same, for large sizes too.
-#[cfg_attr(
-    any(
-        flowlet_integer_kernels = "armv6m",
-        flowlet_integer_kernels = "armv7m",
-        flowlet_integer_kernels = "armv7em"
-    ),
-    cold,
-    inline(never)
-)]
-#[cfg_attr(
-    not(any(
-        flowlet_integer_kernels = "armv6m",
-        flowlet_integer_kernels = "armv7m",
-        flowlet_integer_kernels = "armv7em"
-    )),
-    inline(always)
-)]
-fn tanh_step_of_any(size: u32) -> (u32, u32) {
+#[cold]
+#[inline(never)]
+fn tanh_step_of_large(size: u32) -> (&'static [u32; 3], u32) {
+    if size < TANH_QUARTERS {
+        (tanh_row((size >> 14) + 10), size << 18)
+    } else {
+        let size = size.min(TANH_LIMIT - 1);
+        (tanh_row((size >> 15) + 18), size << 17)
+    }
+}
+
+#[inline(always)]
+fn tanh_step_of_any(size: u32) -> (&'static [u32; 3], u32) {
     let size = size.min(TANH_LIMIT - 1);
     // Steps grow twice.
     let octave = u32::from(size >= TANH_EIGHTHS) + u32::from(size >= TANH_QUARTERS);
     let before = 10 * octave - (octave & 2);
-    ((size >> (13 + octave)) + before, size << (19 - octave))
+    (tanh_row((size >> (13 + octave)) + before), size << (19 - octave))
+}
+
+#[inline(always)]
+fn tanh_row(index: u32) -> &'static [u32; 3] {
+    table::TANH_34.get(index as usize).unwrap_or(&[0; 3])
 }
 
 /// Hyperbolic tangent of a Q15.16 number, in Q31: within ±(1 - 2^-22).
@@ -189,10 +196,9 @@ fn tanh_step_of_any(size: u32) -> (u32, u32) {
 #[inline(always)]
 pub fn tanh_q31(x: i32) -> i32 {
     let sign = x >> 31;
-    let (index, position) = tanh_step((x ^ sign).wrapping_sub(sign) as u32);
-    let top = position >> 16;
-    let row = table::TANH_34.get(index as usize).copied().unwrap_or_default();
-    let y = tanh_cubic(row, top, |a| high_by_top(a, top)) as i32;
+    // The absolute value; said so, it would take a comparison.
+    let (&row, position) = tanh_step(((x ^ sign) as u32).wrapping_add(x as u32 >> 31));
+    let y = tanh_cubic(row, position >> 16, |a| high_by_top(a, position)) as i32;
     (y ^ sign).wrapping_sub(sign)
 }
 
