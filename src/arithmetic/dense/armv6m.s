@@ -29,8 +29,8 @@
 \name:
     .endm
 
-    // One input (x) against the four rows of a word (w), by `to_top`, which adds to the sums of hidden registers or
-    // begins them: r6 is the copy that each product destroys.
+    // One input (x) against the four rows of a word (w), added to the sums, or what these begin with (`mov`): r6 is the
+    // copy that each product destroys.
     .macro FLOWLET_ONE to_sum, w, x
     lsrs r6, \w, #8
     muls r6, \x, r6
@@ -66,7 +66,7 @@
     mov r9, r7
     pop {r4-r7, pc}
     .endm
-    // A row times its multiplier, the one that stands so far behind r11; r9 to r10 are the halves to round with.
+    // A row times its multiplier, which stands so far behind r11; r9 and r10 are the halves to round with.
     .macro FLOWLET_SCALE row, at
     mov r7, r11
     ldr r1, [r7, #\at]
@@ -140,7 +140,7 @@
     movs r0, #0
     FLOWLET_LEAVE
 
-    // The same for a job: r0 the job, with r2 zero, as no input's address is.
+    // A job, which r0 points to: told by an input at zero, where none is.
     //
     // A layer from its words on, if it is one with ReLU or the last one, with a shift of 32 to 63, and everything fits; gives
     // what is behind it and how many words, or zero, and then nothing is done. r0 words, r1 how many, r2 input, r3 its words; on
@@ -229,7 +229,7 @@
     mov r12, r6
     b .Lflowlet_block
 
-    // Neither one group of four inputs nor two.
+    // Fewer groups of four inputs than two, or more.
 .Lflowlet_more:
     bhi .Lflowlet_one
 1:  FLOWLET_THREE add
