@@ -17,7 +17,7 @@ def table(name, doc, kind, values, group=1):
     for start in range(0, len(values), group):
         items = [f"{v:#018x}" if kind == "u64" else str(int(nint(v))) for v in values[start : start + group]]
         item = f" {items[0]}," if group == 1 else f" [{', '.join(items)}],"
-        if len(line) + len(item) > 108 or (group > 1 and line != "   "):
+        if len(line) + len(item) > 108 or ((group > 1 or kind == "u64") and line != "   "):
             lines.append(line)
             line = "   "
         line += item
