@@ -15,9 +15,9 @@ def table(name, doc, kind, values, group=1):
     """A Rust static; with `group`, an array of arrays of so many."""
     lines, line = [], "   "
     for start in range(0, len(values), group):
-        items = [f"{v:#018x}" if kind == "u64" else str(int(nint(v))) for v in values[start : start + group]]
+        items = [str(int(nint(v))) for v in values[start : start + group]]
         item = f" {items[0]}," if group == 1 else f" [{', '.join(items)}],"
-        if len(line) + len(item) > 108 or ((group > 1 or kind == "u64") and line != "   "):
+        if len(line) + len(item) > 108 or (group > 1 and line != "   "):
             lines.append(line)
             line = "   "
         line += item
@@ -58,12 +58,19 @@ def exp2_segments():
                 error = max(abs(c0 + e) for e in errors)
                 if c0 + growth(min(places)) >= end and (best is None or error < best[0]):
                     best = (error, c0, (c1 << 16) + c2, c0 + growth(max(places)))
-        words.append(best[2] << 32 | best[1])
+        words.append(best[1:3])
         end = best[3]
     return words
 
 
-print(table("EXP2_32", "Quadratics of 2^x about each 1/32 from 0 to 1: c1 and c2 (Q35 a unit of 2^-21) above c0 (Q30).", "u64", exp2_segments()))
+print(
+    table(
+        "EXP2_32",
+        "Quadratics of 2^x about each 1/32 from 0 to 1: all c0 (Q30), then all c1 above c2 (Q35 a unit of 2^-21).",
+        "u32",
+        [v for coefficients in zip(*exp2_segments()) for v in coefficients],
+    )
+)
 
 
 def tanh_segments(edges):

@@ -43,7 +43,7 @@ pub(super) fn affine_tanh(x: &mut [i32], shifts: &[i32], raws: &mut [i32], scale
     let Scales { clamp, octaves, bits } = scales;
     let (raws, x, shifts) = (raws.as_mut_ptr(), x.as_mut_ptr(), shifts.as_ptr());
     // SAFETY: there are as many as `count` of each, one at least; indices are at most 33 into the 34 steps of one table, 32
-    // into the 33 of the other, whatever the values. The function keeps the caller's registers.
+    // into the 33 of each half of the other, whatever the values. The function keeps the caller's registers.
     let both = unsafe { flowlet_affine_tanh(raws, x, shifts, count, clamp, octaves, bits) };
     (both as i32, both >> 32 == 0)
 }

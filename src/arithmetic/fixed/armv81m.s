@@ -87,7 +87,7 @@
     sub r11, r11, #1
     movw r4, #:lower16:{exp2}
     movt r4, #:upper16:{exp2}
-    add r6, r4, #4
+    add r6, r4, #4 * 33
     movw r7, #0x8000
     movt r7, #0x1f
     vdup.32 q6, r7
@@ -101,9 +101,8 @@
     vadd.i32 q1, q1, r7
     vshl.i32 q4, q0, #16
     vshr.u32 q1, q1, #16
-    vshl.i32 q1, q1, #3
-    vldrw.u32 q3, [r6, q1]
-    vldrw.u32 q2, [r4, q1]
+    vldrw.u32 q3, [r6, q1, uxtw #2]
+    vldrw.u32 q2, [r4, q1, uxtw #2]
     vmullb.s16 q5, q3, q0
     vshr.s32 q0, q0, #21
     vadd.i32 q3, q3, q5

@@ -92,8 +92,8 @@ fn product_by_half_in_32_bits(a: i32, b: i32) -> i32 {
 /// `2^(near / 32 + r / 2^21)` in Q30 for `near <= 32` and r of 16 bits: a quadratic `c0 + r (c1 + c2 r)`.
 #[inline(always)]
 fn exp2_near(near: u32, r: i32) -> u32 {
-    let row = table::EXP2_32.get(near as usize).copied().unwrap_or_default();
-    let (c0, c1) = (row as u32, (row >> 32) as i32);
+    let c0 = table::EXP2_32.get(near as usize).copied().unwrap_or(1 << 30);
+    let c1 = table::EXP2_32.get(near as usize + 33).copied().unwrap_or_default() as i32;
     // c1 stands above c2 in the word, and what c2 adds to it there is accounted for.
     let slope = c1.wrapping_add(i32::from(c1 as i16).wrapping_mul(r));
     c0.wrapping_add((product_by_half(slope, r) >> 5) as u32)
