@@ -147,11 +147,13 @@ fn tanh_cubic([c0, c1, bend]: [u32; 3], top: u32, times: impl Fn(u32) -> u32) ->
     c0.wrapping_add(times(slope))
 }
 
-/// Whether large sizes are better left to a branch: elsewhere loops over many take vectors.
+/// Whether large sizes are better left to a branch: elsewhere loops over many take vectors. On a core with vectors such loops
+/// are in assembly.
 const BRANCHES: bool = cfg!(any(
     flowlet_integer_kernels = "armv6m",
     flowlet_integer_kernels = "armv7m",
-    flowlet_integer_kernels = "armv7em"
+    flowlet_integer_kernels = "armv7em",
+    flowlet_integer_kernels = "armv81m"
 ));
 
 /// The cubic of [`table::TANH_34`] for a size in Q16, and the position in its step, above 16 zeros.
