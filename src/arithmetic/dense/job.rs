@@ -83,7 +83,7 @@ fn run(
 /// The layer at the front of `words`, hidden with ReLU or last, if it is one of the kernel's; gives the words behind it.
 ///
 /// Every score comes by here: a [`Dense`] is not made.
-#[cfg(not(flowlet_integer_kernels = "armv81m"))]
+#[cfg(flowlet_integer_kernels = "armv7m")]
 #[inline(always)]
 pub(super) fn at_once<'a>(
     kernel_of: impl Fn(u8) -> Option<Kernel>,

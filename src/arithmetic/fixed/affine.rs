@@ -32,7 +32,7 @@ const LARGEST_CLAMP: i32 = (1 << 30) - 1;
 pub struct Scales {
     /// The clamp in Q17, as a multiplier of Q31 that leaves Q16.
     pub(super) clamp: i32,
-    /// `clamp log2(e)` in Q25, which leaves Q24.
+    /// `clamp log2(e)` in Q22, which leaves Q21.
     pub(super) octaves: i32,
     /// All scales are below `2^bits`, 1 to 5.
     pub(super) bits: u32,
@@ -45,11 +45,11 @@ impl Scales {
         if clamp <= 0 || clamp > FAST_CLAMP {
             return None;
         }
-        // Q27 times Q30, to Q25.
-        let octaves = high_rounded(clamp << 11, elementary::LOG2_E_Q30);
+        // Q24 times Q30, to Q22.
+        let octaves = high_rounded(clamp << 8, elementary::LOG2_E_Q30);
         // What the compiler knows of its sign would cost a product of each feature three instructions more.
         let octaves = core::hint::black_box(octaves);
-        Some(Scales { clamp: clamp << 1, octaves, bits: (octaves as u32 >> 25) + 1 })
+        Some(Scales { clamp: clamp << 1, octaves, bits: (octaves as u32 >> 22) + 1 })
     }
 
     /// All scales are below two to this, 1 to 5.
@@ -70,7 +70,7 @@ impl Scales {
     #[inline(always)]
     #[must_use]
     pub fn scale(self, tanh: i32) -> i32 {
-        let (mantissa, exponent) = elementary::exp2_q24(high_rounded(tanh, self.octaves));
+        let (mantissa, exponent) = elementary::exp2_q21(high_rounded(tanh, self.octaves));
         // exponent < bits, as |tanh| <= 1 - 2^-22.
         let right = (self.bits as i32).wrapping_sub(1).wrapping_sub(exponent);
         (mantissa >> (right & 31)) as i32

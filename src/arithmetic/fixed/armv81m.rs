@@ -7,15 +7,13 @@
 )]
 
 use super::affine::Scales;
-use super::elementary::GROWTH;
 use super::table;
 use core::arch::global_asm;
 
 global_asm!(
     include_str!("armv81m.s"),
-    tanh = sym table::TANH,
-    exp2 = sym table::EXP2_256,
-    growth = const GROWTH,
+    tanh = sym table::TANH_34,
+    exp2 = sym table::EXP2_32,
 );
 
 extern "C" {
@@ -44,8 +42,8 @@ pub(super) fn affine_tanh(x: &mut [i32], shifts: &[i32], raws: &mut [i32], scale
     }
     let Scales { clamp, octaves, bits } = scales;
     let (raws, x, shifts) = (raws.as_mut_ptr(), x.as_mut_ptr(), shifts.as_ptr());
-    // SAFETY: there are as many as `count` of each, one at least; tables are read at the 6 and 8 bits of their indices. The
-    // function keeps the caller's registers.
+    // SAFETY: there are as many as `count` of each, one at least; indices are at most 33 into the 34 steps of one table, 32
+    // into the 33 of each half of the other, whatever the values. The function keeps the caller's registers.
     let both = unsafe { flowlet_affine_tanh(raws, x, shifts, count, clamp, octaves, bits) };
     (both as i32, both >> 32 == 0)
 }

@@ -13,11 +13,10 @@
 use super::table;
 use super::{product_high_rounded_by_halves, round_shift, FRACTION_BITS, ONE};
 
-/// Largest relative error of [`exp2`]. A line a step: a polynomial of second order on longer steps errs by 4e-7 and costs
-/// half as many instructions again, and half a unit of Q15.16, to which a scaled value is rounded, is 7.6e-6.
-pub const EXP2_RELATIVE: f64 = 7e-7;
+/// Largest relative error of [`exp2`]; half a unit of Q15.16, to which a scaled value is rounded, is 7.6e-6.
+pub const EXP2_RELATIVE: f64 = 5e-7;
 /// Largest relative error of [`exp`], where it does not saturate.
-pub const EXP_RELATIVE: f64 = 8e-7;
+pub const EXP_RELATIVE: f64 = 7e-7;
 /// Largest absolute error of [`tanh_q31`].
 pub const TANH_Q31_ABSOLUTE: f64 = 6e-7;
 /// Largest absolute error of [`tanh`]: that of [`tanh_q31`] and half a unit of Q15.16.
@@ -32,12 +31,12 @@ const LN_2_Q31: i64 = 1_488_522_236;
 /// [`exp`] saturates here, in Q15.16: 128.
 const EXP_LIMIT: i32 = 1 << 23;
 /// [`tanh`] is that of its edge beyond, in Q15.16: 8.
-const TANH_LIMIT: i32 = 8 << FRACTION_BITS;
+const TANH_LIMIT: u32 = 8 << FRACTION_BITS;
+/// Its steps are eighths below this, in Q15.16: 2.5.
+const TANH_EIGHTHS: u32 = 5 << (FRACTION_BITS - 1);
+/// And quarters below this: 4.
+const TANH_QUARTERS: u32 = 4 << FRACTION_BITS;
 
-/// `(2^(1/256) - 1 - 5.8e-7) 2^23`: by how much [`exp2_mantissa`] grows over a step, in units of 2^-39 per 2^-16 of a step.
-/// What is taken off makes the line err alike within the step and at its end, and not at all at its start, so that `2^0`
-/// is one.
-pub(super) const GROWTH: u32 = 22_739;
 /// What the next two terms of the exponential's series add to ln 2 over a step of 1/64, in Q16.
 pub(in crate::arithmetic) const GROWTH_CURVE: u32 = 247;
 
@@ -58,13 +57,13 @@ pub fn high_rounded(a: i32, b: i32) -> i32 {
     }
 }
 
-/// [`high`] of `a` and `top 2^16`, with `top < 2^16`: two products of 32 bits, where those are all there is.
+/// [`high`] of `a` and `b`, whose lower half is zero: two products of 32 bits, where those are all there is.
 #[inline(always)]
-fn high_by_top(a: u32, top: u32) -> u32 {
+fn high_by_top(a: u32, b: u32) -> u32 {
     if cfg!(flowlet_integer_kernels = "armv6m") {
-        high_by_top_in_32_bits(a, top)
+        high_by_top_in_32_bits(a, b >> 16)
     } else {
-        high(a, top << 16)
+        high(a, b)
     }
 }
 
@@ -74,64 +73,59 @@ fn high_by_top_in_32_bits(a: u32, top: u32) -> u32 {
     (a >> 16).wrapping_mul(top).wrapping_add((a & 0xffff).wrapping_mul(top) >> 16)
 }
 
-/// [`high`] of `a` and `b`, both below 2^31, in products of 32 bits.
+/// `a b / 2^16` with `b` of 16 bits: `SMULWB` on cores that have it, two products of 32 bits where those are all there is.
 #[inline(always)]
-fn high_in_32_bits(a: u32, b: u32) -> u32 {
-    let (top, low) = (a >> 16, a & 0xffff);
-    let (b_top, b_low) = (b >> 16, b & 0xffff);
-    // Two products below 2^31 and a carry.
-    let middle = low.wrapping_mul(b_top).wrapping_add(top.wrapping_mul(b_low));
-    top.wrapping_mul(b_top).wrapping_add(middle.wrapping_add(low.wrapping_mul(b_low) >> 16) >> 16)
-}
-
-/// `2^((index + position / 2^16) / 256)` in Q30, within [1, 2); of the index the lower 8 bits count, `position < 2^16`.
-///
-/// A line a step.
-#[inline(always)]
-fn exp2_mantissa(index: u32, position: u32) -> u32 {
-    let base = table::EXP2_256.get((index & 255) as usize).copied().unwrap_or(1 << 30);
-    // In Q39, below 2^31.
-    let growth = position.wrapping_mul(GROWTH);
-    let grown = if cfg!(flowlet_integer_kernels = "armv6m") {
-        high_in_32_bits(base, growth)
+fn product_by_half(a: i32, b: i32) -> i32 {
+    if cfg!(flowlet_integer_kernels = "armv6m") {
+        product_by_half_in_32_bits(a, b)
     } else {
-        high(base, growth)
-    };
-    base.wrapping_add(grown >> 7)
+        ((i64::from(a) * i64::from(b)) >> 16) as i32
+    }
 }
 
-/// `2^x` for x in Q9.22, as `(mantissa in Q30 within [1, 2), exponent)`.
+/// The same; neither product wraps.
 #[inline(always)]
-pub(super) fn exp2_q22(x: i32) -> (u32, i32) {
-    (exp2_mantissa(x as u32 >> 14, (x as u32) << 2 & 0xffff), x >> 22)
+fn product_by_half_in_32_bits(a: i32, b: i32) -> i32 {
+    (a >> 16).wrapping_mul(b).wrapping_add((a & 0xffff).wrapping_mul(b) >> 16)
 }
 
-/// The same for x in Q7.24.
+/// `2^(near / 32 + r / 2^21)` in Q30 for `near <= 32` and r of 16 bits: a quadratic `c0 + r (c1 + c2 r)`.
 #[inline(always)]
-pub(super) fn exp2_q24(x: i32) -> (u32, i32) {
-    (exp2_mantissa(x as u32 >> 16, x as u32 & 0xffff), x >> 24)
+fn exp2_near(near: u32, r: i32) -> u32 {
+    let c0 = table::EXP2_32.get(near as usize).copied().unwrap_or(1 << 30);
+    let c1 = table::EXP2_32.get(near as usize + 33).copied().unwrap_or_default() as i32;
+    // c1 stands above c2 in the word, and what c2 adds to it there is accounted for.
+    let slope = c1.wrapping_add(i32::from(c1 as i16).wrapping_mul(r));
+    c0.wrapping_add((product_by_half(slope, r) >> 5) as u32)
+}
+
+/// `2^x` for x in Q10.21, as `(mantissa in Q30 within [1, 2), exponent)`.
+#[inline(always)]
+pub(super) fn exp2_q21(x: i32) -> (u32, i32) {
+    let near = ((x as u32 & 0x1f_ffff) + 0x8000) >> 16;
+    (exp2_near(near, i32::from(x as i16)), x >> 21)
 }
 
 /// `2^x` for x in Q15.16, as `(mantissa in Q30 within [1, 2), exponent)`.
 #[must_use]
 #[inline]
 pub fn exp2(x: i32) -> (u32, i32) {
-    (exp2_mantissa(x as u32 >> 8, (x as u32 & 0xff) << 8), x >> FRACTION_BITS)
+    let near = ((x as u32 >> 10 & 63) + 1) >> 1;
+    (exp2_near(near, (x << 21) >> 16), x >> FRACTION_BITS)
 }
 
 /// `2^x` for x in Q11.20, as `(mantissa in Q30 within [1, 2), exponent)`.
 #[must_use]
 pub(crate) fn exp2_fine(x: i32) -> (u32, i32) {
-    let (mantissa, _) = exp2_q22(x.wrapping_shl(2));
-    (mantissa, x >> 20)
+    (exp2_q21(x << 1).0, x >> 20)
 }
 
 /// `e^x` for x in Q15.16, as `(mantissa in Q30 within [1, 2), exponent)`; saturates at `e^±128`.
 #[must_use]
 #[inline]
 pub fn exp(x: i32) -> (u32, i32) {
-    // Q24 times Q30, to Q22.
-    exp2_q22(high_rounded(x.clamp(-EXP_LIMIT, EXP_LIMIT - 1) << 8, LOG2_E_Q30))
+    // Q23 times Q30, to Q21.
+    exp2_q21(high_rounded(x.clamp(-EXP_LIMIT, EXP_LIMIT - 1) << 7, LOG2_E_Q30))
 }
 
 /// tanh in Q31 at `(index + position / 2^32) / 8`; `index < 64`. Falls nowhere by more than 20 units.
@@ -139,13 +133,13 @@ pub fn exp(x: i32) -> (u32, i32) {
 /// A cubic a step, `c0 + r (c1 - r (c2 + c3 r))`; see `fixed_tables.py`.
 #[inline(always)]
 pub(in crate::arithmetic) fn tanh_positive(index: u32, position: u32) -> u32 {
-    tanh_cubic(index, position >> 16, |a| high(a, position))
+    let row = table::TANH.get((index & 63) as usize).copied().unwrap_or_default();
+    tanh_cubic(row, position >> 16, |a| high(a, position))
 }
 
-/// [`tanh_positive`] at the position whose upper 16 bits are `top`; `times` is the upper half of a product with it.
+/// A step's cubic at the position whose upper 16 bits are `top`; `times` is the upper half of a product with it.
 #[inline(always)]
-fn tanh_cubic(index: u32, top: u32, times: impl Fn(u32) -> u32) -> u32 {
-    let [c0, c1, bend] = table::TANH.get((index & 63) as usize).copied().unwrap_or_default();
+fn tanh_cubic([c0, c1, bend]: [u32; 3], top: u32, times: impl Fn(u32) -> u32) -> u32 {
     let twist = i32::from(bend as i16) as u32;
     // c2 stands above c3 in the word, and what c3 adds to it there is accounted for.
     let bend = bend.wrapping_add(twist.wrapping_mul(top));
@@ -153,16 +147,60 @@ fn tanh_cubic(index: u32, top: u32, times: impl Fn(u32) -> u32) -> u32 {
     c0.wrapping_add(times(slope))
 }
 
+/// Whether large sizes are better left to a branch: elsewhere loops over many take vectors. On a core with vectors such loops
+/// are in assembly.
+const BRANCHES: bool = cfg!(any(
+    flowlet_integer_kernels = "armv6m",
+    flowlet_integer_kernels = "armv7m",
+    flowlet_integer_kernels = "armv7em",
+    flowlet_integer_kernels = "armv81m"
+));
+
+/// The cubic of [`table::TANH_34`] for a size in Q16, and the position in its step, above 16 zeros.
+#[inline(always)]
+fn tanh_step(size: u32) -> (&'static [u32; 3], u32) {
+    if !BRANCHES {
+        tanh_step_of_any(size)
+    } else if size < TANH_EIGHTHS {
+        (tanh_row(size >> 13), size << 19)
+    } else {
+        tanh_step_of_large(size)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn tanh_step_of_large(size: u32) -> (&'static [u32; 3], u32) {
+    if size < TANH_QUARTERS {
+        (tanh_row((size >> 14) + 10), size << 18)
+    } else {
+        let size = size.min(TANH_LIMIT - 1);
+        (tanh_row((size >> 15) + 18), size << 17)
+    }
+}
+
+#[inline(always)]
+fn tanh_step_of_any(size: u32) -> (&'static [u32; 3], u32) {
+    let size = size.min(TANH_LIMIT - 1);
+    // Steps grow twice.
+    let octave = u32::from(size >= TANH_EIGHTHS) + u32::from(size >= TANH_QUARTERS);
+    let before = 10 * octave - (octave & 2);
+    (tanh_row((size >> (13 + octave)) + before), size << (19 - octave))
+}
+
+#[inline(always)]
+fn tanh_row(index: u32) -> &'static [u32; 3] {
+    table::TANH_34.get(index as usize).unwrap_or(&[0; 3])
+}
+
 /// Hyperbolic tangent of a Q15.16 number, in Q31: within ±(1 - 2^-22).
 #[must_use]
 #[inline(always)]
 pub fn tanh_q31(x: i32) -> i32 {
     let sign = x >> 31;
-    let size = (x.clamp(-TANH_LIMIT, TANH_LIMIT - 1) ^ sign).wrapping_sub(sign) as u32;
-    // Both ends meet the last step's end.
-    let size = size - (size >> 19);
-    let top = (size & 0x1fff) << 3;
-    let y = tanh_cubic(size >> 13, top, |a| high_by_top(a, top)) as i32;
+    // The absolute value; said so, it would take a comparison.
+    let (&row, position) = tanh_step(((x ^ sign) as u32).wrapping_add(x as u32 >> 31));
+    let y = tanh_cubic(row, position >> 16, |a| high_by_top(a, position)) as i32;
     (y ^ sign).wrapping_sub(sign)
 }
 
@@ -207,19 +245,20 @@ mod tests {
     #[test]
     fn exp2_keeps_its_budget_and_rises() {
         let mut before = 0;
-        let (error, at) = worst(0..1 << 22, |x| {
-            let (mantissa, exponent) = exp2_q22(x as i32);
+        let (error, at) = worst(0..1 << 21, |x| {
+            let (mantissa, exponent) = exp2_q21(x as i32);
             assert_eq!(exponent, 0);
             assert!((1 << 30..1 << 31).contains(&mantissa) && mantissa >= before, "{x}");
             before = mantissa;
-            (f64::from(mantissa) / (1u64 << 30) as f64 / (x as f64 / 4_194_304.0).exp2() - 1.0).abs()
+            (f64::from(mantissa) / (1u64 << 30) as f64 / (x as f64 / 2_097_152.0).exp2() - 1.0).abs()
         });
         println!("exp2: {error:e} at {at}");
         assert!(error < EXP2_RELATIVE, "{error:e} at {at}");
         for x in [0, 1, 777, 65_535, -1, -77_777] {
-            assert_eq!(exp2(x), exp2_q22(x << 6));
-            assert_eq!(exp2(x), exp2_q24(x << 8));
+            assert_eq!(exp2(x), exp2_q21(x << 5));
+            assert_eq!(exp2(x), exp2_fine(x << 4));
         }
+        assert_eq!(exp2(0), (1 << 30, 0));
         assert_eq!(exp2(-65536), (1 << 30, -1));
         assert_eq!(exp2(i32::MIN), (1 << 30, -32768));
     }
@@ -265,8 +304,9 @@ mod tests {
             for a in (0..32).flat_map(|bit| [1u32 << bit, (1u32 << bit) - 1, u32::MAX - (1 << bit)]) {
                 let a = a.wrapping_add(top.wrapping_mul(77_777));
                 assert_eq!(high_by_top_in_32_bits(a, top), high(a, top << 16), "{a} {top}");
-                let (a, b) = (a >> 1, (top << 15) ^ a >> 3);
-                assert_eq!(high_in_32_bits(a, b), high(a, b), "{a} {b}");
+                let (a, b) = (a as i32, i32::from(top as i16));
+                let product = ((i64::from(a) * i64::from(b)) >> 16) as i32;
+                assert_eq!(product_by_half_in_32_bits(a, b), product, "{a} {b}");
             }
         }
     }

@@ -152,7 +152,7 @@ pub fn exp_negative(d: u32) -> u32 {
     let t = (u64::from(d).wrapping_mul(LOG2_E_Q30).wrapping_add(1 << 29) >> 30) as u32;
     let f = t.wrapping_neg();
     let whole = (t + 0xf_ffff) >> 20;
-    let base = table::EXP2_256.get(((f >> 12) & 0xfc) as usize).copied().unwrap_or(1 << 30);
+    let base = table::EXP2.get(((f >> 14) & 63) as usize).copied().unwrap_or(1 << 30);
     // The remainder r < 2^-6: 2^r - 1 = u + u^2/2 + u^3/6 + ..., u = r ln 2 in Q30; the two factors make up
     // for the cubic term, to 2e-8.
     let u = ((f & 0x3fff) * REMAINDER_LINEAR + (1 << 7)) >> 8;
