@@ -8,8 +8,9 @@
     reason = "kernels in assembly: 32x32 in 3.5 cycles per multiply-accumulate by estimate, compiled for speed 6.0"
 )]
 
-use super::{Dense, Encoding, MAX_WIDTH};
+use super::{Dense, Encoding};
 use core::arch::global_asm;
+use core::slice;
 
 /// As the argument `linear`: no ReLU.
 const LINEAR: usize = 256;
@@ -28,10 +29,24 @@ kernels! {
     flowlet_f32_rows8 flowlet_f32_rows4
 }
 
+extern "C" {
+    /// A layer from its words on: hidden with ReLU or last, its weights in blocks of 8 rows. Gives the address of the words
+    /// behind it, and in the upper half how many these are; zero if it is no such layer, or does not fit the words or the
+    /// buffers, and then nothing is done.
+    fn flowlet_f32_layer(
+        words: *const u32,
+        input: *const f32,
+        output: *mut f32,
+        length: usize,
+        input_length: usize,
+        output_length: usize,
+    ) -> u64;
+}
+
 /// Word 1 of a hidden layer with ReLU in blocks of 8 rows.
 const USUAL: u32 = u32::from_le_bytes([Encoding::F32Rows8 as u8, super::RELU, 0, 0]);
-/// The same of an output layer.
-const LAST: u32 = u32::from_le_bytes([Encoding::F32Rows8 as u8, super::OUTPUT, 0, 0]);
+/// Of these bits the same of an output layer has none.
+const HIDDEN: u32 = u32::from_le_bytes([0, super::RELU ^ super::OUTPUT, 0, 0]);
 
 /// See [`portable::f32_sums`](super::portable::f32_sums).
 pub(super) fn f32_sums(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
@@ -42,49 +57,22 @@ pub(super) fn f32_sums(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> 
     }
 }
 
-/// The layer at the front of `words`, if it is linear or has ReLU and its weights lie in blocks of 8 rows; else `None`,
-/// and nothing is done.
+/// The layer at the front of `words`, if it is linear or has ReLU, its weights lie in blocks of 8 rows, and all fits; gives
+/// the words behind it. Else nothing is done.
 ///
 /// Every score comes by here: a [`Dense`] is not made.
-///
-/// `Some(None)`: the layer is longer than the words, or the buffers do not fit it.
 #[inline(always)]
-pub(super) fn f32_at_once<'a>(
-    words: &'a [u32],
-    input: &[f32],
-    output: &mut [f32],
-) -> Option<Option<&'a [u32]>> {
-    let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
-    let inputs = (sizes & 0xffff) as usize;
-    let rows = ((sizes >> 16) as usize + 3) & !3;
-    let linear = match kind {
-        USUAL => 0,
-        LAST => LINEAR,
-        _ => return None,
-    };
-    Some((|| {
-        let (bias, words) = words.split_at_checked(rows)?;
-        // Below 2^32: at most 2^16 rows of less than 2^16 inputs; the kernels want a row, and an input at most of MAX_WIDTH.
-        let (weights, words) = words.split_at_checked(rows.wrapping_mul(inputs))?;
-        let fits = input.len() >= inputs && output.len() >= rows;
-        if !fits || rows == 0 || inputs.wrapping_sub(1) >= MAX_WIDTH {
-            return None;
-        }
-        // SAFETY: there are `inputs * rows` weights, and a multiple of 4 rows of them; input and output are long
-        // enough by the comparison, and aligned to words by their types. The function keeps the caller's registers.
-        unsafe {
-            flowlet_f32_rows8(
-                weights.as_ptr(),
-                input.as_ptr(),
-                output.as_mut_ptr(),
-                bias.as_ptr(),
-                inputs,
-                linear,
-                rows,
-            );
-        }
-        Some(words)
-    })())
+pub(super) fn f32_at_once<'a>(words: &'a [u32], input: &[f32], output: &mut [f32]) -> Option<&'a [u32]> {
+    let (front, to, to_length) = (words.as_ptr(), output.as_mut_ptr(), output.len());
+    // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
+    let found =
+        unsafe { flowlet_f32_layer(front, input.as_ptr(), to, words.len(), input.len(), to_length) };
+    let behind = found as u32 as usize;
+    if behind == 0 {
+        return None;
+    }
+    // SAFETY: as many words as it says stand behind the layer, in `words`.
+    Some(unsafe { slice::from_raw_parts(front.with_addr(behind), (found >> 32) as usize) })
 }
 
 /// A hidden layer if it is a usual one; else `None`, and nothing is done.
@@ -128,9 +116,9 @@ fn run(kernel: Kernel, layer: &Dense<'_>, input: &[f32], output: &mut [f32], lin
     Some(())
 }
 
-// r0 weights, r1 input, r2 output, r3 bias, r4 bytes of the input, r5 counter, r6 groups of inputs (of 8,
-// then of 4), r7 inputs beyond those, and LINEAR; r8 rows left, less those of a block.
-// Sums are s0 to s7 (of 4 rows: s0 to s3), weights and then products s8 to s23, activations s24 to s31.
+// r0 weights, r1 input, r2 output, r3 bias, r5 counter, r7 inputs beyond groups of 8 (then of 4), and LINEAR; r8 rows left,
+// less those of a block. On the stack: the input, groups of 8 inputs, bytes of the input, words behind the layer; then what was
+// pushed, then arguments. Sums are s0 to s7 (of 4 rows: s0 to s3), weights and then products s8 to s23, activations s24 to s31.
 //
 // ReLU goes through integer registers: clearing all bits of a number with its sign set takes one
 // instruction, a comparison in the FPU and what follows three. The sum of two numbers is no negative NaN on
@@ -174,12 +162,31 @@ global_asm!(
     .endm
     .macro flowlet_start
     push {{r4-r11, lr}}
-    vpush {{d8-d15}}
-    add r12, sp, #100
+    add r12, sp, #36
     ldm r12, {{r4, r7, r8}}
+    flowlet_frame
+    .endm
+    .macro flowlet_frame
+    vpush {{d8-d15}}
     bfi r7, r4, #0, #3
-    lsr r6, r4, #3
-    lsl r4, r4, #2
+    lsl r5, r4, #2
+    lsr r4, r4, #3
+    push {{r1, r4, r5, r6}}
+    .endm
+    .macro flowlet_relu8
+    vmov r4, r5, s0, s1
+    vmov r6, r9, s2, s3
+    vmov r10, r11, s4, s5
+    vmov r12, lr, s6, s7
+    bic r4, r4, r4, asr #31
+    bic r5, r5, r5, asr #31
+    bic r6, r6, r6, asr #31
+    bic r9, r9, r9, asr #31
+    bic r10, r10, r10, asr #31
+    bic r11, r11, r11, asr #31
+    bic r12, r12, r12, asr #31
+    bic lr, lr, lr, asr #31
+    stm r2!, {{r4-r6, r9-r12, lr}}
     .endm
 
     .p2align 2
@@ -188,13 +195,51 @@ global_asm!(
     subs r8, r8, #4
     b .Lflowlet_f32_rows4_begin
 
+.Lflowlet_f32_no:
+    movs r0, #0
+    pop {{r4-r11, pc}}
+
+    // r0 words, r1 input, r2 output, r3 how many words; on the stack the lengths of input and output.
+    flowlet_function flowlet_f32_layer
+    push {{r4-r11, lr}}
+    ldrd r9, r10, [sp, #36]
+    subs r6, r3, #2
+    blo .Lflowlet_f32_no
+    ldrd r5, r7, [r0], #8
+    eor r7, r7, #{usual}
+    bics r12, r7, #{hidden}
+    bne .Lflowlet_f32_no
+    uxth r4, r5
+    lsrs r8, r5, #16
+    adds r8, #3
+    bic r8, r8, #3
+    cmp r9, r4
+    it hs
+    cmphs r10, r8
+    blo .Lflowlet_f32_no
+    // Below 2^32: at most 2^16 rows of less than 2^16 inputs.
+    mul r12, r8, r4
+    subs r6, r6, r8
+    blo .Lflowlet_f32_no
+    subs r6, r6, r12
+    blo .Lflowlet_f32_no
+    mov r3, r0
+    add r0, r0, r8, lsl #2
+    flowlet_frame
+    subs r8, r8, #8
+    bhs .Lflowlet_f32_first8
+    b.w .Lflowlet_f32_rows8_done
+
     flowlet_function flowlet_f32_rows8
     flowlet_start
     subs r8, r8, #8
-    bhs .Lflowlet_f32_rows8
+    bhs .Lflowlet_f32_first8
     b.w .Lflowlet_f32_rows8_done
 
-    // 8 rows.
+    // 8 rows, of 8 inputs or more.
+.Lflowlet_f32_rows8:
+    vldm r3!, {{s0-s7}}
+    ldrd r1, r5, [sp]
 .Lflowlet_f32_groups8:
     vldm r1!, {{s24-s31}}
     flowlet_two_inputs 24, 25
@@ -203,32 +248,11 @@ global_asm!(
     flowlet_two_inputs 30, 31
     subs r5, r5, #1
     bne.w .Lflowlet_f32_groups8
-.Lflowlet_f32_end8:
     cbnz r7, .Lflowlet_f32_rest8
-.Lflowlet_f32_relu8:
-    vmov r9, r10, s0, s1
-    vmov r11, r12, s2, s3
-    bic r9, r9, r9, asr #31
-    bic r10, r10, r10, asr #31
-    bic r11, r11, r11, asr #31
-    bic r12, r12, r12, asr #31
-    stm r2!, {{r9-r12}}
-    vmov r9, r10, s4, s5
-    vmov r11, r12, s6, s7
-    bic r9, r9, r9, asr #31
-    bic r10, r10, r10, asr #31
-    bic r11, r11, r11, asr #31
-    bic r12, r12, r12, asr #31
-    stm r2!, {{r9-r12}}
-.Lflowlet_f32_next8:
-    sub r1, r1, r4
+    flowlet_relu8
     subs r8, r8, #8
-    blo .Lflowlet_f32_rows8_done
-.Lflowlet_f32_rows8:
-    vldm r3!, {{s0-s7}}
-    movs r5, r6
-    bne.w .Lflowlet_f32_groups8
-    b .Lflowlet_f32_end8
+    bhs.w .Lflowlet_f32_rows8
+    b .Lflowlet_f32_rows8_done
 
 .Lflowlet_f32_rest8:
     ands r5, r7, #7
@@ -242,11 +266,21 @@ global_asm!(
     flowlet_plus 0, 1, 2, 3, 8, 9, 10, 11
     flowlet_plus 4, 5, 6, 7, 12, 13, 14, 15
     bne .Lflowlet_f32_one8
-    tst r7, #256
-    beq .Lflowlet_f32_relu8
+    tst r7, #{linear}
+    bne .Lflowlet_f32_plain8
+    flowlet_relu8
+    b .Lflowlet_f32_next8
 .Lflowlet_f32_plain8:
     vstm r2!, {{s0-s7}}
-    b .Lflowlet_f32_next8
+.Lflowlet_f32_next8:
+    subs r8, r8, #8
+    blo .Lflowlet_f32_rows8_done
+.Lflowlet_f32_first8:
+    vldm r3!, {{s0-s7}}
+    ldrd r1, r5, [sp]
+    cmp r5, #0
+    bne.w .Lflowlet_f32_groups8
+    b .Lflowlet_f32_rest8
 
     // 4 rows.
 .Lflowlet_f32_rows8_done:
@@ -254,6 +288,7 @@ global_asm!(
     beq .Lflowlet_f32_return
     movs r8, #0
 .Lflowlet_f32_rows4_begin:
+    ldr r4, [sp, #8]
     lsr r6, r4, #4
     bic r7, r7, #4
     b .Lflowlet_f32_rows4
@@ -281,11 +316,11 @@ global_asm!(
     bic r12, r12, r12, asr #31
     stm r2!, {{r9-r12}}
 .Lflowlet_f32_next4:
-    sub r1, r1, r4
     subs r8, r8, #4
     blo .Lflowlet_f32_return
 .Lflowlet_f32_rows4:
     vldm r3!, {{s0-s3}}
+    ldr r1, [sp]
     movs r5, r6
     bne .Lflowlet_f32_groups4
     b .Lflowlet_f32_end4
@@ -300,21 +335,29 @@ global_asm!(
     subs r5, r5, #1
     flowlet_plus 0, 1, 2, 3, 8, 9, 10, 11
     bne .Lflowlet_f32_one4
-    tst r7, #256
+    tst r7, #{linear}
     beq .Lflowlet_f32_relu4
 .Lflowlet_f32_plain4:
     vstm r2!, {{s0-s3}}
     b .Lflowlet_f32_next4
 
+    // Weights end where the layer does.
 .Lflowlet_f32_return:
+    ldr r1, [sp, #12]
+    add sp, #16
     vpop {{d8-d15}}
     pop {{r4-r11, pc}}
 
+    .purgem flowlet_relu8
+    .purgem flowlet_frame
     .purgem flowlet_function
     .purgem flowlet_start
     .purgem flowlet_times
     .purgem flowlet_plus
     .purgem flowlet_two_inputs
     .popsection
-"#
+"#,
+    usual = const USUAL,
+    hidden = const HIDDEN,
+    linear = const LINEAR,
 );

@@ -38,12 +38,10 @@ const TANH_LIMIT: i32 = 8 << FRACTION_BITS;
 /// What is taken off makes the line err alike within the step and at its end, and not at all at its start, so that `2^0`
 /// is one.
 pub(super) const GROWTH: u32 = 22_739;
-/// What the next two terms of the exponential's series add to ln 2 over a step of 1/64, in Q16.
-pub(in crate::arithmetic) const GROWTH_CURVE: u32 = 247;
 
 /// The upper half of a product.
 #[inline(always)]
-pub(in crate::arithmetic) fn high(a: u32, b: u32) -> u32 {
+fn high(a: u32, b: u32) -> u32 {
     ((u64::from(a) * u64::from(b)) >> 32) as u32
 }
 
@@ -134,15 +132,10 @@ pub fn exp(x: i32) -> (u32, i32) {
     exp2_q22(high_rounded(x.clamp(-EXP_LIMIT, EXP_LIMIT - 1) << 8, LOG2_E_Q30))
 }
 
-/// tanh in Q31 at `(index + position / 2^32) / 8`; `index < 64`. Falls nowhere by more than 20 units.
+/// tanh in Q31 on step `index` of 1/8, at a position of which `top` are the upper 16 bits and `times` is the upper half of a
+/// product with it. Falls nowhere by more than 20 units.
 ///
 /// A cubic a step, `c0 + r (c1 - r (c2 + c3 r))`; see `fixed_tables.py`.
-#[inline(always)]
-pub(in crate::arithmetic) fn tanh_positive(index: u32, position: u32) -> u32 {
-    tanh_cubic(index, position >> 16, |a| high(a, position))
-}
-
-/// [`tanh_positive`] at the position whose upper 16 bits are `top`; `times` is the upper half of a product with it.
 #[inline(always)]
 fn tanh_cubic(index: u32, top: u32, times: impl Fn(u32) -> u32) -> u32 {
     let [c0, c1, bend] = table::TANH.get((index & 63) as usize).copied().unwrap_or_default();
@@ -275,7 +268,8 @@ mod tests {
     fn tanh_falls_by_a_few_units_of_q31_at_most() {
         let mut before = 0;
         for x in (0..1u64 << 32).step_by(1021) {
-            let y = tanh_positive((x >> 26) as u32, (x << 6) as u32);
+            let position = (x << 6) as u32;
+            let y = tanh_cubic((x >> 26) as u32, position >> 16, |a| high(a, position));
             assert!(y + 20 >= before, "{x}");
             before = y;
         }

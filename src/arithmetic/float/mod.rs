@@ -19,6 +19,9 @@ use core::marker::PhantomData;
 mod base;
 mod standardize;
 mod statistics;
+mod table;
+#[cfg(flowlet_float_kernels = "vfp")]
+mod vfp;
 
 #[cfg(feature = "fast-math")]
 pub use elementary::FastMath;
@@ -312,8 +315,8 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
 
     fn dense_layer<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
         let output: &mut [f32] = bytemuck::cast_slice_mut(output);
-        if let Some(done) = dense::f32_at_once(words, bytemuck::cast_slice(input), output) {
-            return done;
+        if let Some(rest) = dense::f32_at_once(words, bytemuck::cast_slice(input), output) {
+            return Some(rest);
         }
         // By reference: a layer that is moved is copied.
         let Some((layer, rest)) = &Dense::parse(words) else { return None };
