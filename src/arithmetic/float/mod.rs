@@ -54,6 +54,23 @@ fn hidden<E: Elementary>(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -
     Some(())
 }
 
+/// The layer at the front of `words`, of any kind; apart for the same reason.
+#[inline(never)]
+fn any_layer<'a, E: Elementary, S: Support>(
+    words: &'a [u32],
+    input: &[f32],
+    output: &mut [f32],
+) -> Option<&'a [u32]> {
+    // By reference: a layer that is moved is copied.
+    let Some((layer, rest)) = &Dense::parse(words) else { return None };
+    if layer.is_output {
+        FloatWith::<E, S>::dense_output(layer, input, output)?;
+    } else {
+        FloatWith::<E, S>::dense_hidden(layer, input, output)?;
+    }
+    Some(rest)
+}
+
 impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
     const SUPPORTS: Capabilities = S::CAPABILITIES;
 
@@ -313,19 +330,12 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
         shift == 0
     }
 
+    #[inline(always)]
     fn dense_layer<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
-        let output: &mut [f32] = bytemuck::cast_slice_mut(output);
-        if let Some(rest) = dense::f32_at_once(words, bytemuck::cast_slice(input), output) {
-            return Some(rest);
+        match dense::f32_at_once(words, bytemuck::cast_slice(input), bytemuck::cast_slice_mut(output)) {
+            Some(rest) => Some(rest),
+            None => any_layer::<E, S>(words, bytemuck::cast_slice(input), bytemuck::cast_slice_mut(output)),
         }
-        // By reference: a layer that is moved is copied.
-        let Some((layer, rest)) = &Dense::parse(words) else { return None };
-        if layer.is_output {
-            Self::dense_output(layer, bytemuck::cast_slice(input), output)?;
-        } else {
-            Self::dense_hidden(layer, bytemuck::cast_slice(input), output)?;
-        }
-        Some(rest)
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
