@@ -58,18 +58,23 @@ pub(super) fn f32_sums(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> 
 }
 
 /// The layer at the front of `words`, if it is linear or has ReLU, its weights lie in blocks of 8 rows, and all fits; gives
-/// the words behind it. Else nothing is done.
+/// the words behind it. Else what `any` does.
 ///
 /// Every score comes by here: a [`Dense`] is not made.
 #[inline(always)]
-pub(super) fn f32_at_once<'a>(words: &'a [u32], input: &[f32], output: &mut [f32]) -> Option<&'a [u32]> {
+pub(super) fn f32_at_once<'a>(
+    words: &'a [u32],
+    input: &[f32],
+    output: &mut [f32],
+    any: impl FnOnce(&'a [u32], &[f32], &mut [f32]) -> Option<&'a [u32]>,
+) -> Option<&'a [u32]> {
     let (front, to, to_length) = (words.as_ptr(), output.as_mut_ptr(), output.len());
     // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
     let found =
         unsafe { flowlet_f32_layer(front, input.as_ptr(), to, words.len(), input.len(), to_length) };
     let behind = found as u32 as usize;
     if behind == 0 {
-        return None;
+        return any(words, input, output);
     }
     // SAFETY: as many words as it says stand behind the layer, in `words`.
     Some(unsafe { slice::from_raw_parts(front.with_addr(behind), (found >> 32) as usize) })
@@ -117,8 +122,8 @@ fn run(kernel: Kernel, layer: &Dense<'_>, input: &[f32], output: &mut [f32], lin
 }
 
 // r0 weights, r1 input, r2 output, r3 bias, r5 counter, r7 inputs beyond groups of 8 (then of 4), and LINEAR; r8 rows left,
-// less those of a block. On the stack: the input, groups of 8 inputs, bytes of the input, words behind the layer; then what was
-// pushed, then arguments. Sums are s0 to s7 (of 4 rows: s0 to s3), weights and then products s8 to s23, activations s24 to s31.
+// less those of a block. In place of the first two arguments on the stack: the input, and how many groups of 8 it has. Sums are
+// s0 to s7 (of 4 rows: s0 to s3), weights and then products s8 to s23, activations s24 to s31.
 //
 // ReLU goes through integer registers: clearing all bits of a number with its sign set takes one
 // instruction, a comparison in the FPU and what follows three. The sum of two numbers is no negative NaN on
@@ -160,18 +165,11 @@ global_asm!(
     .thumb_func
 \name:
     .endm
+    // r1, in place of which a layer's words left come back, then registers to keep, then arguments.
     .macro flowlet_start
-    push {{r4-r11, lr}}
-    add r12, sp, #36
+    push {{r1, r4-r11, lr}}
+    add r12, sp, #40
     ldm r12, {{r4, r7, r8}}
-    flowlet_frame
-    .endm
-    .macro flowlet_frame
-    vpush {{d8-d15}}
-    bfi r7, r4, #0, #3
-    lsl r5, r4, #2
-    lsr r4, r4, #3
-    push {{r1, r4, r5, r6}}
     .endm
     .macro flowlet_relu8
     vmov r4, r5, s0, s1
@@ -192,17 +190,22 @@ global_asm!(
     .p2align 2
     flowlet_function flowlet_f32_rows4
     flowlet_start
-    subs r8, r8, #4
-    b .Lflowlet_f32_rows4_begin
+    sub r6, r8, #4
+    mov r8, #1
+    b .Lflowlet_f32_begin
+
+    flowlet_function flowlet_f32_rows8
+    flowlet_start
+    b .Lflowlet_f32_begin
 
 .Lflowlet_f32_no:
     movs r0, #0
-    pop {{r4-r11, pc}}
+    pop {{r1, r4-r11, pc}}
 
     // r0 words, r1 input, r2 output, r3 how many words; on the stack the lengths of input and output.
     flowlet_function flowlet_f32_layer
-    push {{r4-r11, lr}}
-    ldrd r9, r10, [sp, #36]
+    push {{r1, r4-r11, lr}}
+    ldrd r9, r10, [sp, #40]
     subs r6, r3, #2
     blo .Lflowlet_f32_no
     ldrd r5, r7, [r0], #8
@@ -210,36 +213,44 @@ global_asm!(
     bics r12, r7, #{hidden}
     bne .Lflowlet_f32_no
     uxth r4, r5
-    lsrs r8, r5, #16
-    adds r8, #3
-    bic r8, r8, #3
+    // At most 2^16 - 4 rows, as more wrap, so that no product does.
+    add r8, r5, #3 << 16
+    lsr r8, r8, #18
+    lsl r8, r8, #2
     cmp r9, r4
     it hs
     cmphs r10, r8
     blo .Lflowlet_f32_no
-    // Below 2^32: at most 2^16 rows of less than 2^16 inputs.
-    mul r12, r8, r4
-    subs r6, r6, r8
-    blo .Lflowlet_f32_no
+    mla r12, r8, r4, r8
     subs r6, r6, r12
     blo .Lflowlet_f32_no
+    str r6, [sp]
     mov r3, r0
     add r0, r0, r8, lsl #2
-    flowlet_frame
-    subs r8, r8, #8
-    bhs .Lflowlet_f32_first8
-    b.w .Lflowlet_f32_rows8_done
 
-    flowlet_function flowlet_f32_rows8
-    flowlet_start
+    // r4 inputs, r7 linear, r8 rows; or one, and r6 rows less 4 where all are in blocks of 4.
+.Lflowlet_f32_begin:
+    vpush {{d8-d15}}
+    bfi r7, r4, #0, #3
+    lsrs r4, r4, #3
+    strd r1, r4, [sp, #104]
+    beq .Lflowlet_f32_begin_few
     subs r8, r8, #8
-    bhs .Lflowlet_f32_first8
-    b.w .Lflowlet_f32_rows8_done
+    bhs .Lflowlet_f32_rows8
+.Lflowlet_f32_begin4:
+    tst r8, #1
+    beq.w .Lflowlet_f32_rows8_done
+    mov r8, r6
+    b.w .Lflowlet_f32_rows4_begin
+.Lflowlet_f32_begin_few:
+    subs r8, r8, #8
+    blo .Lflowlet_f32_begin4
+    b.w .Lflowlet_f32_first8
 
     // 8 rows, of 8 inputs or more.
 .Lflowlet_f32_rows8:
     vldm r3!, {{s0-s7}}
-    ldrd r1, r5, [sp]
+    ldrd r1, r5, [sp, #104]
 .Lflowlet_f32_groups8:
     vldm r1!, {{s24-s31}}
     flowlet_two_inputs 24, 25
@@ -252,7 +263,12 @@ global_asm!(
     flowlet_relu8
     subs r8, r8, #8
     bhs.w .Lflowlet_f32_rows8
-    b .Lflowlet_f32_rows8_done
+    ands r8, r8, #4
+    bne .Lflowlet_f32_last4
+    // Weights end where the layer does.
+.Lflowlet_f32_return:
+    vpop {{d8-d15}}
+    pop {{r1, r4-r11, pc}}
 
 .Lflowlet_f32_rest8:
     ands r5, r7, #7
@@ -277,7 +293,7 @@ global_asm!(
     blo .Lflowlet_f32_rows8_done
 .Lflowlet_f32_first8:
     vldm r3!, {{s0-s7}}
-    ldrd r1, r5, [sp]
+    ldrd r1, r5, [sp, #104]
     cmp r5, #0
     bne.w .Lflowlet_f32_groups8
     b .Lflowlet_f32_rest8
@@ -286,10 +302,12 @@ global_asm!(
 .Lflowlet_f32_rows8_done:
     ands r8, r8, #4
     beq .Lflowlet_f32_return
+.Lflowlet_f32_last4:
     movs r8, #0
 .Lflowlet_f32_rows4_begin:
-    ldr r4, [sp, #8]
-    lsr r6, r4, #4
+    ldr r4, [sp, #108]
+    ubfx r6, r7, #2, #1
+    add r6, r6, r4, lsl #1
     bic r7, r7, #4
     b .Lflowlet_f32_rows4
 .Lflowlet_f32_groups4:
@@ -320,7 +338,7 @@ global_asm!(
     blo .Lflowlet_f32_return
 .Lflowlet_f32_rows4:
     vldm r3!, {{s0-s3}}
-    ldr r1, [sp]
+    ldr r1, [sp, #104]
     movs r5, r6
     bne .Lflowlet_f32_groups4
     b .Lflowlet_f32_end4
@@ -341,15 +359,7 @@ global_asm!(
     vstm r2!, {{s0-s3}}
     b .Lflowlet_f32_next4
 
-    // Weights end where the layer does.
-.Lflowlet_f32_return:
-    ldr r1, [sp, #12]
-    add sp, #16
-    vpop {{d8-d15}}
-    pop {{r4-r11, pc}}
-
     .purgem flowlet_relu8
-    .purgem flowlet_frame
     .purgem flowlet_function
     .purgem flowlet_start
     .purgem flowlet_times

@@ -332,10 +332,8 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
 
     #[inline(always)]
     fn dense_layer<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
-        match dense::f32_at_once(words, bytemuck::cast_slice(input), bytemuck::cast_slice_mut(output)) {
-            Some(rest) => Some(rest),
-            None => any_layer::<E, S>(words, bytemuck::cast_slice(input), bytemuck::cast_slice_mut(output)),
-        }
+        let (input, output) = (bytemuck::cast_slice(input), bytemuck::cast_slice_mut(output));
+        dense::f32_at_once(words, input, output, any_layer::<E, S>)
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {

@@ -72,6 +72,7 @@ flowlet_tanh_each:
     subs r1, r1, #1
     bne .Lflowlet_tanh
     pop {{r4-r7, pc}}
+    .size flowlet_tanh_each, . - flowlet_tanh_each
     .popsection
 "#
 );
