@@ -70,8 +70,7 @@ pub(super) fn f32_at_once<'a>(
 ) -> Option<&'a [u32]> {
     let (front, to, to_length) = (words.as_ptr(), output.as_mut_ptr(), output.len());
     // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
-    let found =
-        unsafe { flowlet_f32_layer(front, input.as_ptr(), to, words.len(), input.len(), to_length) };
+    let found = unsafe { flowlet_f32_layer(front, input.as_ptr(), to, words.len(), input.len(), to_length) };
     let behind = found as u32 as usize;
     if behind == 0 {
         return any(words, input, output);

@@ -1,8 +1,8 @@
 //! exp, tanh and ln in f32: the same bits on every target, with an FPU and without.
 //!
 //! Of floating point they need one product and one conversion to an integer, both exactly rounded by IEEE 754;
-//! the rest is integer arithmetic on the tables of the fixed-point functions. No fused multiply-add, no f64. On a
-//! Cortex-M4F a table look-up and two long multiplications take less than half of what a polynomial in f32 does.
+//! the rest is integer arithmetic on tables (`host-tools/scripts/float_tables.py`). No fused multiply-add, no f64. On a
+//! Cortex-M4F a table look-up and two or three products of integers take less than half of what a polynomial in f32 does.
 //!
 //! | function | domain | error budget |
 //! |---|---|---|
@@ -12,11 +12,11 @@
 //! | [`silu`] | all | [`SILU_RELATIVE`], from -87 on |
 //! | `ln` | `>= 1` | 1 unit in the last place: the `libm` crate's |
 
-use super::table;
 #[cfg(not(flowlet_float_kernels = "vfp"))]
-use self::tanh_units_each as units_each;
+use self::portable_scaled_tanh_each as scaled_tanh_each;
+use super::table;
 #[cfg(flowlet_float_kernels = "vfp")]
-use super::vfp::tanh_units_each as units_each;
+use super::vfp::scaled_tanh_each;
 use crate::arithmetic::fixed::product_high;
 
 /// Largest relative error of [`exp`] within ±30.
@@ -84,7 +84,7 @@ impl Elementary for Tables {
         libm::logf(x)
     }
     fn tanh_each(values: &mut [f32]) {
-        units_each(values, TANH_UNIT);
+        scaled_tanh_each(values, TANH_UNIT);
     }
     #[inline(always)]
     fn scaled_tanh(x: f32, scale: f32) -> f32 {
@@ -97,7 +97,7 @@ impl Elementary for Tables {
 
 /// [`Elementary::affine_tanh`] by tables, in two loops: what one needs does not fit a Cortex-M's registers.
 fn affine_tanh(x: &mut [f32], shifts: &[f32], raws: &mut [f32], clamp: f32) -> f32 {
-    let sums = units_each(raws, clamp * TANH_UNIT);
+    let sums = scaled_tanh_each(raws, clamp * TANH_UNIT);
     scale_each(x, shifts, raws);
     // tanh has forgotten what was no number, and the score must not.
     if sums.values.is_finite() {
@@ -107,7 +107,7 @@ fn affine_tanh(x: &mut [f32], shifts: &[f32], raws: &mut [f32], clamp: f32) -> f
     }
 }
 
-/// Of a run over an array.
+/// Of an array's values and of what became of them, in their order.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub(super) struct Sums {
@@ -116,9 +116,9 @@ pub(super) struct Sums {
 }
 
 /// `unit y` of each value, y its tanh in units of 2^-31, in place.
-#[cfg_attr(flowlet_float_kernels = "vfp", allow(dead_code, reason = "the twin of a kernel in assembly"))]
+#[cfg(not(flowlet_float_kernels = "vfp"))]
 #[inline(never)]
-pub(super) fn tanh_units_each(values: &mut [f32], unit: f32) -> Sums {
+fn portable_scaled_tanh_each(values: &mut [f32], unit: f32) -> Sums {
     let mut sums = Sums::default();
     for value in values {
         sums.values += *value;
@@ -152,13 +152,14 @@ const TANH_UNIT: f32 = 1.0 / 2_147_483_648.0;
 #[must_use]
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    // The conversion saturates, at ±128 octaves. Read as a number's bits, octaves are a line through all powers of two; the
-    // table has what is missing between these.
+    // The conversion saturates, at ±128 octaves. As the bits of a number, octaves are a line through all powers of two; the
+    // tables have what is missing between these.
     let line = ((x * LOG2_E_Q24) as i32 >> 1).wrapping_add(ONE_BITS);
     let index = ((line >> 17) & 63) as usize;
     let first = table::EXP_FIRST.get(index).copied().unwrap_or(0);
     let slope = table::EXP_SLOPE.get(index).copied().unwrap_or(0);
     let r = line & 0x1_ffff;
+    // It never falls: the line gains one with each unit of r, and its correction loses less.
     let slope = slope.wrapping_add((first & 0x7ff).wrapping_mul(r));
     let bits = line.wrapping_add(first >> 11).wrapping_add(product_high(slope, r));
     // Two octaves too low it is a negative number.
@@ -172,7 +173,7 @@ fn tanh_units(x: f32) -> f32 {
     let x = (x * TANH_STEP) as i32;
     let size = x.unsigned_abs();
     let [c0, c1, c2, c3] = table::TANH.get((size >> 25) as usize).copied().unwrap_or_default();
-    // Steps of 1/8. The lowest bit of the index is the sign: odd steps start from their end.
+    // Steps of 1/8. The lowest bit of the index is the sign of the position: odd steps are seen from their end.
     let p = (size << 6) as i32;
     let bend = c2.wrapping_add(product_high(c3, p));
     let slope = c1.wrapping_add(product_high(bend, p));

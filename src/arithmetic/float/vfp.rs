@@ -1,7 +1,7 @@
 //! tanh over an array in assembly, for a Cortex-M with a single-precision FPU (M4F, M7, M33).
 //!
-//! What the compiler does not find: conversions with 28 fraction bits, a row of the table by one `LDM`, and products with a
-//! sign of one.
+//! What the compiler does not find: a conversion with 28 fraction bits, a row of the table by one `LDM`, and signs by products
+//! with one or minus one.
 #![allow(
     unsafe_code,
     reason = "a kernel in assembly: 21 instructions per element of an affine coupling, compiled 27"
@@ -13,22 +13,17 @@ use core::arch::global_asm;
 
 extern "C" {
     /// `unit y` of each value, y its tanh in units of 2^-31, in place; the sums of results and of values. Not of none.
-    fn flowlet_tanh_each(
-        values: *mut f32,
-        count: usize,
-        table: *const [[i32; 4]; 65],
-        unit: f32,
-    ) -> Sums;
+    fn flowlet_tanh_each(values: *mut f32, count: usize, table: *const [[i32; 4]; 65], unit: f32) -> Sums;
 }
 
-/// See [`super::elementary::tanh_units_each`].
+/// As `portable_scaled_tanh_each` in [`super::elementary`].
 #[inline(always)]
-pub(super) fn tanh_units_each(values: &mut [f32], unit: f32) -> Sums {
+pub(super) fn scaled_tanh_each(values: &mut [f32], unit: f32) -> Sums {
     if values.is_empty() {
         return Sums::default();
     }
-    // SAFETY: it reads and writes these values, and reads rows of the table at distances of up to 8 / (1/8). It keeps the
-    // caller's registers.
+    // SAFETY: it reads and writes these values; rows of the table are those of steps of 1/8 up to 8, to which the conversion
+    // saturates. It keeps the caller's registers.
     unsafe { flowlet_tanh_each(values.as_mut_ptr(), values.len(), &raw const table::TANH, unit) }
 }
 
