@@ -83,6 +83,8 @@ impl Elementary for Tables {
     fn ln(x: f32) -> f32 {
         libm::logf(x)
     }
+    // Elsewhere the sums would cost more than the function.
+    #[cfg(flowlet_float_kernels = "vfp")]
     fn tanh_each(values: &mut [f32]) {
         scaled_tanh_each(values, TANH_UNIT);
     }
