@@ -152,7 +152,9 @@ const TANH_UNIT: f32 = 1.0 / 2_147_483_648.0;
 /// Saturates at the largest finite number; loses digits below 2^-126, and is zero below 2^-127. NaN counts as zero.
 /// Within ±30 most of the error is the rounding of `x log2(e)` to 24 bits.
 #[must_use]
-#[inline(always)]
+// A product of 64 bits takes much code where those of 32 are all there is.
+#[cfg_attr(flowlet_integer_kernels = "armv6m", inline(never))]
+#[cfg_attr(not(flowlet_integer_kernels = "armv6m"), inline(always))]
 pub fn exp(x: f32) -> f32 {
     // The conversion saturates, at ±128 octaves. As the bits of a number, octaves are a line through all powers of two; the
     // tables have what is missing between these.
@@ -169,7 +171,8 @@ pub fn exp(x: f32) -> f32 {
 }
 
 /// tanh in units of 2^-31.
-#[inline(always)]
+#[cfg_attr(flowlet_integer_kernels = "armv6m", inline(never))]
+#[cfg_attr(not(flowlet_integer_kernels = "armv6m"), inline(always))]
 fn tanh_units(x: f32) -> f32 {
     // In Q28; the conversion saturates at ±8.
     let x = (x * TANH_STEP) as i32;
