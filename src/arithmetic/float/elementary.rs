@@ -170,12 +170,30 @@ pub fn exp(x: f32) -> f32 {
     f32::from_bits((bits & !(bits >> 31)) as u32)
 }
 
+/// `(x 2^28) as i32` without floating point.
+#[inline(always)]
+fn to_q28(x: f32) -> i32 {
+    let bits = x.to_bits();
+    let (sign, exponent) = ((bits as i32) >> 31, bits >> 23 & 0xff);
+    let mantissa = bits & 0x7f_ffff | 0x80_0000;
+    match exponent {
+        // Right by 31 at most; below that nothing is left.
+        98..=129 => {
+            let size = ((mantissa << 7) >> (129 - exponent)) as i32;
+            (size ^ sign).wrapping_sub(sign)
+        }
+        130.. if bits << 1 <= 0xff00_0000 => i32::MAX ^ sign,
+        _ => 0,
+    }
+}
+
 /// tanh in units of 2^-31.
 #[cfg_attr(flowlet_integer_kernels = "armv6m", inline(never))]
 #[cfg_attr(not(flowlet_integer_kernels = "armv6m"), inline(always))]
 fn tanh_units(x: f32) -> f32 {
     // In Q28; the conversion saturates at ±8.
-    let x = (x * TANH_STEP) as i32;
+    let has_fpu = !cfg!(all(target_arch = "arm", target_abi = "eabi"));
+    let x = if has_fpu { (x * TANH_STEP) as i32 } else { to_q28(x) };
     let size = x.unsigned_abs();
     let [c0, c1, c2, c3] = table::TANH.get((size >> 25) as usize).copied().unwrap_or_default();
     // Steps of 1/8. The lowest bit of the index is the sign of the position: odd steps are seen from their end.
@@ -322,6 +340,15 @@ mod tests {
             assert_eq!(tanh(-x), -tanh(x));
         }
         assert_eq!(tanh(f32::NAN), 0.0);
+    }
+
+    #[test]
+    fn a_conversion_without_floating_point_gives_the_same() {
+        let all = (0..=u32::MAX).step_by(997).map(f32::from_bits);
+        let ends = [f32::NAN, -f32::NAN, 8.0, -8.0, 0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY];
+        for x in all.chain(ends) {
+            assert_eq!(to_q28(x), (x * TANH_STEP) as i32, "{x}");
+        }
     }
 
     #[test]
