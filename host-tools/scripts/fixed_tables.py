@@ -101,14 +101,12 @@ def tanh_segments(edges):
     return words
 
 
-coefficients = "c0, c1 (Q31), then c2 (Q23) above c3 (Q23, signed)."
 eighths = [mpf(i) / 8 for i in range(65)]
 wider = [*eighths[:20], *(mpf(i) / 4 for i in range(10, 16)), *(mpf(i) / 2 for i in range(8, 17))]
-print(table("TANH", f"Cubics of tanh on steps of 1/8 below 8: {coefficients}", "u32", tanh_segments(eighths), 3))
 print(
     table(
-        "TANH_34",
-        "The same on steps of 1/8 below 2.5, 1/4 below 4, and 1/2 below 8.",
+        "TANH",
+        "Cubics of tanh on steps of 1/8 below 2.5, 1/4 below 4, and 1/2 below 8: c0, c1 (Q31), then c2 (Q23) above c3 (Q23, signed).",
         "u32",
         tanh_segments(wider),
         3,

@@ -3,7 +3,10 @@
 
 use flowlet::arithmetic::activation::Activation;
 use flowlet::arithmetic::dense::{Dense, Encoding, ACTIVATION_LIMIT, OUTPUT};
-use flowlet::arithmetic::{Arithmetic, Fixed, Float, Libm};
+use flowlet::arithmetic::{Arithmetic, Fixed, Float};
+
+/// With the functions that have kernels of their own.
+type Real = Float;
 
 /// Most inputs and outputs of a layer here.
 ///
@@ -111,15 +114,15 @@ pub fn digest(kind: Kind, inputs: usize, outputs: usize, memory: &mut [u32]) -> 
     let done = if kind.encoding.is_float() {
         let numbers: &mut [f32] = bytemuck::cast_slice_mut(input);
         numbers.iter_mut().take(inputs).for_each(|x| *x = random.real(kind.is_extreme));
-        Float::<Libm>::check_dense(&layer).ok()?;
+        Real::check_dense(&layer).ok()?;
         let (input, output) = (&*numbers, bytemuck::cast_slice_mut(output));
         match kind.activation {
             _ if from_words => {
                 let (input, output) = (bytemuck::cast_slice(input), bytemuck::cast_slice_mut(output));
-                Float::<Libm>::dense_layer(words, input, output).map(|_| ())
+                Real::dense_layer(words, input, output).map(|_| ())
             }
-            Some(_) => Float::<Libm>::dense_hidden(&layer, input, output),
-            None => Float::<Libm>::dense_output(&layer, input, output),
+            Some(_) => Real::dense_hidden(&layer, input, output),
+            None => Real::dense_output(&layer, input, output),
         }
     } else {
         let numbers: &mut [i16] = bytemuck::cast_slice_mut(input);

@@ -47,8 +47,18 @@
     .macro flowlet_next
     ldrd r8, r9, [sp, #flowlet_bias]
     ldm r8!, {{r4-r7}}
-    str r8, [sp, #flowlet_bias]
     cmp r8, r9
+    // A load right behind a store takes a cycle less.
+    str r8, [sp, #flowlet_bias]
+    ldr.w pc, [sp, #flowlet_entry]
+    .endm
+    // The same of the first block, where r0 is at the biases, which end at r8.
+    .macro flowlet_first
+    str r8, [sp, #flowlet_bias + 4]
+    ldm r0!, {{r4-r7}}
+    cmp r0, r8
+    str r0, [sp, #flowlet_bias]
+    mov r0, r8
     ldr.w pc, [sp, #flowlet_entry]
     .endm
 
@@ -59,22 +69,25 @@
     ldr.w pc, [sp, #flowlet_entry]
     .endm
 
-    // Whether words, input and output are as long as a layer wants them; then r0 is behind the biases, which end at r8, and r1
-    // and r2 are what the chain wants. What is written is `rows`, shifted.
+    // Whether words, input and output are as long as a layer wants them; then biases end at r8, and r1 and r2 are what the
+    // chain wants. What is written is `rows`, shifted.
     .macro flowlet_fit rows, shift:vararg
     add r8, r8, r7
     subs r1, r1, r8
     blo .Lflowlet_no
     cmp r3, r6, lsl #1
     blo .Lflowlet_no
-    ldrd r9, r10, [sp, #flowlet_bias]
+    str r1, [sp, #flowlet_left]
+    add r1, r2, r6, lsl #3
+    ldrd r2, r10, [sp, #flowlet_bias]
     cmp r10, \rows, \shift
     blo .Lflowlet_no
     add r8, r0, r7, lsl #2
-    str r1, [sp, #flowlet_left]
+    .endm
+
+    // From the biases to what is behind them.
+    .macro flowlet_pass_biases
     strd r0, r8, [sp, #flowlet_bias]
-    add r1, r2, r6, lsl #3
-    mov r2, r9
     mov r0, r8
     .endm
 
@@ -240,31 +253,30 @@
     bics r7, r7, #3
     beq .Lflowlet_no
     mul r8, r6, r7
-    // What is left of the kinds with ReLU: the shift, and one for bytes.
-    sub r9, r5, #0x102
-    cmp r9, #{usual_i16} << 16
-    beq .Lflowlet_layer_i16
-    subs r9, #1
-    cmp r9, #{inner_i8} << 16
-    beq .Lflowlet_layer_inner
+    // What is left of the kinds with ReLU: the shift, and one less for words of two weights.
+    sub r9, r5, #0x103
     cmp r9, #{usual_i8} << 16
-    bne .Lflowlet_layer_other
+    bne .Lflowlet_layer_i16
     flowlet_fit r7, lsr #1
     flowlet_enter i8, 72, r6
-    flowlet_next
+    flowlet_first
 
 .Lflowlet_layer_i16:
+    adds r9, #1
+    cmp r9, #{usual_i16} << 16
+    bne .Lflowlet_layer_inner
     lsls r8, r8, #1
     flowlet_fit r7, lsr #1
     cmp r6, #2
     beq .Lflowlet_layer_i16_two
     flowlet_enter i16, 44, r6
-    flowlet_next
+    flowlet_first
 
     // Eight inputs stay in registers.
 .Lflowlet_layer_i16_two:
+    flowlet_pass_biases
     ldmdb r1, {{r1, r3, r12, lr}}
-    ldr r9, [sp, #flowlet_bias + 4]
+    mov r9, r8
     ldr r8, [sp, #flowlet_bias]
 .Lflowlet_i16_two:
     ldm r8!, {{r4-r7}}
@@ -280,9 +292,13 @@
     pop {{r1-r11, pc}}
 
 .Lflowlet_layer_inner:
+    subs r9, #1
+    cmp r9, #{inner_i8} << 16
+    bne .Lflowlet_layer_other
     adr.w r9, .Lflowlet_at_inner + 1
     str r9, [sp, #flowlet_exit]
     flowlet_fit r7, lsr #1
+    flowlet_pass_biases
 .Lflowlet_layer_i8_enter:
     flowlet_enter i8, 72, r6
     cmp r8, #0
@@ -306,6 +322,7 @@
     strd r9, r5, [sp, #flowlet_exit]
     str r4, [sp, #flowlet_shift]
     flowlet_fit r7, lsr #1
+    flowlet_pass_biases
     b .Lflowlet_layer_enter
 .Lflowlet_layer_scaled:
     // A shift of 33 to 63.
@@ -321,6 +338,7 @@
     adr.w r9, .Lflowlet_at_scaled + 1
     strd r9, r5, [sp, #flowlet_exit]
     flowlet_fit r7, lsl #0
+    flowlet_pass_biases
     str r0, [sp, #flowlet_multipliers]
     add r0, r0, r7, lsl #2
 .Lflowlet_layer_enter:
@@ -366,6 +384,8 @@
     .purgem flowlet_start
     .purgem flowlet_fit
     .purgem flowlet_next
+    .purgem flowlet_first
+    .purgem flowlet_pass_biases
     .purgem flowlet_next_other
     .purgem flowlet_pack
     .purgem flowlet_usual

@@ -39,15 +39,15 @@ mod float {
     pub(super) use crate::arithmetic::dense::vfp::{f32_at_once, f32_relu, f32_sums, f32_usual};
 }
 
-/// The layer at the front of `words` if it is of a kind that the core does at once: `Some` of the words behind it, or
-/// of `None` if the buffers do not fit.
+/// The layer at the front of `words`, by `any` if it is not of a kind that the core does at once; gives the words behind it.
 #[inline(always)]
 pub(crate) fn f32_at_once<'a>(
     words: &'a [u32],
     input: &[f32],
     output: &mut [f32],
-) -> Option<Option<&'a [u32]>> {
-    float::f32_at_once(words, input, output)
+    any: impl FnOnce(&'a [u32], &[f32], &mut [f32]) -> Option<&'a [u32]>,
+) -> Option<&'a [u32]> {
+    float::f32_at_once(words, input, output, any)
 }
 
 /// Whether [`fixed_at_once`] takes every layer that is linear or has ReLU and whose weights lie in an order

@@ -274,11 +274,12 @@ pub(super) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -
 /// Where a core does the layer at the front of the words at once: none here.
 #[inline(always)]
 pub(super) fn f32_at_once<'a>(
-    _words: &'a [u32],
-    _input: &[f32],
-    _output: &mut [f32],
-) -> Option<Option<&'a [u32]>> {
-    None
+    words: &'a [u32],
+    input: &[f32],
+    output: &mut [f32],
+    any: impl FnOnce(&'a [u32], &[f32], &mut [f32]) -> Option<&'a [u32]>,
+) -> Option<&'a [u32]> {
+    any(words, input, output)
 }
 
 /// Where a core does the layer at the front of the words at once: none here.

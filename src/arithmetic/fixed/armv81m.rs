@@ -12,7 +12,7 @@ use core::arch::global_asm;
 
 global_asm!(
     include_str!("armv81m.s"),
-    tanh = sym table::TANH_34,
+    tanh = sym table::TANH,
     exp2 = sym table::EXP2_32,
 );
 

@@ -37,12 +37,10 @@ const TANH_EIGHTHS: u32 = 5 << (FRACTION_BITS - 1);
 /// And quarters below this: 4.
 const TANH_QUARTERS: u32 = 4 << FRACTION_BITS;
 
-/// What the next two terms of the exponential's series add to ln 2 over a step of 1/64, in Q16.
-pub(in crate::arithmetic) const GROWTH_CURVE: u32 = 247;
 
 /// The upper half of a product.
 #[inline(always)]
-pub(in crate::arithmetic) fn high(a: u32, b: u32) -> u32 {
+fn high(a: u32, b: u32) -> u32 {
     ((u64::from(a) * u64::from(b)) >> 32) as u32
 }
 
@@ -128,16 +126,10 @@ pub fn exp(x: i32) -> (u32, i32) {
     exp2_q21(high_rounded(x.clamp(-EXP_LIMIT, EXP_LIMIT - 1) << 7, LOG2_E_Q30))
 }
 
-/// tanh in Q31 at `(index + position / 2^32) / 8`; `index < 64`. Falls nowhere by more than 20 units.
+/// tanh in Q31 by a step's cubic, at a position of which `top` are the upper 16 bits and `times` is the upper half of a product
+/// with it. Falls nowhere by more than 20 units.
 ///
-/// A cubic a step, `c0 + r (c1 - r (c2 + c3 r))`; see `fixed_tables.py`.
-#[inline(always)]
-pub(in crate::arithmetic) fn tanh_positive(index: u32, position: u32) -> u32 {
-    let row = table::TANH.get((index & 63) as usize).copied().unwrap_or_default();
-    tanh_cubic(row, position >> 16, |a| high(a, position))
-}
-
-/// A step's cubic at the position whose upper 16 bits are `top`; `times` is the upper half of a product with it.
+/// It is `c0 + r (c1 - r (c2 + c3 r))`; see `fixed_tables.py`.
 #[inline(always)]
 fn tanh_cubic([c0, c1, bend]: [u32; 3], top: u32, times: impl Fn(u32) -> u32) -> u32 {
     let twist = i32::from(bend as i16) as u32;
@@ -156,7 +148,7 @@ const BRANCHES: bool = cfg!(any(
     flowlet_integer_kernels = "armv81m"
 ));
 
-/// The cubic of [`table::TANH_34`] for a size in Q16, and the position in its step, above 16 zeros.
+/// The cubic of [`table::TANH`] for a size in Q16, and the position in its step, above 16 zeros.
 #[inline(always)]
 fn tanh_step(size: u32) -> (&'static [u32; 3], u32) {
     if !BRANCHES {
@@ -190,7 +182,7 @@ fn tanh_step_of_any(size: u32) -> (&'static [u32; 3], u32) {
 
 #[inline(always)]
 fn tanh_row(index: u32) -> &'static [u32; 3] {
-    table::TANH_34.get(index as usize).unwrap_or(&[0; 3])
+    table::TANH.get(index as usize).unwrap_or(&[0; 3])
 }
 
 /// Hyperbolic tangent of a Q15.16 number, in Q31: within ±(1 - 2^-22).
@@ -315,7 +307,8 @@ mod tests {
     fn tanh_falls_by_a_few_units_of_q31_at_most() {
         let mut before = 0;
         for x in (0..1u64 << 32).step_by(1021) {
-            let y = tanh_positive((x >> 26) as u32, (x << 6) as u32);
+            let position = (x << 6) as u32;
+            let y = tanh_cubic((x >> 26) as u32, position >> 16, |a| high(a, position));
             assert!(y + 20 >= before, "{x}");
             before = y;
         }

@@ -99,7 +99,7 @@ pub(crate) fn product_shift_high(a: i32, b: i32, bits: u32) -> i32 {
 
 /// The upper 32 bits of `a * b`.
 #[inline(always)]
-fn product_high(a: i32, b: i32) -> i32 {
+pub(crate) fn product_high(a: i32, b: i32) -> i32 {
     if cfg!(flowlet_integer_kernels = "armv6m") {
         product_high_by_halves(a, b)
     } else {

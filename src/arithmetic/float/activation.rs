@@ -17,12 +17,10 @@ pub(super) fn activate<E: Elementary>(activation: Activation, x: f32) -> f32 {
 
 /// [`activate`] of each, in place.
 pub(super) fn activate_each<E: Elementary>(activation: Activation, values: &mut [f32]) {
-    if activation == Activation::Relu {
-        relu_each(values);
-    } else {
-        for value in values {
-            *value = activate::<E>(activation, *value);
-        }
+    match activation {
+        Activation::Relu => relu_each(values),
+        Activation::Tanh => E::tanh_each(values),
+        other => values.iter_mut().for_each(|value| *value = activate::<E>(other, *value)),
     }
 }
 

@@ -1,8 +1,8 @@
 //! exp, tanh and ln in f32: the same bits on every target, with an FPU and without.
 //!
 //! Of floating point they need one product and one conversion to an integer, both exactly rounded by IEEE 754;
-//! the rest is integer arithmetic on the tables of the fixed-point functions. No fused multiply-add, no f64. On a
-//! Cortex-M4F a table look-up and two long multiplications take less than half of what a polynomial in f32 does.
+//! the rest is integer arithmetic on tables (`host-tools/scripts/float_tables.py`). No fused multiply-add, no f64. On a
+//! Cortex-M4F a table look-up and two or three products of integers take less than half of what a polynomial in f32 does.
 //!
 //! | function | domain | error budget |
 //! |---|---|---|
@@ -12,8 +12,12 @@
 //! | [`silu`] | all | [`SILU_RELATIVE`], from -87 on |
 //! | `ln` | `>= 1` | 1 unit in the last place: the `libm` crate's |
 
-use crate::arithmetic::fixed::elementary::{high, tanh_positive, GROWTH_CURVE};
-use crate::arithmetic::fixed::table;
+#[cfg(not(flowlet_float_kernels = "vfp"))]
+use self::portable_scaled_tanh_each as scaled_tanh_each;
+use super::table;
+#[cfg(flowlet_float_kernels = "vfp")]
+use super::vfp::scaled_tanh_each;
+use crate::arithmetic::fixed::product_high;
 
 /// Largest relative error of [`exp`] within ±30.
 pub const EXP_RELATIVE: f64 = 2e-6;
@@ -32,6 +36,12 @@ pub trait Elementary: Copy + 'static {
     fn tanh(x: f32) -> f32;
     /// Natural logarithm of `x >= 1`.
     fn ln(x: f32) -> f32;
+    /// `tanh(x)` of each, in place.
+    fn tanh_each(values: &mut [f32]) {
+        for value in values {
+            *value = Self::tanh(*value);
+        }
+    }
     /// `scale * tanh(x)`.
     #[inline(always)]
     fn scaled_tanh(x: f32, scale: f32) -> f32 {
@@ -73,6 +83,11 @@ impl Elementary for Tables {
     fn ln(x: f32) -> f32 {
         libm::logf(x)
     }
+    // Elsewhere the sums would cost more than the function.
+    #[cfg(flowlet_float_kernels = "vfp")]
+    fn tanh_each(values: &mut [f32]) {
+        scaled_tanh_each(values, TANH_UNIT);
+    }
     #[inline(always)]
     fn scaled_tanh(x: f32, scale: f32) -> f32 {
         tanh_units(x) * (scale * TANH_UNIT)
@@ -84,26 +99,35 @@ impl Elementary for Tables {
 
 /// [`Elementary::affine_tanh`] by tables, in two loops: what one needs does not fit a Cortex-M's registers.
 fn affine_tanh(x: &mut [f32], shifts: &[f32], raws: &mut [f32], clamp: f32) -> f32 {
-    let log_det = log_scale_each(raws, clamp * TANH_UNIT);
+    let sums = scaled_tanh_each(raws, clamp * TANH_UNIT);
     scale_each(x, shifts, raws);
-    log_det
-}
-
-/// `2^31 unit tanh(raw)` of each, in place; gives the sum.
-#[inline(never)]
-fn log_scale_each(raws: &mut [f32], unit: f32) -> f32 {
-    let (mut log_det, mut trace) = (0.0, 0.0);
-    for raw in raws {
-        trace += *raw;
-        *raw = tanh_units(*raw) * unit;
-        log_det += *raw;
-    }
     // tanh has forgotten what was no number, and the score must not.
-    if trace.is_finite() {
-        log_det
+    if sums.values.is_finite() {
+        sums.results
     } else {
         f32::NAN
     }
+}
+
+/// Of an array's values and of what became of them, in their order.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(super) struct Sums {
+    results: f32,
+    values: f32,
+}
+
+/// `unit y` of each value, y its tanh in units of 2^-31, in place.
+#[cfg(not(flowlet_float_kernels = "vfp"))]
+#[inline(never)]
+fn portable_scaled_tanh_each(values: &mut [f32], unit: f32) -> Sums {
+    let mut sums = Sums::default();
+    for value in values {
+        sums.values += *value;
+        *value = tanh_units(*value) * unit;
+        sums.results += *value;
+    }
+    sums
 }
 
 /// `x * exp(log_scale) + shift` of each, in place.
@@ -116,8 +140,10 @@ fn scale_each(x: &mut [f32], shifts: &[f32], log_scales: &[f32]) {
 
 /// log2(e) in Q24.
 const LOG2_E_Q24: f32 = core::f32::consts::LOG2_E * 16_777_216.0;
-/// ln 2 in Q32.
-const LN_2_Q32: u32 = 2_977_044_472;
+/// The bits of one.
+const ONE_BITS: i32 = 127 << 23;
+/// 2^28.
+const TANH_STEP: f32 = 268_435_456.0;
 /// 2^-31.
 const TANH_UNIT: f32 = 1.0 / 2_147_483_648.0;
 
@@ -126,27 +152,56 @@ const TANH_UNIT: f32 = 1.0 / 2_147_483_648.0;
 /// Saturates at the largest finite number; loses digits below 2^-126, and is zero below 2^-127. NaN counts as zero.
 /// Within ±30 most of the error is the rounding of `x log2(e)` to 24 bits.
 #[must_use]
-#[inline(always)]
+// A product of 64 bits takes much code where those of 32 are all there is.
+#[cfg_attr(flowlet_integer_kernels = "armv6m", inline(never))]
+#[cfg_attr(not(flowlet_integer_kernels = "armv6m"), inline(always))]
 pub fn exp(x: f32) -> f32 {
-    // The conversion saturates, at ±128 octaves.
-    let octaves = (x * LOG2_E_Q24) as i32;
-    let base = table::EXP2.get(((octaves >> 18) & 63) as usize).copied().unwrap_or(1 << 30);
-    // The remainder in Q32 of a step of 1/64.
-    let r = (octaves as u32) << 14;
-    let factor = LN_2_Q32.wrapping_add((r >> 16) * GROWTH_CURVE);
-    let mantissa = base.wrapping_add(high(base, high(factor, r)) >> 6);
-    // The mantissa's top bit adds one to the exponent; two octaves too low it leaves a negative number.
-    let bits = ((mantissa >> 7) as i32).wrapping_add(126 << 23).wrapping_add((octaves >> 24) << 23);
+    // The conversion saturates, at ±128 octaves. As the bits of a number, octaves are a line through all powers of two; the
+    // tables have what is missing between these.
+    let line = ((x * LOG2_E_Q24) as i32 >> 1).wrapping_add(ONE_BITS);
+    let index = ((line >> 17) & 63) as usize;
+    let first = table::EXP_FIRST.get(index).copied().unwrap_or(0);
+    let slope = table::EXP_SLOPE.get(index).copied().unwrap_or(0);
+    let r = line & 0x1_ffff;
+    // It never falls: the line gains one with each unit of r, and its correction loses less.
+    let slope = slope.wrapping_add((first & 0x7ff).wrapping_mul(r));
+    let bits = line.wrapping_add(first >> 11).wrapping_add(product_high(slope, r));
+    // Two octaves too low it is a negative number.
     f32::from_bits((bits & !(bits >> 31)) as u32)
 }
 
-/// tanh in units of 2^-31.
+/// `(x 2^28) as i32` without floating point.
 #[inline(always)]
+fn to_q28(x: f32) -> i32 {
+    let bits = x.to_bits();
+    let (sign, exponent) = ((bits as i32) >> 31, bits >> 23 & 0xff);
+    let mantissa = bits & 0x7f_ffff | 0x80_0000;
+    match exponent {
+        // Right by 31 at most; below that nothing is left.
+        98..=129 => {
+            let size = ((mantissa << 7) >> (129 - exponent)) as i32;
+            (size ^ sign).wrapping_sub(sign)
+        }
+        130.. if bits << 1 <= 0xff00_0000 => i32::MAX ^ sign,
+        _ => 0,
+    }
+}
+
+/// tanh in units of 2^-31.
+#[cfg_attr(flowlet_integer_kernels = "armv6m", inline(never))]
+#[cfg_attr(not(flowlet_integer_kernels = "armv6m"), inline(always))]
 fn tanh_units(x: f32) -> f32 {
-    // Steps of 1/8 above bit 26; the conversion saturates just below 8.
-    let size = (x.abs() * 536_870_912.0) as u32;
-    let y = tanh_positive(size >> 26, size << 6) as i32;
-    let sign = (x.to_bits() as i32) >> 31;
+    // In Q28; the conversion saturates at ±8.
+    let has_fpu = !cfg!(all(target_arch = "arm", target_abi = "eabi"));
+    let x = if has_fpu { (x * TANH_STEP) as i32 } else { to_q28(x) };
+    let size = x.unsigned_abs();
+    let [c0, c1, c2, c3] = table::TANH.get((size >> 25) as usize).copied().unwrap_or_default();
+    // Steps of 1/8. The lowest bit of the index is the sign of the position: odd steps are seen from their end.
+    let p = (size << 6) as i32;
+    let bend = c2.wrapping_add(product_high(c3, p));
+    let slope = c1.wrapping_add(product_high(bend, p));
+    let y = c0.wrapping_add(product_high(slope, p));
+    let sign = x >> 31;
     (y ^ sign).wrapping_sub(sign) as f32
 }
 
@@ -285,6 +340,15 @@ mod tests {
             assert_eq!(tanh(-x), -tanh(x));
         }
         assert_eq!(tanh(f32::NAN), 0.0);
+    }
+
+    #[test]
+    fn a_conversion_without_floating_point_gives_the_same() {
+        let all = (0..=u32::MAX).step_by(997).map(f32::from_bits);
+        let ends = [f32::NAN, -f32::NAN, 8.0, -8.0, 0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY];
+        for x in all.chain(ends) {
+            assert_eq!(to_q28(x), (x * TANH_STEP) as i32, "{x}");
+        }
     }
 
     #[test]

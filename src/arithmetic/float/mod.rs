@@ -19,6 +19,9 @@ use core::marker::PhantomData;
 mod base;
 mod standardize;
 mod statistics;
+mod table;
+#[cfg(flowlet_float_kernels = "vfp")]
+mod vfp;
 
 #[cfg(feature = "fast-math")]
 pub use elementary::FastMath;
@@ -49,6 +52,23 @@ fn hidden<E: Elementary>(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -
     dense::f32_sums(layer, input, output)?;
     activation::activate_each::<E>(layer.activation, output.get_mut(..layer.padded_outputs())?);
     Some(())
+}
+
+/// The layer at the front of `words`, of any kind; apart for the same reason.
+#[inline(never)]
+fn any_layer<'a, E: Elementary, S: Support>(
+    words: &'a [u32],
+    input: &[f32],
+    output: &mut [f32],
+) -> Option<&'a [u32]> {
+    // By reference: a layer that is moved is copied.
+    let Some((layer, rest)) = &Dense::parse(words) else { return None };
+    if layer.is_output {
+        FloatWith::<E, S>::dense_output(layer, input, output)?;
+    } else {
+        FloatWith::<E, S>::dense_hidden(layer, input, output)?;
+    }
+    Some(rest)
 }
 
 impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
@@ -310,19 +330,10 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
         shift == 0
     }
 
+    #[inline(always)]
     fn dense_layer<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
-        let output: &mut [f32] = bytemuck::cast_slice_mut(output);
-        if let Some(done) = dense::f32_at_once(words, bytemuck::cast_slice(input), output) {
-            return done;
-        }
-        // By reference: a layer that is moved is copied.
-        let Some((layer, rest)) = &Dense::parse(words) else { return None };
-        if layer.is_output {
-            Self::dense_output(layer, bytemuck::cast_slice(input), output)?;
-        } else {
-            Self::dense_hidden(layer, bytemuck::cast_slice(input), output)?;
-        }
-        Some(rest)
+        let (input, output) = (bytemuck::cast_slice(input), bytemuck::cast_slice_mut(output));
+        dense::f32_at_once(words, input, output, any_layer::<E, S>)
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {

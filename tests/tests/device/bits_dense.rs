@@ -34,6 +34,7 @@ fn kinds(board: Board) -> Vec<(LayerKind, usize)> {
         for encoding in [Encoding::F32Rows4, Encoding::F32Rows8] {
             push(encoding, relu, &[0], 1);
             push(encoding, None, &[0], 1);
+            push(encoding, Some(Activation::Tanh), &[0], 5);
         }
     }
     for &encoding in own {
