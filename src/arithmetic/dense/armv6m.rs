@@ -9,6 +9,7 @@
 
 use super::job::{self, Job, Kernel};
 use super::{portable, Dense, Encoding};
+use crate::support::{Capabilities, Capability};
 use core::arch::global_asm;
 
 global_asm!(include_str!("armv6m.s"), options(raw));
@@ -23,8 +24,20 @@ const PACKED: Kernel = Kernel { encoding: Encoding::I8Packed4, run: flowlet_i8_p
 
 /// See [`portable::at_once`].
 #[inline(always)]
-pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
-    job::at_once(|encoding| (encoding == Encoding::I8Packed4 as u8).then_some(PACKED), words, input, output)
+pub(super) fn at_once<'a>(
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+    supports: Capabilities,
+) -> Option<&'a [u32]> {
+    job::at_once(
+        |encoding| {
+            (supports.has(Capability::I8Weights) && encoding == Encoding::I8Packed4 as u8).then_some(PACKED)
+        },
+        words,
+        input,
+        output,
+    )
 }
 
 /// See [`portable::fixed_relu`].
