@@ -2,6 +2,7 @@
 
 use crate::Capability;
 use core::fmt;
+use core::num::NonZeroU8;
 
 /// Everything that loading an image or scoring a reading can report.
 ///
@@ -108,33 +109,85 @@ pub enum Error {
     LogicBug,
 }
 
-/// What the check of an image's content finds: the [`Error`]s without numbers, which a core passes on in one register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the check of an image's content finds, in a byte: the [`Error`]s without numbers, which a core then passes on in one
+/// register, and `Result<(), Fault>` with them.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum Fault {
-    /// See [`Error::Malformed`].
-    Malformed(Part),
-    /// See [`Error::Unsupported`].
-    Unsupported(Part),
-    /// See [`Error::LeftOut`].
-    LeftOut(Capability),
-    /// See [`Error::NotFiniteParameter`].
-    NotFiniteParameter(Part),
+pub struct Fault(NonZeroU8);
+
+/// Bits of a [`Fault`] for the part or the capability; above them stands the kind.
+const WHAT_BITS: u32 = 5;
+/// Kinds of faults, in the order of [`Error`]'s variants.
+const MALFORMED: u8 = 1;
+const UNSUPPORTED: u8 = 2;
+const LEFT_OUT: u8 = 3;
+const NOT_FINITE: u8 = 4;
+
+impl Fault {
     /// See [`Error::AccumulatorOverflow`].
-    AccumulatorOverflow,
+    pub const ACCUMULATOR_OVERFLOW: Self = Self::new(5, 0);
+
+    #[inline(always)]
+    const fn new(kind: u8, what: u8) -> Self {
+        // A kind is never zero.
+        Fault(match NonZeroU8::new(kind << WHAT_BITS | what) {
+            Some(code) => code,
+            None => NonZeroU8::MAX,
+        })
+    }
+
+    /// See [`Error::Malformed`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn malformed(part: Part) -> Self {
+        Self::new(MALFORMED, part as u8)
+    }
+
+    /// See [`Error::Unsupported`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn unsupported(part: Part) -> Self {
+        Self::new(UNSUPPORTED, part as u8)
+    }
+
+    /// See [`Error::LeftOut`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn left_out(capability: Capability) -> Self {
+        Self::new(LEFT_OUT, capability as u8)
+    }
+
+    /// [`Self::left_out`] of a capability's number.
+    #[inline(always)]
+    pub(crate) const fn left_out_number(number: u8) -> Self {
+        Self::new(LEFT_OUT, number & ((1 << WHAT_BITS) - 1))
+    }
+
+    /// See [`Error::NotFiniteParameter`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn not_finite(part: Part) -> Self {
+        Self::new(NOT_FINITE, part as u8)
+    }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Error::from(*self).fmt(f)
+    }
 }
 
 impl From<Fault> for Error {
     #[cold]
-    #[inline(never)]
     fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Malformed(part) => Error::Malformed(part),
-            Fault::Unsupported(part) => Error::Unsupported(part),
-            Fault::LeftOut(capability) => Error::LeftOut(capability),
-            Fault::NotFiniteParameter(part) => Error::NotFiniteParameter(part),
-            Fault::AccumulatorOverflow => Error::AccumulatorOverflow,
+        let what = fault.0.get() & ((1 << WHAT_BITS) - 1);
+        let part = Part::from_number(what);
+        match fault.0.get() >> WHAT_BITS {
+            MALFORMED => Error::Malformed(part),
+            UNSUPPORTED => Error::Unsupported(part),
+            LEFT_OUT => Error::LeftOut(Capability::from_number(what)),
+            NOT_FINITE => Error::NotFiniteParameter(part),
+            _ => Error::AccumulatorOverflow,
         }
     }
 }
@@ -143,6 +196,7 @@ impl From<Fault> for Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
+#[repr(u8)]
 pub enum Part {
     /// The fixed header.
     Header,
@@ -172,6 +226,29 @@ pub enum Part {
     FrontEnd,
     /// The settings of the alarm.
     Alarm,
+}
+
+impl Part {
+    /// The part of a number that [`Fault`] has kept.
+    fn from_number(number: u8) -> Self {
+        // In order, so that no table is made of it.
+        match number {
+            0 => Part::Header,
+            1 => Part::Descriptor,
+            2 => Part::Experts,
+            3 => Part::Context,
+            4 => Part::Standardizer,
+            5 => Part::Transform,
+            6 => Part::Conditioner,
+            7 => Part::Base,
+            8 => Part::Statistic,
+            9 => Part::Calibration,
+            10 => Part::SelfTest,
+            11 => Part::Numeric,
+            12 => Part::FrontEnd,
+            _ => Part::Alarm,
+        }
+    }
 }
 
 impl fmt::Display for Part {
@@ -249,3 +326,23 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_keep_what_they_are_of() {
+        for number in 0..=Part::Alarm as u8 {
+            let part = Part::from_number(number);
+            assert_eq!(part as u8, number);
+            assert_eq!(Error::from(Fault::malformed(part)), Error::Malformed(part));
+            assert_eq!(Error::from(Fault::unsupported(part)), Error::Unsupported(part));
+            assert_eq!(Error::from(Fault::not_finite(part)), Error::NotFiniteParameter(part));
+        }
+        for capability in Capability::ALL {
+            assert_eq!(Error::from(Fault::left_out(capability)), Error::LeftOut(capability));
+        }
+        assert_eq!(Error::from(Fault::ACCUMULATOR_OVERFLOW), Error::AccumulatorOverflow);
+    }
+}

@@ -328,7 +328,7 @@ impl<'m, 'w, S: Support> Explainer<'m, 'w, S> {
     /// The slope of the score at `point`, per unit of each feature, into `slope`.
     fn slopes<A: Arithmetic>(&mut self, context: &[f32]) -> Option<()> {
         let model = self.model;
-        match model.core.combine {
+        match model.core.combine() {
             Combine::Quoted => self.slopes_of::<A>(usize::from(model.core.quoted), context),
             Combine::Minimum => {
                 let found = pass::run::<A, S>(model, (self.point, context), &mut self.workspace, false)?;

@@ -27,8 +27,9 @@ impl<'w> Workspace<'w> {
         words: &'w mut [u32],
     ) -> Option<(Self, &'w mut [u32])> {
         let (values, rest) = words.split_at_mut_checked(model.inputs())?;
-        let (front, rest) = rest.split_at_mut_checked(model.scratch_words())?;
-        let (back, rest) = rest.split_at_mut_checked(model.scratch_words())?;
+        let scratch = model.scratch_words();
+        let (front, rest) = rest.split_at_mut_checked(scratch)?;
+        let (back, rest) = rest.split_at_mut_checked(scratch)?;
         Some((Workspace { values, scratch: Scratch { front, back } }, rest))
     }
 
@@ -76,7 +77,9 @@ pub(crate) fn run_adjusted<A: Arithmetic, S: Support>(
     let (values, context_values) = values.split_at_mut_checked(model.features())?;
     let scratch = &mut workspace.scratch;
     let standardizer = model.standardizer::<A>()?;
-    standardizer.context::<A>(model.features(), context, context_values)?;
+    if S::CAPABILITIES.has(Capability::Context) {
+        standardizer.context::<A>(model.features(), context, context_values)?;
+    }
     let quoted = usize::from(model.core.quoted);
     let mut one = |expert: &Expert<'_>| {
         let log_prob =
@@ -84,7 +87,7 @@ pub(crate) fn run_adjusted<A: Arithmetic, S: Support>(
         let norm = if want_squared_norm { expert.base.squared_norm::<A>(values) } else { A::ZERO_LOG };
         Some((log_prob, A::settle_norm(norm)))
     };
-    let combine = model.core.combine;
+    let combine = model.core.combine();
     if combine == Combine::Quoted || !A::SUPPORTS.has(Capability::Experts) {
         let (log_prob, squared_norm) = one(&model.quoted()?)?;
         return Some(Pass { log_prob, combined: log_prob, squared_norm, decides: quoted });

@@ -5,7 +5,7 @@ use crate::arithmetic::Arithmetic;
 use crate::image::descriptor::{Numeric, Statistic};
 use crate::image::Model;
 use crate::pass::{self, in_arithmetic, Workspace};
-use crate::support::{Everything, Support};
+use crate::support::{Capability, Everything, Support};
 use crate::Error;
 
 /// Fractional bits of an offset.
@@ -183,9 +183,10 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
     /// [`Self::self_test_passes`] for others.
     ///
     /// # Errors
-    /// What [`Self::score`] reports.
+    /// What [`Self::score`] reports, and [`Error::LeftOut`] without [`Capability::SelfTest`].
     pub fn self_test(&mut self) -> Result<f32, Error> {
         let model = self.model;
+        Self::has_self_test()?;
         let mut worst = 0.0f32;
         for (reading, expected) in model.self_test_vectors() {
             let found = self.score(reading)?.log_prob;
@@ -202,9 +203,10 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
     /// says, so that an image made by another version of this crate passes and a damaged one does not.
     ///
     /// # Errors
-    /// What [`Self::score`] reports.
+    /// What [`Self::score`] reports, and [`Error::LeftOut`] without [`Capability::SelfTest`].
     pub fn self_test_passes(&mut self) -> Result<bool, Error> {
         let model = self.model;
+        Self::has_self_test()?;
         for (reading, expected) in model.self_test_vectors() {
             let found = self.score(reading)?.log_prob;
             let error = (found - expected).abs();
@@ -216,9 +218,17 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
         Ok(true)
     }
 
+    /// Vectors that were not checked would not be all.
+    fn has_self_test() -> Result<(), Error> {
+        if S::CAPABILITIES.has(Capability::SelfTest) {
+            Ok(())
+        } else {
+            Err(Error::LeftOut(Capability::SelfTest))
+        }
+    }
+
     fn score_in<A: Arithmetic>(&mut self, reading: &[f32], context: &[f32]) -> Option<Score> {
-        let head = self.model.core;
-        let want_norm = head.statistic == Statistic::SquaredNorm;
+        let want_norm = self.statistic_in_use() == Statistic::SquaredNorm;
         let pass = pass::run::<A, S>(self.model, (reading, context), &mut self.workspace, want_norm)?;
         self.judge::<A>(&pass)
     }
@@ -229,7 +239,7 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
         context: &[f32],
         offsets: &[i32],
     ) -> Option<Score> {
-        let want_norm = self.model.core.statistic == Statistic::SquaredNorm;
+        let want_norm = self.statistic_in_use() == Statistic::SquaredNorm;
         let adjust = |values: &mut [A::Value]| {
             for (value, &offset) in values.iter_mut().zip(offsets) {
                 *value = A::subtract(*value, A::from_f32(convert::fixed_to_f32(offset.into(), OFFSET_BITS)));
@@ -251,9 +261,18 @@ impl<'m, 'w, S: Support> Scorer<'m, 'w, S> {
         Some(())
     }
 
+    /// Known where no other is supported.
+    #[inline(always)]
+    fn statistic_in_use(&self) -> Statistic {
+        if S::CAPABILITIES.has(Capability::OtherStatistics) {
+            self.model.core.statistic()
+        } else {
+            Statistic::NegativeLogProb
+        }
+    }
+
     fn judge<A: Arithmetic>(&self, pass: &pass::Pass<A::Log>) -> Option<Score> {
-        let head = self.model.core;
-        let statistic = pass::statistic::<A>(head.statistic, pass, head.entropy);
+        let statistic = pass::statistic::<A>(self.statistic_in_use(), pass, self.model.core.entropy);
         let calibration = self.model.calibration()?;
         Some(Score {
             log_prob: A::log_to_f32(pass.log_prob),

@@ -80,14 +80,32 @@ pub enum Capability {
     Experts = 17,
     /// See [`crate::transform::Split`].
     Split = 18,
-    /// Integer weights in an order that is fast on another core: see [`crate::arithmetic::dense`]. Without it a Cortex-M
-    /// that has kernels for i8 and i16 opens images that were arranged for it alone.
+    /// Integer weights in an order that is fast on another core: see [`crate::arithmetic::dense`]. Without it a Cortex-M0, M3,
+    /// M4, M7 or M33 opens images that were arranged for it alone.
     OtherOrders = 19,
+    /// Integer weights of 8 bits: images of [`Numeric::I8`](crate::image::descriptor::Numeric::I8).
+    I8Weights = 20,
+    /// Integer weights of 16 bits: images of [`Numeric::I16`](crate::image::descriptor::Numeric::I16).
+    I16Weights = 21,
+    /// In fixed point, affine couplings whose tanh clamp is above 3.4 nats.
+    WideClamps = 22,
+    /// Context inputs.
+    Context = 23,
+    /// Images that alarm by another statistic than `-log_prob`. Without it [`crate::Scorer::statistics`] still has all.
+    OtherStatistics = 24,
+    /// The image's self-test vectors. Every image opens without it, its vectors unchecked, and
+    /// [`crate::Scorer::self_test`] is an error.
+    SelfTest = 25,
+    /// What no score needs: names, units and notes, calibrations of statistics that are not in use, the certificate. Every
+    /// image opens without it; these are then not checked, and calibrations of other statistics count as absent.
+    Records = 26,
+    /// In fixed point, layers of more than [`NARROW`](crate::arithmetic::dense::NARROW) inputs.
+    WideLayers = 27,
 }
 
 impl Capability {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 28] = [
         Capability::Float,
         Capability::FastMath,
         Capability::Fixed,
@@ -108,7 +126,50 @@ impl Capability {
         Capability::Experts,
         Capability::Split,
         Capability::OtherOrders,
+        Capability::I8Weights,
+        Capability::I16Weights,
+        Capability::WideClamps,
+        Capability::Context,
+        Capability::OtherStatistics,
+        Capability::SelfTest,
+        Capability::Records,
+        Capability::WideLayers,
     ];
+
+    /// The capability of a number that [`Fault`] has kept.
+    pub(crate) fn from_number(number: u8) -> Self {
+        // In order, so that no table is made of it.
+        match number {
+            0 => Capability::Float,
+            1 => Capability::FastMath,
+            2 => Capability::Fixed,
+            3 => Capability::SoftTail,
+            4 => Capability::AdditiveCoupling,
+            5 => Capability::AffineCoupling,
+            6 => Capability::ScaleMaps,
+            7 => Capability::SplineCoupling,
+            8 => Capability::ElementwiseAffine,
+            9 => Capability::Linear,
+            10 => Capability::Marginal,
+            11 => Capability::Logit,
+            12 => Capability::Activations,
+            13 => Capability::Residual,
+            14 => Capability::Conv1d,
+            15 => Capability::StudentT,
+            16 => Capability::Mixture,
+            17 => Capability::Experts,
+            18 => Capability::Split,
+            19 => Capability::OtherOrders,
+            20 => Capability::I8Weights,
+            21 => Capability::I16Weights,
+            22 => Capability::WideClamps,
+            23 => Capability::Context,
+            24 => Capability::OtherStatistics,
+            25 => Capability::SelfTest,
+            26 => Capability::Records,
+            _ => Capability::WideLayers,
+        }
+    }
 
     /// Its name, in words that complete "the image needs".
     #[must_use]
@@ -134,6 +195,14 @@ impl Capability {
             Capability::Experts => "several experts",
             Capability::Split => "splits",
             Capability::OtherOrders => "weights in the order of another core",
+            Capability::I8Weights => "weights of 8 bits",
+            Capability::I16Weights => "weights of 16 bits",
+            Capability::WideClamps => "affine couplings with a clamp above 3.4 in fixed point",
+            Capability::Context => "context inputs",
+            Capability::OtherStatistics => "a statistic other than -log_prob",
+            Capability::SelfTest => "a self-test",
+            Capability::Records => "records besides those of a score",
+            Capability::WideLayers => "layers of more than 32 inputs in fixed point",
         }
     }
 }
@@ -179,11 +248,23 @@ impl Capabilities {
         Capabilities(self.0 & !(1 << capability as u8))
     }
 
+    /// This set without those of another.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Capabilities(self.0 & !other.0)
+    }
+
     /// Whether one is in the set.
     #[must_use]
     #[inline(always)]
     pub const fn has(self, capability: Capability) -> bool {
         self.0 & 1 << capability as u8 != 0
+    }
+
+    /// Whether one of `other` is in the set.
+    #[inline(always)]
+    pub(crate) const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// Whether all of `other` are in the set.
@@ -195,8 +276,7 @@ impl Capabilities {
     /// The fault of an image that needs `needs`: the first capability that is not in this set.
     pub(crate) fn refusal(self, needs: Self) -> Option<Fault> {
         let missing = needs.0 & !self.0;
-        let first = Capability::ALL.get(missing.trailing_zeros() as usize)?;
-        Some(Fault::LeftOut(*first))
+        (missing != 0).then(|| Fault::left_out_number(missing.trailing_zeros() as u8))
     }
 
     /// Whether an activation function of a layer is in the set.
@@ -204,7 +284,7 @@ impl Capabilities {
         if self.has(Capability::Activations) || matches!(activation, Activation::Relu | Activation::Linear) {
             Ok(())
         } else {
-            Err(Fault::LeftOut(Capability::Activations))
+            Err(Fault::left_out(Capability::Activations))
         }
     }
 
@@ -243,8 +323,20 @@ pub trait Support: Copy + fmt::Debug + 'static {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Everything;
 
+/// The least that is useful: RealNVP with i8 weights as `flowlet train --flow realnvp --numeric i8 --core ..` writes it, which
+/// alarms by `-log_prob`. A self-test, context inputs, additive couplings and the image's other records are left out: see
+/// [`Capability`], and add what is wanted.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct I8Affine;
+
+/// The same with i16 weights.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct I16Affine;
+
 /// Flows of additive and affine couplings in fixed point: what `--flow nice` and `--flow realnvp` train, their weights in
-/// the order of the core (`--core`): see [`Capability::OtherOrders`].
+/// the order of the core (`--core`), of any on a Cortex-M0: see [`Capability::OtherOrders`].
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FixedAffine;
@@ -264,15 +356,47 @@ pub struct FixedEverything;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FloatEverything;
 
-const AFFINE: Capabilities =
-    Capabilities::of(&[Capability::SoftTail, Capability::AdditiveCoupling, Capability::AffineCoupling]);
+const LEAST: Capabilities =
+    Capabilities::of(&[Capability::Fixed, Capability::SoftTail, Capability::AffineCoupling]);
+
+const AFFINE: Capabilities = Capabilities::of(&[
+    Capability::SoftTail,
+    Capability::AdditiveCoupling,
+    Capability::AffineCoupling,
+    Capability::Context,
+    Capability::OtherStatistics,
+    Capability::SelfTest,
+    Capability::Records,
+]);
+
+/// What the fixed-point arithmetic has and that of f32 does not ask for.
+const FIXED: Capabilities = Capabilities::of(&[
+    Capability::Fixed,
+    Capability::I8Weights,
+    Capability::I16Weights,
+    Capability::WideClamps,
+    Capability::WideLayers,
+    Capability::OtherOrders,
+]);
 
 impl Support for Everything {
     const CAPABILITIES: Capabilities = Capabilities::ALL;
 }
 
+impl Support for I8Affine {
+    const CAPABILITIES: Capabilities = LEAST.with(Capability::I8Weights);
+}
+
+impl Support for I16Affine {
+    const CAPABILITIES: Capabilities = LEAST.with(Capability::I16Weights);
+}
+
 impl Support for FixedAffine {
-    const CAPABILITIES: Capabilities = AFFINE.with(Capability::Fixed);
+    const CAPABILITIES: Capabilities = if cfg!(flowlet_integer_kernels = "armv6m") {
+        AFFINE.union(FIXED)
+    } else {
+        AFFINE.union(FIXED).without(Capability::OtherOrders)
+    };
 }
 
 impl Support for FloatAffine {
@@ -285,12 +409,13 @@ impl Support for FixedEverything {
 }
 
 impl Support for FloatEverything {
-    const CAPABILITIES: Capabilities =
-        Capabilities::ALL.without(Capability::Fixed).without(Capability::FastMath);
+    const CAPABILITIES: Capabilities = Capabilities::ALL.minus(FIXED).without(Capability::FastMath);
 }
 
 /// The ready-made supports with their names, the smallest first.
-pub const READY_MADE: [(&str, Capabilities); 5] = [
+pub const READY_MADE: [(&str, Capabilities); 7] = [
+    ("I8Affine", I8Affine::CAPABILITIES),
+    ("I16Affine", I16Affine::CAPABILITIES),
     ("FixedAffine", FixedAffine::CAPABILITIES),
     ("FloatAffine", FloatAffine::CAPABILITIES),
     ("FixedEverything", FixedEverything::CAPABILITIES),
@@ -326,7 +451,8 @@ mod tests {
         for (name, capabilities) in READY_MADE {
             assert_eq!(smallest(capabilities), name);
         }
-        assert_eq!(smallest(Capabilities::of(&[Capability::Fixed])), "FixedAffine");
+        assert_eq!(smallest(Capabilities::of(&[Capability::Fixed])), "I8Affine");
+        assert_eq!(smallest(Capabilities::of(&[Capability::Fixed, Capability::WideClamps])), "FixedAffine");
         assert_eq!(smallest(Capabilities::of(&[Capability::Fixed, Capability::Mixture])), "FixedEverything");
         assert_eq!(smallest(Capabilities::of(&[Capability::FastMath])), "Everything");
     }

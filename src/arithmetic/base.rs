@@ -60,7 +60,7 @@ pub trait BaseArithmetic<V, L>: Sized {
     /// Checks the words of one feature of a Student-t base: shape, finite numbers, ranges.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] and [`Fault::NotFiniteParameter`] of [`crate::Part::Base`].
+    /// [`crate::Error::Malformed`] and [`crate::Error::NotFiniteParameter`] of [`crate::Part::Base`].
     fn check_student(words: &[u32]) -> Result<(), Fault>;
     /// `sum of (nu + 1) / 2 ln(1 + q^2 / nu)` with `q = (z - location) exp(-log_scale)`.
     fn student_energy(z: &[V], words: &[u32]) -> L;
@@ -78,7 +78,7 @@ pub trait BaseArithmetic<V, L>: Sized {
     /// Checks the words of one component.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] and [`Fault::NotFiniteParameter`] of [`crate::Part::Base`].
+    /// [`crate::Error::Malformed`] and [`crate::Error::NotFiniteParameter`] of [`crate::Part::Base`].
     fn check_component(words: &[u32], features: usize) -> Result<(), Fault>;
     /// Whether `z` is within the range of the faster of the two ways to [`Self::half_distance`].
     fn is_near(z: &[V]) -> bool;

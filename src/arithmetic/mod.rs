@@ -66,11 +66,22 @@ pub trait Arithmetic:
     const STANDARDIZER_WORDS: usize;
     /// A conditioner's inputs are padded to a multiple of this.
     const INPUT_GROUP: usize;
+    /// Inputs with their padding.
+    #[inline(always)]
+    fn padded_inputs(inputs: usize) -> usize {
+        if Self::INPUT_GROUP == 1 {
+            inputs
+        } else {
+            dense::padded(inputs)
+        }
+    }
 
     /// Reads a parameter of the chain from its image word; `None` if it is not finite.
     fn value(word: u32) -> Option<Self::Value>;
     /// Reads a log-density from two image words (low, high); `None` if it is not finite.
     fn log(words: [u32; 2]) -> Option<Self::Log>;
+    /// Whether a sum with the standardizer's log-density cannot overflow, whatever flow stands behind it.
+    fn is_moderate(log: Self::Log) -> bool;
     /// Whether `value > 0`.
     fn is_positive(value: Self::Value) -> bool;
     /// A value as f32, for slopes and explanations.
@@ -97,7 +108,7 @@ pub trait Arithmetic:
     fn standardize_far(readings: &[f32], parameters: &[u32], values: &mut [Self::Value]) -> Option<()>;
     /// `value * std + mean`.
     fn unstandardize(value: Self::Value, parameters: &[u32]) -> Option<f32>;
-    /// Whether the standardizer's words for one feature are in range.
+    /// Whether the standardizer's words, of all inputs, are in range.
     fn standardizer_is_valid(parameters: &[u32]) -> bool;
 
     /// Identity within `knee`, logarithmic beyond (see [`crate::transform::SoftTail`]): the value and
@@ -108,6 +119,8 @@ pub trait Arithmetic:
     /// Inverse of [`Self::soft_tail`], with the log-derivative of the forward map at the result.
     fn soft_tail_inverse(z: Self::Value, knee: Self::Value) -> (Self::Value, Self::Log);
 
+    /// Whether [`Self::affine_tanh`] has a way of its own for a clamp, which [`crate::Capability::WideClamps`] is for.
+    fn is_wide(clamp: Self::Value) -> bool;
     /// `clamp * tanh(raw)`.
     fn log_scale(raw: Self::Value, clamp: Self::Value) -> Self::Value;
     /// `raw` saturated at `limit > 0` on both sides.

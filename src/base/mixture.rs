@@ -90,9 +90,9 @@ impl<'a> Mixture<'a> {
     /// Checks its words: all there, finite, within their ranges, cumulative weights that ascend to one.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] and [`Fault::NotFiniteParameter`] of [`Part::Base`].
+    /// [`crate::Error::Malformed`] and [`crate::Error::NotFiniteParameter`] of [`Part::Base`].
     pub(super) fn check<A: Arithmetic>(&self) -> Result<(), Fault> {
-        let malformed = Fault::Malformed(Part::Base);
+        let malformed = Fault::malformed(Part::Base);
         let format = self.words.first().and_then(|&word| MixtureFormat::from_word(word)).ok_or(malformed)?;
         if !A::mixture_format_is_valid(format) || !(1..=MAX_COMPONENTS).contains(&self.components) {
             return Err(malformed);
@@ -103,7 +103,7 @@ impl<'a> Mixture<'a> {
         let mut found = 0;
         for words in words.chunks_exact(stride.max(1)).take(self.components) {
             let (&[constant, cumulative], words) = words.split_first_chunk::<2>().ok_or(malformed)?;
-            A::value(constant).ok_or(Fault::NotFiniteParameter(Part::Base))?;
+            A::value(constant).ok_or(Fault::not_finite(Part::Base))?;
             A::check_component(words, self.features)?;
             if cumulative < before {
                 return Err(malformed);

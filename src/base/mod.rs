@@ -21,8 +21,6 @@ use serde::{Deserialize, Serialize};
 /// The base distribution of an expert, as its descriptor names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-// As with `Fault`: moved as words.
-#[repr(u32)]
 #[non_exhaustive]
 pub enum BaseRecord {
     /// Independent standard normals: `-(sum of z^2) / 2 - n ln(2 pi) / 2`.
@@ -117,7 +115,7 @@ impl<'a> Base<'a> {
     /// Checks its parameters once.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] or [`Fault::NotFiniteParameter`] with [`crate::Part::Base`].
+    /// [`crate::Error::Malformed`] or [`crate::Error::NotFiniteParameter`] with [`crate::Part::Base`].
     pub fn check<A: Arithmetic>(&self) -> Result<(), Fault> {
         match self {
             Base::StudentT(base) if A::SUPPORTS.has(Capability::StudentT) => base.check::<A>(),

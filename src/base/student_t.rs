@@ -51,10 +51,10 @@ impl<'a> StudentT<'a> {
     /// Checks its words: all there, finite, within their ranges.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] and [`Fault::NotFiniteParameter`] of [`Part::Base`].
+    /// [`crate::Error::Malformed`] and [`crate::Error::NotFiniteParameter`] of [`Part::Base`].
     pub(super) fn check<A: Arithmetic>(&self) -> Result<(), Fault> {
-        let words = self.parameters::<A>().ok_or(Fault::Malformed(Part::Base))?;
-        self.constant::<A>().ok_or(Fault::NotFiniteParameter(Part::Base))?;
+        let words = self.parameters::<A>().ok_or(Fault::malformed(Part::Base))?;
+        self.constant::<A>().ok_or(Fault::not_finite(Part::Base))?;
         words.chunks_exact(A::STUDENT_WORDS).try_for_each(A::check_student)
     }
 

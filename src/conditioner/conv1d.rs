@@ -23,7 +23,8 @@
 
 use super::mlp::MAX_LAYERS;
 use super::{GradientScratch, Inputs, Needs, Scratch};
-use crate::arithmetic::{dense::Dense, Arithmetic};
+use crate::arithmetic::dense::{self, Dense};
+use crate::arithmetic::Arithmetic;
 use crate::{Fault, Part};
 use core::mem::size_of;
 
@@ -153,7 +154,7 @@ impl<'a> Conv1d<'a> {
     /// Checks shapes and numbers once.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] if the layers do not fit each other, `inputs` or `outputs`, or leave words
+    /// [`crate::Error::Malformed`] if the layers do not fit each other, `inputs` or `outputs`, or leave words
     /// over; what [`Arithmetic::check_dense`] finds.
     pub(super) fn check<A: Arithmetic>(
         &self,
@@ -161,7 +162,7 @@ impl<'a> Conv1d<'a> {
         outputs: usize,
         needs: &mut Needs,
     ) -> Result<(), Fault> {
-        let malformed = Fault::Malformed(Part::Conditioner);
+        let malformed = Fault::malformed(Part::Conditioner);
         if !(1..=MAX_LENGTH).contains(&self.length)
             || !(1..=MAX_LAYERS).contains(&self.layers)
             || self.channels == 0
@@ -174,27 +175,21 @@ impl<'a> Conv1d<'a> {
         let mut stride = self.input_stride();
         let mut scratch = 0;
         for index in 0..self.layers {
-            // By reference: a layer that is moved is copied.
-            let Some((layer, rest)) = &Self::layer(words) else { return Err(malformed) };
+            let (&kernel, rest) = words.split_first().ok_or(malformed)?;
             words = rest;
-            let ConvLayer { kernel, dense } = layer;
-            let kernel = *kernel;
+            let kernel = kernel as usize;
             let is_last = index + 1 == self.layers;
             if !(1..=MAX_KERNEL).contains(&kernel)
                 || (self.padding() == Padding::Same && kernel.is_multiple_of(2))
-                || dense.inputs != kernel * stride
-                || dense.is_output != is_last
             {
                 return Err(malformed);
             }
-            A::check_dense(dense)?;
-            scratch = scratch.max((self.reads(layer) * size_of::<A::Activation>()).div_ceil(4));
-            stride = dense.padded_outputs();
+            let found = usize::from(dense::check::<A>(&mut words, kernel * stride, is_last)?);
+            let read = (self.length + kernel - 1) * stride;
+            scratch = scratch.max((read * size_of::<A::Activation>()).div_ceil(4));
+            stride = dense::padded(found);
             if is_last {
-                if self.groups == 0
-                    || !dense.outputs.is_multiple_of(self.groups)
-                    || self.length * dense.outputs != outputs
-                {
+                if self.groups == 0 || !found.is_multiple_of(self.groups) || self.length * found != outputs {
                     return Err(malformed);
                 }
                 // Outputs in their order, and one step as the kernel writes it behind them.

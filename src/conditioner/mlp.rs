@@ -1,7 +1,7 @@
 //! Multi-layer perceptron: dense layers, each with an activation function but the last.
 
 use super::{GradientScratch, Inputs, Needs, Scratch};
-use crate::arithmetic::dense::Dense;
+use crate::arithmetic::dense::{self, Dense};
 use crate::arithmetic::Arithmetic;
 use crate::{Fault, Part};
 use core::mem::size_of;
@@ -47,7 +47,7 @@ impl<'a> Mlp<'a> {
     /// Checks shapes and numbers once.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] if the layers do not fit each other, `inputs` or `outputs`, or leave words
+    /// [`crate::Error::Malformed`] if the layers do not fit each other, `inputs` or `outputs`, or leave words
     /// over; what [`Arithmetic::check_dense`] finds.
     pub(super) fn check<A: Arithmetic>(
         &self,
@@ -55,28 +55,21 @@ impl<'a> Mlp<'a> {
         outputs: usize,
         needs: &mut Needs,
     ) -> Result<(), Fault> {
-        let malformed = Fault::Malformed(Part::Conditioner);
+        let malformed = Fault::malformed(Part::Conditioner);
         if self.layers == 0 || self.layers > MAX_LAYERS {
             return Err(malformed);
         }
         let mut words = self.words;
         let mut width = inputs;
         for index in 0..self.layers {
-            // By reference: a layer that is moved is copied.
-            let Some((layer, rest)) = &Dense::parse(words) else { return Err(malformed) };
-            words = rest;
             let is_last = index + 1 == self.layers;
-            if layer.inputs != width || layer.is_output != is_last || (is_last && layer.outputs != outputs) {
-                return Err(malformed);
-            }
-            A::check_dense(layer)?;
-            let read = layer.padded_inputs() * size_of::<A::Activation>();
+            let read = A::padded_inputs(width) * size_of::<A::Activation>();
+            width = usize::from(dense::check::<A>(&mut words, width, is_last)?);
             let unit = if is_last { size_of::<A::Value>() } else { size_of::<A::Activation>() };
-            let written = layer.padded_outputs() * unit;
-            needs.at_least(read.max(written).div_ceil(4));
-            width = layer.outputs;
+            let written = dense::padded(width) * unit;
+            needs.at_least(read.max(written).wrapping_add(3) / 4);
         }
-        if words.is_empty() {
+        if words.is_empty() && width == outputs {
             Ok(())
         } else {
             Err(malformed)
@@ -109,7 +102,7 @@ impl<'a> Mlp<'a> {
         let mut front: &mut [u32] = scratch.front;
         let mut back: &mut [u32] = scratch.back;
         let activations: &mut [A::Activation] = bytemuck::cast_slice_mut(front);
-        inputs.load::<A>(activations.get_mut(..inputs.len().next_multiple_of(A::INPUT_GROUP))?)?;
+        inputs.load::<A>(activations.get_mut(..A::padded_inputs(inputs.len()))?)?;
         let mut words = self.words;
         loop {
             words = A::dense_layer(words, front, back)?;

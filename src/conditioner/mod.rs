@@ -10,6 +10,7 @@ pub use mlp::Mlp;
 pub use residual::Residual;
 
 use crate::arithmetic::activation::Activation;
+use crate::arithmetic::dense::Dense;
 use crate::arithmetic::Arithmetic;
 use crate::support::{Capabilities, Capability};
 use crate::{Fault, Part};
@@ -101,6 +102,10 @@ impl<V: Copy + PartialOrd> Inputs<'_, V> {
 
     /// Writes the saturated inputs as activations, and zeros behind them; `None` if `out` is too short.
     pub fn load<A: Arithmetic<Value = V>>(&self, out: &mut [A::Activation]) -> Option<()> {
+        if !A::SUPPORTS.has(Capability::Context) {
+            A::load_inputs(self.given, self.limit, self.shift, out);
+            return Some(());
+        }
         let (given, rest) = out.split_at_mut_checked(self.given.len())?;
         if rest.len() < self.context.len() {
             return None;
@@ -191,16 +196,22 @@ impl<'a> Net<'a> {
 
     /// What its layers need besides ReLU.
     pub(crate) fn needs(&self) -> Capabilities {
-        let other = |a: Activation| !matches!(a, Activation::Relu | Activation::Linear);
-        let others = match self {
-            Net::Mlp(net) => net.layers().any(|layer| other(layer.activation)),
-            Net::Residual(net) => net.stages().any(|s| other(s.gate.activation) || other(s.first.activation)),
-            Net::Conv1d(net) => net.layers().any(|layer| other(layer.dense.activation)),
+        let of = |a: Activation| match a {
+            Activation::Relu | Activation::Linear => Capabilities::NONE,
+            _ => Capabilities::of(&[Capability::Activations]),
         };
-        if others {
-            Capabilities::NONE.with(Capability::Activations)
-        } else {
-            Capabilities::NONE
+        let layer = |layer: &Dense<'_>| of(layer.activation).union(layer.needs());
+        let all = Capabilities::union;
+        match self {
+            Net::Mlp(net) => net.layers().map(|dense| layer(&dense)).fold(Capabilities::NONE, all),
+            Net::Residual(net) => net
+                .initial()
+                .into_iter()
+                .chain(net.stages().flat_map(|stage| [Some(stage.first), stage.second].into_iter().flatten()))
+                .map(|dense| layer(&dense))
+                .chain(net.stages().map(|stage| of(stage.gate.activation)))
+                .fold(Capabilities::NONE, all),
+            Net::Conv1d(net) => net.layers().map(|each| layer(&each.dense)).fold(Capabilities::NONE, all),
         }
     }
 
@@ -217,23 +228,21 @@ impl<'a> Net<'a> {
     /// Checks shapes and numbers once; raises `needs` to what the net takes.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] with [`Part::Conditioner`], and what the layers report.
+    /// [`crate::Error::Malformed`] with [`Part::Conditioner`], and what the layers report.
     pub fn check<A: Arithmetic>(
         &self,
         inputs: usize,
         outputs: usize,
         needs: &mut Needs,
     ) -> Result<(), Fault> {
-        if inputs == 0 || outputs == 0 {
-            return Err(Fault::Malformed(Part::Conditioner));
-        }
+        // No layer has no inputs or no outputs, so that neither has a net.
         match self {
             Net::Mlp(net) => net.check::<A>(inputs, outputs, needs),
             Net::Residual(net) if A::SUPPORTS.has(Capability::Residual) => {
                 net.check::<A>(inputs, outputs, needs)
             }
             Net::Conv1d(net) if A::SUPPORTS.has(Capability::Conv1d) => net.check::<A>(inputs, outputs, needs),
-            _ => Err(Fault::Unsupported(Part::Conditioner)),
+            _ => Err(Fault::unsupported(Part::Conditioner)),
         }
     }
 

@@ -109,7 +109,7 @@ impl<'a> Residual<'a> {
     /// Checks shapes and numbers once.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] if the parts do not fit each other, `inputs` or `outputs`, or leave words over;
+    /// [`crate::Error::Malformed`] if the parts do not fit each other, `inputs` or `outputs`, or leave words over;
     /// what [`Arithmetic::check_dense`] finds.
     pub(super) fn check<A: Arithmetic>(
         &self,
@@ -117,52 +117,39 @@ impl<'a> Residual<'a> {
         outputs: usize,
         needs: &mut Needs,
     ) -> Result<(), Fault> {
-        let malformed = Fault::Malformed(Part::Conditioner);
+        let malformed = Fault::malformed(Part::Conditioner);
         if self.layers < 2 || self.layers > MAX_LAYERS || !self.layers.is_multiple_of(2) {
             return Err(malformed);
         }
-        // By reference: a layer that is moved is copied.
-        let Some((initial, words)) = &Dense::parse(self.words) else { return Err(malformed) };
-        let mut words = *words;
-        if initial.inputs != inputs || !initial.is_output {
-            return Err(malformed);
-        }
-        A::check_dense(initial)?;
+        let mut words = self.words;
+        let width = usize::from(dense::check::<A>(&mut words, inputs, true)?);
         let activations = |count: usize| (count * size_of::<A::Activation>()).div_ceil(4);
-        let trunk = initial.padded_outputs();
-        let mut front = activations(initial.padded_inputs());
+        let trunk = dense::padded(width);
+        let mut front = activations(A::padded_inputs(inputs));
         let mut back = trunk.max(activations(trunk));
         for index in 0..=self.blocks() {
             let is_block = index < self.blocks();
-            let Some((Stage { gate, first, second }, rest)) = &Self::stage(words, is_block) else {
-                return Err(malformed);
-            };
+            let (&gate, rest) = words.split_first().ok_or(malformed)?;
             words = rest;
+            let gate = Gate::parse(gate).ok_or(malformed)?;
             A::SUPPORTS.check_activation(gate.activation)?;
             if (gate.activation == Activation::Linear) == is_block
                 || !A::activation_is_valid(gate.activation, gate.shift)
-                || first.inputs != initial.outputs
-                || first.is_output == is_block
             {
                 return Err(malformed);
             }
-            A::check_dense(first)?;
-            match second {
-                Some(second) => {
-                    if second.inputs != first.outputs
-                        || !second.is_output
-                        || second.outputs != initial.outputs
-                    {
-                        return Err(malformed);
-                    }
-                    A::check_dense(second)?;
-                    front = front.max(activations(first.padded_outputs().max(second.padded_inputs())));
+            let first = usize::from(dense::check::<A>(&mut words, width, !is_block)?);
+            let padded = dense::padded(first);
+            if is_block {
+                if usize::from(dense::check::<A>(&mut words, first, true)?) != width {
+                    return Err(malformed);
                 }
-                None if first.outputs != outputs => return Err(malformed),
-                None => {
-                    front = front.max(activations(trunk));
-                    back = back.max(first.padded_outputs());
-                }
+                front = front.max(activations(padded));
+            } else if first != outputs {
+                return Err(malformed);
+            } else {
+                front = front.max(activations(trunk));
+                back = back.max(padded);
             }
         }
         if words.is_empty() {
@@ -200,11 +187,11 @@ impl<'a> Residual<'a> {
         let (trunk, front) = scratch.front.split_at_mut_checked(width.next_multiple_of(4))?;
         let back: &mut [u32] = scratch.back;
         let loaded: &mut [A::Activation] = bytemuck::cast_slice_mut(front);
-        inputs.load::<A>(loaded.get_mut(..inputs.len().next_multiple_of(A::INPUT_GROUP))?)?;
+        inputs.load::<A>(loaded.get_mut(..A::padded_inputs(inputs.len()))?)?;
         let mut words = A::dense_layer(self.words, front, trunk)?;
         let trunk: &mut [A::Value] = bytemuck::cast_slice_mut(trunk);
         // What a layer sees of the trunk.
-        let seen = width.next_multiple_of(A::INPUT_GROUP);
+        let seen = A::padded_inputs(width);
         for _ in 0..self.blocks() {
             let (&gate, rest) = words.split_first()?;
             read::<A>(Gate::parse(gate)?, trunk.get(..width)?, seen, back)?;

@@ -48,7 +48,7 @@ impl<'a, S: Support> Model<'a, S> {
 
     /// The descriptor's end; `None` if the records before it are missing.
     fn behind_certificate(&self) -> Option<&'a [u8]> {
-        let (_, behind) = take::<RawNotes<'a>>(self.experts.behind)?;
+        let (_, behind) = take::<RawNotes<'a>>(self.behind_experts())?;
         let (_, behind) = take::<OtherStatistics>(behind)?;
         Some(take::<CertificateRecord>(behind)?.1)
     }

@@ -34,11 +34,12 @@ pub enum Numeric {
 impl Numeric {
     /// What it needs.
     pub(crate) fn needs(self) -> Capabilities {
-        Capabilities::NONE.with(match self {
-            Numeric::F32 => Capability::Float,
-            Numeric::I16 | Numeric::I8 => Capability::Fixed,
-            Numeric::F32FastMath => Capability::FastMath,
-        })
+        match self {
+            Numeric::F32 => Capabilities::of(&[Capability::Float]),
+            Numeric::I16 => Capabilities::of(&[Capability::Fixed, Capability::I16Weights]),
+            Numeric::I8 => Capabilities::of(&[Capability::Fixed, Capability::I8Weights]),
+            Numeric::F32FastMath => Capabilities::of(&[Capability::FastMath]),
+        }
     }
 }
 

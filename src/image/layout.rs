@@ -77,7 +77,7 @@ impl Header {
         let found = u32::try_from(image.len()).unwrap_or(u32::MAX);
         let truncated = |needed: u32| Error::Truncated { needed, found };
         let Some(header) = image.first_chunk::<HEADER_BYTES>() else {
-            let is_image = image.iter().zip(MAGIC).all(|(&found, magic)| found == magic);
+            let is_image = image.first_chunk() == Some(&MAGIC);
             return Err(if is_image { truncated(HEADER_BYTES as u32) } else { Error::NotAnImage });
         };
         let word = |at| word(header, at);
@@ -100,22 +100,27 @@ impl Header {
         if stated != computed {
             return Err(Error::Checksum { stated, computed });
         }
-        let header = Header {
-            version,
-            descriptor_length: word(field::DESCRIPTOR_LENGTH) as usize,
-            words: word(field::WORDS) as usize,
-            workspace: word(field::WORKSPACE),
-        };
+        let header = Self::fields(header);
         // No sum wraps: what is longer than the image is none of its descriptors.
         let end = HEADER_BYTES + header.descriptor_length.min(image.len());
         if u32::from(flags) | word(field::RESERVED) | ((length | header.workspace) & 3) != 0
             || header.descriptor_length > image.len()
-            || end.next_multiple_of(WORDS_ALIGNMENT) != header.words
+            || (end + WORDS_ALIGNMENT - 1) & !(WORDS_ALIGNMENT - 1) != header.words
             || header.words > image.len()
         {
             return Err(Error::Malformed(Part::Header));
         }
         Ok(header)
+    }
+
+    #[inline(always)]
+    fn fields(header: &[u8; HEADER_BYTES]) -> Self {
+        Header {
+            version: word(header, field::VERSION) as u16,
+            descriptor_length: word(header, field::DESCRIPTOR_LENGTH) as usize,
+            words: word(header, field::WORDS) as usize,
+            workspace: word(header, field::WORKSPACE),
+        }
     }
 }
 

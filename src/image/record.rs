@@ -3,10 +3,11 @@
 //! notes, which no score needs, are left to postcard itself.
 
 use super::descriptor::{
-    AlarmRecord, CalibrationRecord, CertificateRecord, Combine, ExpertRecord, Head, Numeric, OtherStatistics,
+    AlarmRecord, CalibrationRecord, CertificateRecord, Combine, Head, Numeric, OtherStatistics,
     SelfTestRecord, Statistic,
 };
 use crate::base::BaseRecord;
+use crate::support::{Capabilities, Capability};
 
 /// A record of the descriptor.
 pub(crate) trait Record<'a>: Sized {
@@ -48,6 +49,8 @@ impl<'a> Reader<'a> {
     }
 
     /// What is read is malformed.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn fail(&mut self) {
         self.rest = &[];
         self.is_good = false;
@@ -80,54 +83,72 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A varint: seven bits a byte, the lowest first.
-    #[inline(never)]
+    /// A varint of 32 bits.
     pub(crate) fn number(&mut self) -> u32 {
+        // The fifth byte has the last four bits.
+        self.varint(28, 16)
+    }
+
+    /// A varint of 16 bits, of at most three bytes.
+    pub(crate) fn short(&mut self) -> u16 {
+        self.varint(14, 4) as u16
+    }
+
+    /// A varint: seven bits a byte, the lowest first; the byte whose bits go to `last` is the last that it may have, and below
+    /// `limit`.
+    #[inline(never)]
+    fn varint(&mut self, last: u32, limit: u32) -> u32 {
         let (mut number, mut shift) = (0, 0);
         loop {
-            let byte = self.byte();
-            number |= u32::from(byte & 0x7f) << shift;
-            if shift == 28 && byte >= 16 {
-                // The fifth byte has the last four bits.
+            let byte = u32::from(self.byte());
+            number |= (byte & 0x7f) << (shift & 31);
+            if shift == last && byte >= limit {
                 self.fail();
                 return 0;
             }
             if byte & 0x80 == 0 {
                 return number;
             }
-            shift = (shift + 7) & 31;
+            shift += 7;
         }
     }
 
-    /// A varint of 16 bits, of at most three bytes.
+    /// A varint below `limit`; zero in place of another.
     #[inline(never)]
-    pub(crate) fn short(&mut self) -> u16 {
-        let before = self.rest.len();
+    pub(crate) fn below(&mut self, limit: u32) -> u32 {
         let number = self.number();
-        if before - self.rest.len() > 3 || number > u32::from(u16::MAX) {
-            self.fail();
+        if number < limit {
+            return number;
         }
-        number as u16
+        self.fail();
+        0
     }
 
-    /// One of `choices` by its number.
-    pub(crate) fn choice<T: Copy, const N: usize>(&mut self, choices: [T; N]) -> Option<T> {
-        let number = self.number();
-        let choice = choices.get(number as usize).copied();
-        if choice.is_none() {
-            self.fail();
-        }
-        choice
-    }
-
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn f32(&mut self) -> f32 {
-        f32::from_le_bytes(self.bytes(4).first_chunk().copied().unwrap_or_default())
+        f32::from_bits(self.word())
     }
 
+    /// Four bytes, the lowest first.
+    #[inline(never)]
+    fn word(&mut self) -> u32 {
+        u32::from_le_bytes(self.bytes(4).first_chunk().copied().unwrap_or_default())
+    }
+
+    #[inline(never)]
     pub(crate) fn counted(&mut self) -> &'a [u8] {
         let count = self.number();
         self.bytes(count as usize)
+    }
+
+    /// [`Self::text`] for who has a use for it; else the bytes are passed over.
+    #[inline(always)]
+    pub(crate) fn text_within(&mut self, supports: Capabilities) -> Text<'a> {
+        if supports.has(Capability::Records) {
+            self.text()
+        } else {
+            Text(self.counted())
+        }
     }
 
     /// The bytes of a string, known to be UTF-8.
@@ -180,130 +201,231 @@ fn is_utf8(mut bytes: &[u8]) -> bool {
     true
 }
 
-/// The numbers of a [`Head`].
+/// The numbers of a [`Head`] that scores need.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Core {
-    pub(crate) numeric: Numeric,
+    pub(crate) standardizer: u32,
+    /// Offset of the calibration.
+    pub(crate) calibration: u32,
+    pub(crate) entropy: f32,
+    pub(crate) quantiles: u16,
     pub(crate) features: u16,
     pub(crate) contexts: u16,
+    pub(crate) numeric: Numeric,
     pub(crate) experts: u8,
     pub(crate) quoted: u8,
-    pub(crate) combine: Combine,
-    pub(crate) statistic: Statistic,
-    pub(crate) entropy: f32,
-    pub(crate) standardizer: u32,
+    combine: u8,
+    statistic: u8,
+    /// The format version, which is not in the descriptor.
+    pub(crate) version: u8,
+}
+
+impl Core {
+    pub(crate) fn combine(&self) -> Combine {
+        match self.combine {
+            0 => Combine::Quoted,
+            1 => Combine::Minimum,
+            _ => Combine::Mean,
+        }
+    }
+
+    pub(crate) fn statistic(&self) -> Statistic {
+        match self.statistic {
+            0 => Statistic::NegativeLogProb,
+            1 => Statistic::SquaredNorm,
+            _ => Statistic::Typicality,
+        }
+    }
+
+    /// Context inputs: known to be none where none are supported.
+    #[inline(always)]
+    pub(crate) fn contexts(&self, supports: Capabilities) -> usize {
+        if supports.has(Capability::Context) {
+            usize::from(self.contexts)
+        } else {
+            0
+        }
+    }
+
+    /// Features and context inputs.
+    #[inline(always)]
+    pub(crate) fn inputs(&self, supports: Capabilities) -> usize {
+        usize::from(self.features) + self.contexts(supports)
+    }
+}
+
+/// The numbers of a [`Head`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Numbers {
+    pub(crate) core: Core,
     pub(crate) calibration: CalibrationRecord,
     pub(crate) self_test: SelfTestRecord,
 }
 
-impl Core {
-    /// The whole head, with its texts.
-    pub(crate) fn head<'a>(self, (name, provenance, front_end): (&'a str, &'a str, &'a [u8])) -> Head<'a> {
-        let Core { numeric, features, contexts, experts, quoted, combine, statistic, .. } = self;
-        let Core { entropy, standardizer, calibration, self_test, .. } = self;
+impl Numbers {
+    /// Before they were read.
+    const NONE: Self = Numbers {
+        core: Core {
+            standardizer: 0,
+            calibration: 0,
+            entropy: 0.0,
+            quantiles: 0,
+            features: 0,
+            contexts: 0,
+            numeric: Numeric::F32,
+            experts: 0,
+            quoted: 0,
+            combine: 0,
+            statistic: 0,
+            version: 0,
+        },
+        calibration: CalibrationRecord { offset: 0, quantiles: 0, readings: 0, false_alarm_rate: 0.0 },
+        self_test: SelfTestRecord { offset: 0, vectors: 0 },
+    };
+
+    /// Where they belong, one after the other: what is collected first is moved once more.
+    #[inline(never)]
+    fn fill(&mut self, from: &mut Reader<'_>) {
+        let core = &mut self.core;
+        core.numeric = match from.below(4) {
+            0 => Numeric::F32,
+            1 => Numeric::I16,
+            2 => Numeric::I8,
+            _ => Numeric::F32FastMath,
+        };
+        core.features = from.short();
+        core.contexts = from.short();
+        core.experts = from.byte();
+        core.quoted = from.byte();
+        core.combine = from.below(3) as u8;
+        core.statistic = from.below(3) as u8;
+        core.entropy = from.f32();
+        core.standardizer = from.number();
+        self.calibration.fill(from);
+        core.calibration = self.calibration.offset;
+        core.quantiles = self.calibration.quantiles;
+        self.self_test.offset = from.number();
+        self.self_test.vectors = from.short();
+    }
+}
+
+/// A [`Head`], its strings still bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawHead<'a> {
+    name: Text<'a>,
+    provenance: Text<'a>,
+    pub(crate) front_end: &'a [u8],
+    pub(crate) numbers: Numbers,
+}
+
+impl<'a> Record<'a> for RawHead<'a> {
+    fn read(from: &mut Reader<'a>) -> Self {
+        Self::read_within(from, Capabilities::ALL)
+    }
+}
+
+impl<'a> RawHead<'a> {
+    /// [`Record::read`] for who has `supports`.
+    #[inline(always)]
+    pub(crate) fn read_within(from: &mut Reader<'a>, supports: Capabilities) -> Self {
+        let (name, provenance) = (from.text_within(supports), from.text_within(supports));
+        let front_end = from.counted();
+        let mut numbers = Numbers::NONE;
+        numbers.fill(from);
+        RawHead { name, provenance, front_end, numbers }
+    }
+
+    /// With its strings.
+    pub(crate) fn head(self) -> Head<'a> {
+        let RawHead { name, provenance, front_end, numbers } = self;
+        let Numbers { core, calibration, self_test } = numbers;
         Head {
-            name,
-            provenance,
+            name: name.as_str(),
+            provenance: provenance.as_str(),
             front_end,
-            numeric,
-            features,
-            contexts,
-            experts,
-            quoted,
-            combine,
-            statistic,
-            entropy,
-            standardizer,
+            numeric: core.numeric,
+            features: core.features,
+            contexts: core.contexts,
+            experts: core.experts,
+            quoted: core.quoted,
+            combine: core.combine(),
+            statistic: core.statistic(),
+            entropy: core.entropy,
+            standardizer: core.standardizer,
             calibration,
             self_test,
         }
     }
 }
 
-/// A [`Head`], its strings still bytes.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(test), allow(dead_code, reason = "texts are read by the test against postcard alone"))]
-pub(crate) struct RawHead<'a> {
-    name: Text<'a>,
-    provenance: Text<'a>,
-    pub(crate) front_end: &'a [u8],
-    pub(crate) core: Core,
-}
-
-impl<'a> Record<'a> for RawHead<'a> {
-    #[inline]
-    fn read(from: &mut Reader<'a>) -> Self {
-        RawHead {
-            name: from.text(),
-            provenance: from.text(),
-            front_end: from.counted(),
-            core: Core::read(from),
-        }
-    }
-}
-
-impl<'a> Record<'a> for Core {
-    #[inline]
-    fn read(from: &mut Reader<'a>) -> Self {
-        let numerics = [Numeric::F32, Numeric::I16, Numeric::I8, Numeric::F32FastMath];
-        Core {
-            numeric: from.choice(numerics).unwrap_or(Numeric::F32),
-            features: from.short(),
-            contexts: from.short(),
-            experts: from.byte(),
-            quoted: from.byte(),
-            combine: from
-                .choice([Combine::Quoted, Combine::Minimum, Combine::Mean])
-                .unwrap_or(Combine::Quoted),
-            statistic: from.choice(Statistic::ALL).unwrap_or(Statistic::NegativeLogProb),
-            entropy: from.f32(),
-            standardizer: from.number(),
-            calibration: CalibrationRecord::read(from),
-            self_test: SelfTestRecord { offset: from.number(), vectors: from.short() },
-        }
+impl CalibrationRecord {
+    fn fill(&mut self, from: &mut Reader<'_>) {
+        self.offset = from.number();
+        self.quantiles = from.short();
+        self.readings = from.number();
+        self.false_alarm_rate = from.f32();
     }
 }
 
 impl<'a> Record<'a> for CalibrationRecord {
-    #[inline(never)]
+    #[inline(always)]
     fn read(from: &mut Reader<'a>) -> Self {
-        CalibrationRecord {
-            offset: from.number(),
-            quantiles: from.short(),
-            readings: from.number(),
-            false_alarm_rate: from.f32(),
+        let mut record = Numbers::NONE.calibration;
+        record.fill(from);
+        record
+    }
+}
+
+/// An [`ExpertRecord`] in little: for a model.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) struct RawExpert {
+    pub(crate) chain: u32,
+    /// Offset of the base's words, if it has any.
+    offset: u32,
+    pub(crate) transforms: u16,
+    base: u8,
+    /// Of a mixture.
+    components: u8,
+}
+
+impl RawExpert {
+    /// What bases need that have words.
+    const BASES: Capabilities = Capabilities::of(&[Capability::StudentT, Capability::Mixture]);
+
+    /// Before it was read.
+    pub(crate) const NONE: Self = RawExpert { chain: 0, offset: 0, transforms: 0, base: 0, components: 0 };
+
+    /// Of what `supports` does not have, and what is refused then, as far as the base's kind.
+    #[cfg_attr(not(test), inline(never))]
+    pub(crate) fn fill(&mut self, from: &mut Reader<'_>, supports: Capabilities) {
+        self.chain = from.number();
+        self.transforms = from.short();
+        self.base = from.below(3) as u8;
+        if self.base > 0 && supports.intersects(Self::BASES) {
+            self.offset = from.number();
+            if self.base > 1 {
+                self.components = from.byte();
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn base(&self) -> BaseRecord {
+        match self.base {
+            0 => BaseRecord::StandardNormal,
+            1 => BaseRecord::StudentT { offset: self.offset },
+            _ => BaseRecord::Mixture { offset: self.offset, components: self.components },
         }
     }
 }
 
-/// A [`Feature`] that was read over.
-pub(crate) struct SkippedFeature;
-
-impl<'a> Record<'a> for SkippedFeature {
+impl<'a> Record<'a> for RawExpert {
     fn read(from: &mut Reader<'a>) -> Self {
-        from.text();
-        from.text();
-        SkippedFeature
-    }
-}
-
-impl<'a> Record<'a> for ExpertRecord {
-    #[inline(never)]
-    fn read(from: &mut Reader<'a>) -> Self {
-        ExpertRecord {
-            chain: from.number(),
-            transforms: from.short(),
-            base: match from.number() {
-                0 => BaseRecord::StandardNormal,
-                1 => BaseRecord::StudentT { offset: from.number() },
-                2 => BaseRecord::Mixture { offset: from.number(), components: from.byte() },
-                _ => {
-                    from.fail();
-                    BaseRecord::StandardNormal
-                }
-            },
-        }
+        let mut record = Self::NONE;
+        record.fill(from, Capabilities::ALL);
+        record
     }
 }
 
@@ -346,191 +468,4 @@ impl<'a> Record<'a> for AlarmRecord {
 }
 
 #[cfg(test)]
-mod tests {
-    extern crate std;
-    use super::super::descriptor::{Feature, Notes};
-    use super::*;
-    use serde::{Deserialize, Serialize};
-    use std::vec::Vec;
-
-    impl<'a> Record<'a> for Feature<'a> {
-        fn read(from: &mut Reader<'a>) -> Self {
-            Feature { name: from.text().as_str(), unit: from.text().as_str() }
-        }
-    }
-
-    impl<'a> From<RawNotes<'a>> for Notes<'a> {
-        fn from(notes: RawNotes<'a>) -> Self {
-            Notes { trained_as: notes.0.as_str() }
-        }
-    }
-
-    impl<'a> From<RawHead<'a>> for Head<'a> {
-        fn from(head: RawHead<'a>) -> Self {
-            head.core.head((head.name.as_str(), head.provenance.as_str(), head.front_end))
-        }
-    }
-
-    struct Random(u64);
-
-    impl Random {
-        fn next(&mut self) -> u32 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (self.0 >> 33) as u32
-        }
-
-        /// A number of any size.
-        pub(crate) fn number(&mut self) -> u32 {
-            let shift = self.next() % 32;
-            (self.next() << 1 | self.next() & 1) >> shift
-        }
-    }
-
-    /// Both readers on the same bytes: what they find, as postcard writes it, and what they leave.
-    fn agree<'a, T, U>(bytes: &'a [u8])
-    where
-        T: Record<'a> + Into<U>,
-        U: Serialize + Deserialize<'a>,
-    {
-        let ours =
-            take::<T>(bytes).map(|(record, rest)| (postcard::to_stdvec(&record.into()).unwrap(), rest));
-        let theirs = postcard::take_from_bytes::<U>(bytes)
-            .ok()
-            .map(|(r, rest)| (postcard::to_stdvec(&r).unwrap(), rest));
-        assert_eq!(ours, theirs, "{bytes:?}");
-    }
-
-    fn all_agree(bytes: &[u8]) {
-        agree::<RawHead<'_>, Head<'_>>(bytes);
-        agree::<CalibrationRecord, CalibrationRecord>(bytes);
-        agree::<Feature<'_>, Feature<'_>>(bytes);
-        agree::<ExpertRecord, ExpertRecord>(bytes);
-        agree::<RawNotes<'_>, Notes<'_>>(bytes);
-        agree::<OtherStatistics, OtherStatistics>(bytes);
-        agree::<CertificateRecord, CertificateRecord>(bytes);
-        agree::<AlarmRecord, AlarmRecord>(bytes);
-        assert_eq!(
-            take::<SkippedFeature>(bytes).map(|(_, rest)| rest),
-            take::<Feature<'_>>(bytes).map(|(_, rest)| rest)
-        );
-    }
-
-    fn records(random: &mut Random) -> Vec<Vec<u8>> {
-        let calibration = |random: &mut Random| CalibrationRecord {
-            offset: random.number(),
-            quantiles: random.number() as u16,
-            readings: random.number(),
-            false_alarm_rate: 0.01,
-        };
-        let head = Head {
-            name: "pump \u{e4}\u{20ac}\u{1f600}",
-            provenance: "",
-            front_end: &[1, 2, 255],
-            numeric: [Numeric::F32, Numeric::I16, Numeric::I8, Numeric::F32FastMath]
-                [random.next() as usize % 4],
-            features: random.number() as u16,
-            contexts: random.number() as u16,
-            experts: random.next() as u8,
-            quoted: random.next() as u8,
-            combine: [Combine::Quoted, Combine::Minimum, Combine::Mean][random.next() as usize % 3],
-            statistic: Statistic::ALL[random.next() as usize % 3],
-            entropy: 1.5,
-            standardizer: random.number(),
-            calibration: calibration(random),
-            self_test: SelfTestRecord { offset: random.number(), vectors: random.number() as u16 },
-        };
-        let base = match random.next() % 3 {
-            0 => BaseRecord::StandardNormal,
-            1 => BaseRecord::StudentT { offset: random.number() },
-            _ => BaseRecord::Mixture { offset: random.number(), components: random.next() as u8 },
-        };
-        let expert = ExpertRecord { chain: random.number(), transforms: random.number() as u16, base };
-        let others = OtherStatistics { others: [calibration(random), calibration(random)] };
-        let certificate = CertificateRecord {
-            over_box: f32::INFINITY,
-            near_rows: 0.5,
-            radius: 0.01,
-            at_rows: 0.02,
-            rows: random.number(),
-        };
-        std::vec![
-            postcard::to_stdvec(&head).unwrap(),
-            postcard::to_stdvec(&Feature { name: "\u{7ff}\u{800}\u{ffff}", unit: "Pa" }).unwrap(),
-            postcard::to_stdvec(&expert).unwrap(),
-            postcard::to_stdvec(&Notes { trained_as: "standardize, affine_coupling x4" }).unwrap(),
-            postcard::to_stdvec(&others).unwrap(),
-            postcard::to_stdvec(&certificate).unwrap(),
-            postcard::to_stdvec(&AlarmRecord::from_numbers([(); 11].map(|()| random.number()))).unwrap(),
-        ]
-    }
-
-    #[test]
-    fn reads_what_postcard_reads_and_refuses_what_it_refuses() {
-        let mut random = Random(1);
-        for _ in 0..300 {
-            for record in records(&mut random) {
-                all_agree(&record);
-                for length in 0..record.len() {
-                    all_agree(&record[..length]);
-                }
-                for _ in 0..40 {
-                    let mut damaged = record.clone();
-                    let at = random.next() as usize % damaged.len();
-                    damaged[at] = random.next() as u8;
-                    // Long enough that a changed length may find its bytes.
-                    damaged.extend((0..random.next() % 12).map(|_| 0x80 | random.next() as u8));
-                    all_agree(&damaged);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn numbers_have_one_length_at_most() {
-        for bytes in [
-            &[0xff, 0xff, 0xff, 0xff, 0x0f][..],
-            &[0xff, 0xff, 0xff, 0xff, 0x10],
-            &[0x80, 0x80, 0x80, 0x80, 0x80, 0x00],
-            &[0x80, 0x80, 0x80, 0x00],
-            &[0xff, 0xff, 0x03],
-            &[0xff, 0xff, 0x04],
-            &[0x80, 0x80, 0x00],
-        ] {
-            let mut reader = Reader::new(bytes);
-            let number = reader.number();
-            assert_eq!(
-                reader.is_good().then_some(number),
-                postcard::take_from_bytes::<u32>(bytes).ok().map(|(n, _)| n),
-                "{bytes:?}"
-            );
-            let mut reader = Reader::new(bytes);
-            let short = reader.short();
-            assert_eq!(
-                reader.is_good().then_some(short),
-                postcard::take_from_bytes::<u16>(bytes).ok().map(|(n, _)| n),
-                "{bytes:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn utf8_is_what_the_standard_library_takes_for_it() {
-        let edges = [
-            0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec,
-            0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xf8, 0xff,
-        ];
-        for a in edges {
-            for b in edges {
-                for c in edges {
-                    for d in edges {
-                        let bytes = [a, b, c, d];
-                        for length in 1..=4 {
-                            let bytes = &bytes[..length];
-                            assert_eq!(is_utf8(bytes), core::str::from_utf8(bytes).is_ok(), "{bytes:x?}");
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
+mod tests;

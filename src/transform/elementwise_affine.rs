@@ -39,14 +39,14 @@ impl<'a> ElementwiseAffine<'a> {
 impl<A: Arithmetic> Transform<A> for ElementwiseAffine<'_> {
     fn check(&self, features: usize, _contexts: usize, _needs: &mut Needs) -> Result<(), Fault> {
         if self.words.len() != features * (A::GAIN_WORDS + 1) {
-            return Err(Fault::Malformed(Part::Transform));
+            return Err(Fault::malformed(Part::Transform));
         }
-        let not_finite = Fault::NotFiniteParameter(Part::Transform);
+        let not_finite = Fault::not_finite(Part::Transform);
         A::log(self.log_det).ok_or(not_finite)?;
         for (gain, shift) in self.features::<A>() {
             A::value(shift).ok_or(not_finite)?;
             if A::gain_to_f32(gain).is_none_or(|gain| gain <= 0.0) {
-                return Err(Fault::Malformed(Part::Transform));
+                return Err(Fault::malformed(Part::Transform));
             }
         }
         Ok(())

@@ -109,8 +109,8 @@ impl<'a> Linear<'a> {
 
 impl<A: Arithmetic> Transform<A> for Linear<'_> {
     fn check(&self, features: usize, _contexts: usize, _needs: &mut Needs) -> Result<(), Fault> {
-        let malformed = Fault::Malformed(Part::Transform);
-        let not_finite = Fault::NotFiniteParameter(Part::Transform);
+        let malformed = Fault::malformed(Part::Transform);
+        let not_finite = Fault::not_finite(Part::Transform);
         let words = (0..features).map(|i| upper_words::<A>(features, i) + lower_words::<A>(i)).sum();
         if self.words.len() != words {
             return Err(malformed);

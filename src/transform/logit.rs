@@ -37,8 +37,8 @@ impl Logit {
 
 impl<A: Arithmetic> Transform<A> for Logit {
     fn check(&self, _features: usize, _contexts: usize, _needs: &mut Needs) -> Result<(), Fault> {
-        let margin = A::value(self.margin).ok_or(Fault::NotFiniteParameter(Part::Transform))?;
-        A::logit_edge(margin).map(|_| ()).ok_or(Fault::Malformed(Part::Transform))
+        let margin = A::value(self.margin).ok_or(Fault::not_finite(Part::Transform))?;
+        A::logit_edge(margin).map(|_| ()).ok_or(Fault::malformed(Part::Transform))
     }
 
     fn forward(&self, x: &mut [A::Value], _: &[A::Value], _: &mut Scratch<'_>) -> Option<A::Log> {

@@ -101,7 +101,7 @@ impl<A: Arithmetic> Transform<A> for Marginal<'_> {
         if valid {
             Ok(())
         } else {
-            Err(Fault::Malformed(Part::Transform))
+            Err(Fault::malformed(Part::Transform))
         }
     }
 

@@ -173,17 +173,23 @@ impl<'a> Step<'a> {
 
 /// What a block needs besides what is always there, by its kind and its first words.
 pub(crate) fn block_needs(kind: u8, body: &[u32]) -> Capabilities {
-    let capability = match kind {
-        kind::AFFINE_COUPLING | kind::COUPLING => return coupling::block_needs(kind, body),
-        kind::SOFT_TAIL => Capability::SoftTail,
-        kind::ELEMENTWISE_AFFINE => Capability::ElementwiseAffine,
-        kind::LINEAR => Capability::Linear,
-        kind::MARGINAL => Capability::Marginal,
-        kind::LOGIT => Capability::Logit,
-        kind::SPLIT => Capability::Split,
-        _ => return Capabilities::NONE,
-    };
-    Capabilities::NONE.with(capability)
+    /// By kind, from [`kind::COUPLING`] on.
+    const LATER: [Capability; 6] = [
+        Capability::AffineCoupling,
+        Capability::ElementwiseAffine,
+        Capability::Linear,
+        Capability::Marginal,
+        Capability::Logit,
+        Capability::Split,
+    ];
+    match kind {
+        kind::AFFINE_COUPLING | kind::COUPLING => coupling::block_needs(kind, body),
+        kind::SOFT_TAIL => Capabilities::of(&[Capability::SoftTail]),
+        _ => match LATER.get(usize::from(kind.wrapping_sub(kind::COUPLING))) {
+            Some(&capability) => Capabilities::NONE.with(capability),
+            None => Capabilities::NONE,
+        },
+    }
 }
 
 /// The same call on whatever transform a step is; `$else` for one that is not supported, and is not linked.
@@ -205,7 +211,7 @@ macro_rules! dispatch {
 
 impl<A: Arithmetic> Transform<A> for Step<'_> {
     fn check(&self, features: usize, contexts: usize, needs: &mut Needs) -> Result<(), Fault> {
-        dispatch!(self, A, t => Transform::<A>::check(t, features, contexts, needs), else Err(Fault::Unsupported(Part::Transform)))
+        dispatch!(self, A, t => Transform::<A>::check(t, features, contexts, needs), else Err(Fault::unsupported(Part::Transform)))
     }
 
     fn forward(&self, x: &mut [A::Value], context: &[A::Value], scratch: &mut Scratch<'_>) -> Option<A::Log> {
@@ -259,8 +265,8 @@ impl<'a> Chain<'a> {
         self.steps_within(Capabilities::ALL)
     }
 
-    /// What its blocks need.
-    pub(crate) fn needs(&self) -> Capabilities {
+    /// What its blocks need, in fixed point or in f32.
+    pub(crate) fn needs(&self, is_fixed: bool) -> Capabilities {
         let mut needs = Capabilities::NONE;
         let mut words = self.words;
         for _ in 0..self.transforms {
@@ -269,6 +275,9 @@ impl<'a> Chain<'a> {
             needs = needs.union(block_needs(kind, body));
             if let Some(Step::Coupling(coupling)) = Step::parse(kind, body, Capabilities::ALL) {
                 needs = needs.union(coupling.net().needs());
+                if is_fixed && coupling.is_wide() {
+                    needs = needs.with(Capability::WideClamps);
+                }
             }
         }
         needs
@@ -330,7 +339,8 @@ impl<'a> Chain<'a> {
         for _ in 0..self.transforms {
             let (kind, body, rest) = block(words)?;
             words = rest;
-            let log = forward_block::<A>((kind, body), x.get_mut(..active)?, context, scratch)?;
+            let mut log = A::ZERO_LOG;
+            forward_block::<A>(kind, body, x.get_mut(..active)?, context, scratch, &mut log)?;
             log_det = A::add(log_det, log);
             if kind == kind::SPLIT && A::SUPPORTS.has(Capability::Split) {
                 active = Split::parse(body)?.keep();
@@ -386,33 +396,39 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// [`Transform::forward`] of a block, without a [`Step`] between: what is parsed stays in registers.
+/// [`Transform::forward`] of a block, without a [`Step`] between: what is parsed stays in registers. The log-determinant goes to
+/// `log`, which is zero.
 #[inline(always)]
 fn forward_block<A: Arithmetic>(
-    (kind, body): (u8, &[u32]),
+    kind: u8,
+    body: &[u32],
     x: &mut [A::Value],
     context: &[A::Value],
     scratch: &mut Scratch<'_>,
-) -> Option<A::Log> {
+    log: &mut A::Log,
+) -> Option<()> {
     match kind {
-        kind::SOFT_TAIL if A::SUPPORTS.has(Capability::SoftTail) => soft_tail::forward::<A>(body, x),
-        kind::PERMUTATION => permutation::forward(body, x, scratch.front).map(|()| A::ZERO_LOG),
+        kind::SOFT_TAIL if A::SUPPORTS.has(Capability::SoftTail) => soft_tail::forward::<A>(body, x, log),
+        kind::PERMUTATION => permutation::forward(body, x, scratch.front),
         kind::AFFINE_COUPLING | kind::COUPLING => {
-            coupling::forward_block::<A>((kind, body), x, context, scratch)
+            *log = coupling::forward_block::<A>(kind, body, x, context, scratch)?;
+            Some(())
         }
-        _ => forward_other::<A>((kind, body), x, context, scratch),
+        _ => forward_other::<A>(kind, body, x, context, scratch, log),
     }
 }
 
 /// [`forward_block`] of the kinds whose own work is long; apart, so that their registers are not saved for others.
 #[inline(never)]
 fn forward_other<A: Arithmetic>(
-    (kind, body): (u8, &[u32]),
+    kind: u8,
+    body: &[u32],
     x: &mut [A::Value],
     context: &[A::Value],
     scratch: &mut Scratch<'_>,
-) -> Option<A::Log> {
-    match kind {
+    log: &mut A::Log,
+) -> Option<()> {
+    *log = match kind {
         kind::ELEMENTWISE_AFFINE if A::SUPPORTS.has(Capability::ElementwiseAffine) => {
             Transform::<A>::forward(&ElementwiseAffine::parse(body)?, x, context, scratch)
         }
@@ -429,7 +445,8 @@ fn forward_other<A: Arithmetic>(
             Transform::<A>::forward(&Split::parse(body)?, x, context, scratch)
         }
         _ => None,
-    }
+    }?;
+    Some(())
 }
 
 /// The kind and the body of the block at the front of `words`, and the words behind it.
@@ -450,5 +467,5 @@ fn next(words: &[u32], supports: Capabilities) -> Option<(Step<'_>, &[u32])> {
 #[inline(never)]
 fn refusal(words: &[u32], supports: Capabilities) -> Fault {
     let needs = block(words).map_or(Capabilities::NONE, |(kind, body, _)| block_needs(kind, body));
-    supports.refusal(needs).unwrap_or(Fault::Malformed(Part::Transform))
+    supports.refusal(needs).unwrap_or(Fault::malformed(Part::Transform))
 }

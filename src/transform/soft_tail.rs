@@ -37,16 +37,17 @@ impl SoftTail {
 
 /// Density direction of a soft tail's block; apart, so that its loop has all registers.
 #[inline(never)]
-pub(super) fn forward<A: Arithmetic>(body: &[u32], x: &mut [A::Value]) -> Option<A::Log> {
-    Some(A::soft_tails(x, SoftTail::parse(body)?.knee::<A>()?))
+pub(super) fn forward<A: Arithmetic>(body: &[u32], x: &mut [A::Value], log: &mut A::Log) -> Option<()> {
+    *log = A::soft_tails(x, SoftTail::parse(body)?.knee::<A>()?);
+    Some(())
 }
 
 impl<A: Arithmetic> Transform<A> for SoftTail {
     fn check(&self, _features: usize, _contexts: usize, _needs: &mut Needs) -> Result<(), Fault> {
         match A::value(self.knee) {
             Some(knee) if A::is_positive(knee) => Ok(()),
-            Some(_) => Err(Fault::Malformed(Part::Transform)),
-            None => Err(Fault::NotFiniteParameter(Part::Transform)),
+            Some(_) => Err(Fault::malformed(Part::Transform)),
+            None => Err(Fault::not_finite(Part::Transform)),
         }
     }
 

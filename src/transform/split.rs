@@ -34,7 +34,7 @@ impl Split {
 impl<A: Arithmetic> Transform<A> for Split {
     fn check(&self, features: usize, _contexts: usize, _needs: &mut Needs) -> Result<(), Fault> {
         if self.keep == 0 || self.keep() >= features {
-            return Err(Fault::Malformed(Part::Transform));
+            return Err(Fault::malformed(Part::Transform));
         }
         Ok(())
     }

@@ -38,14 +38,15 @@ impl<'a> Standardizer<'a> {
     /// Checks that all numbers are finite and in range.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] with [`Part::Standardizer`].
+    /// [`crate::Error::Malformed`] with [`Part::Standardizer`].
+    #[inline(never)]
     pub fn check<A: Arithmetic>(&self) -> Result<(), Fault> {
-        let valid = A::log(self.log_det).is_some()
-            && self.parameters.chunks_exact(A::STANDARDIZER_WORDS).all(A::standardizer_is_valid);
+        let valid =
+            A::log(self.log_det).is_some_and(A::is_moderate) && A::standardizer_is_valid(self.parameters);
         if valid {
             Ok(())
         } else {
-            Err(Fault::Malformed(Part::Standardizer))
+            Err(Fault::malformed(Part::Standardizer))
         }
     }
 

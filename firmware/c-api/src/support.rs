@@ -1,7 +1,8 @@
 //! What images the library opens, by the cargo features that it is built with.
 
 use runtime::{
-    Capabilities, Everything, FixedAffine, FixedEverything, FloatAffine, FloatEverything, Support,
+    Capabilities, Capability, Everything, FixedAffine, FixedEverything, FloatAffine, FloatEverything,
+    I16Affine, I8Affine, Support,
 };
 
 #[cfg(not(any(
@@ -10,6 +11,8 @@ use runtime::{
     feature = "fixed-everything",
     feature = "float-affine",
     feature = "float-everything",
+    feature = "i16-affine",
+    feature = "i8-affine",
 )))]
 compile_error!("choose what images to open: --features everything, or another of those in Cargo.toml");
 
@@ -34,6 +37,15 @@ impl Support for Chosen {
         }
         if cfg!(feature = "float-everything") {
             chosen = chosen.union(FloatEverything::CAPABILITIES);
+        }
+        if cfg!(feature = "i16-affine") {
+            chosen = chosen.union(I16Affine::CAPABILITIES);
+        }
+        if cfg!(feature = "i8-affine") {
+            chosen = chosen.union(I8Affine::CAPABILITIES);
+        }
+        if cfg!(feature = "self-test") {
+            chosen = chosen.with(Capability::SelfTest);
         }
         chosen
     };

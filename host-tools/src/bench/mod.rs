@@ -164,8 +164,8 @@ pub fn measure(
     let qemu = Qemu::find(install)?;
     let minimal = |minimal| Binary::Minimal(minimal);
     let (empty, supports) = (minimal(Minimal::Empty), Minimal::ALL.map(minimal));
-    let [s0, s1, s2, s3, s4] = &supports;
-    let binaries = [&Binary::ScoreRows, &Binary::BenchParts, &empty, s0, s1, s2, s3, s4];
+    let [s0, s1, s2, s3, s4, s5, s6] = &supports;
+    let binaries = [&Binary::ScoreRows, &Binary::BenchParts, &empty, s0, s1, s2, s3, s4, s5, s6];
     let [score_rows, bench_parts, empty, built @ ..] = Source::find()?.build_all(board, binaries, install)?;
     let static_of_empty = static_bytes(&empty.elf)?;
     let mut rows = Vec::new();

@@ -77,6 +77,10 @@ impl Live {
 pub enum Minimal {
     /// No runtime.
     Empty,
+    /// `flowlet::I8Affine`.
+    I8Affine,
+    /// `flowlet::I16Affine`.
+    I16Affine,
     /// `flowlet::FixedAffine`.
     FixedAffine,
     /// `flowlet::FloatAffine`.
@@ -91,7 +95,9 @@ pub enum Minimal {
 
 impl Minimal {
     /// Those with a runtime.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
+        Self::I8Affine,
+        Self::I16Affine,
         Self::FixedAffine,
         Self::FloatAffine,
         Self::FixedEverything,
@@ -103,6 +109,8 @@ impl Minimal {
     pub fn name(self) -> &'static str {
         match self {
             Self::Empty => "minimal_empty",
+            Self::I8Affine => "minimal_i8_affine",
+            Self::I16Affine => "minimal_i16_affine",
             Self::FixedAffine => "minimal_fixed_affine",
             Self::FloatAffine => "minimal_float_affine",
             Self::FixedEverything => "minimal_fixed_everything",
@@ -115,6 +123,8 @@ impl Minimal {
     pub fn support(self) -> &'static str {
         match self {
             Self::Empty => "none",
+            Self::I8Affine => "I8Affine",
+            Self::I16Affine => "I16Affine",
             Self::FixedAffine => "FixedAffine",
             Self::FloatAffine => "FloatAffine",
             Self::FixedEverything => "FixedEverything",
@@ -127,8 +137,8 @@ impl Minimal {
     /// checks of other parts still compare f32), and no copying in an affine flow's, so that weights are surely used where
     /// they lie.
     pub fn forbids(self, symbol: &str) -> bool {
-        let is_fixed = self == Self::FixedAffine;
-        let copies_nothing = matches!(self, Self::FixedAffine | Self::FloatAffine);
+        let is_fixed = matches!(self, Self::I8Affine | Self::I16Affine | Self::FixedAffine);
+        let copies_nothing = is_fixed || self == Self::FloatAffine;
         is_panic(symbol)
             || is_f64(symbol)
             || (is_fixed && is_soft_float(symbol))
@@ -347,6 +357,7 @@ mod tests {
             assert!(flowlet::support::READY_MADE.iter().any(|(name, _)| *name == minimal.support()));
         }
         assert!(Minimal::FixedAffine.forbids("__aeabi_fmul") && Minimal::FixedAffine.forbids("__aeabi_i2f"));
+        assert!(Minimal::I8Affine.forbids("__aeabi_fmul") && Minimal::I16Affine.forbids("memcpy"));
         assert!(!Minimal::FloatAffine.forbids("__aeabi_fmul"));
         assert!(Minimal::FixedAffine.forbids("__aeabi_memcpy4") && Minimal::FloatAffine.forbids("memcpy"));
     }

@@ -10,6 +10,7 @@
 
 use super::job::{self, Job, Kernel};
 use super::{portable, Dense, Encoding};
+use crate::support::{Capabilities, Capability};
 use core::arch::global_asm;
 use core::slice;
 
@@ -41,7 +42,15 @@ const PACKED: Kernel = Kernel { encoding: Encoding::I8Packed4, run: flowlet_i8_p
 ///
 /// Every score comes by here: a [`Dense`] is not made.
 #[inline(always)]
-pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+pub(super) fn at_once<'a>(
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+    supports: Capabilities,
+) -> Option<&'a [u32]> {
+    if !supports.has(Capability::I8Weights) {
+        return None;
+    }
     let (front, to, to_length) = (words.as_ptr(), output.as_mut_ptr(), output.len());
     // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
     let found = unsafe { flowlet_layer(front, words.len(), input.as_ptr(), input.len(), to, to_length) };

@@ -11,13 +11,13 @@
 )]
 
 use super::{portable, Dense, Encoding, USUAL_SHIFTS_I8, USUAL_SHIFT_I16};
-use crate::arithmetic::fixed::product_shift;
+use crate::support::{Capabilities, Capability};
 use core::arch::global_asm;
 use core::mem::MaybeUninit;
 use core::slice;
 
 /// Steps of four inputs in a chain.
-const CHAIN: usize = 8;
+const CHAIN: usize = super::NARROW / 4;
 
 /// Code that takes over where a block's sums are complete. Not to be called.
 type Ending = unsafe extern "C" fn();
@@ -34,12 +34,12 @@ kernels! {
         bias_end: *const u32,
         output: *mut u32,
     )
-    flowlet_i16_usual flowlet_i8_usual flowlet_i8_inner
+    flowlet_i16_usual_7 flowlet_i8_usual_7 flowlet_i8_inner_7
 }
 
 kernels! {
-    /// The same with any `ending`, and `passes` whole chains after the first `groups` steps; without these
-    /// `exit` is the ending itself.
+    /// The same with any `ending`, and whole chains after the first `groups` steps, as many as each half of `passes` says;
+    /// without these `exit` is the ending itself.
     General (
         weights: *const u32,
         input: *const u32,
@@ -47,51 +47,61 @@ kernels! {
         groups: usize,
         bias: *const u32,
         bias_end: *const u32,
-        output: *mut u32,
+        passes: usize,
         ending: Ending,
         shift: u32,
         multipliers: *const u32,
         rounding: u32,
-        passes_left: usize,
-        passes: usize,
-    )
-    flowlet_i16_general flowlet_i8_general
-}
-
-extern "C" {
-    /// A layer from its words on: hidden with ReLU, or last with a shift of 33 to 63, of 1 to [`CHAIN`] groups. Gives the
-    /// address of the words behind it, and in the upper half how many these are; zero if it is no such layer, or does not fit
-    /// the words or the buffers, and then nothing is done.
-    fn flowlet_layer(
-        words: *const u32,
-        length: usize,
-        input: *const u32,
-        input_length: usize,
         output: *mut u32,
-        output_length: usize,
-        room: MaybeUninit<Room>,
-    ) -> u64;
+    )
+    flowlet_i16_general_7 flowlet_i8_general_7
 }
 
-/// Where [`flowlet_layer`] keeps what [`General`] is told.
+/// A layer from its words on: hidden with ReLU, or last, its weights in an order of the function's unit. Gives the address
+/// of the words behind it, and in the upper half how many these are; zero if it is no such layer, or does not fit the
+/// words or the buffers, and then nothing is done.
+type AtOnce =
+    unsafe extern "C" fn(*const u32, usize, *const u32, usize, *mut u32, usize, MaybeUninit<Room>) -> u64;
+
+macro_rules! at_once {
+    ($($name:ident)*) => {
+        extern "C" {
+            $(fn $name(
+                words: *const u32,
+                length: usize,
+                input: *const u32,
+                input_length: usize,
+                output: *mut u32,
+                output_length: usize,
+                room: MaybeUninit<Room>,
+            ) -> u64;)*
+        }
+    };
+}
+
+at_once!(flowlet_layer_1 flowlet_layer_2 flowlet_layer_3 flowlet_layer_7);
+
+/// Where [`AtOnce`] keeps what [`General`] is told.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Room([u32; 5]);
 
 extern "C" {
     /// Shift, ReLU and saturation to i16.
-    fn flowlet_end_relu();
+    fn flowlet_end_relu_7();
     /// The same with the second usual shift of i8 weights.
-    fn flowlet_end_inner();
+    fn flowlet_end_inner_7();
     /// Product with a multiplier, a shift of 33 or more.
-    fn flowlet_end_scaled();
+    fn flowlet_end_scaled_7();
     /// The same with a shift of 32.
-    fn flowlet_end_scaled32();
+    fn flowlet_end_scaled32_7();
+    /// The same with a shift of 1 to 31.
+    fn flowlet_end_wide_7();
     /// The sums themselves.
-    fn flowlet_end_sums();
+    fn flowlet_end_sums_7();
     /// Where a chain goes on with whole ones.
-    fn flowlet_i16_pass();
-    fn flowlet_i8_pass();
+    fn flowlet_i16_pass_7();
+    fn flowlet_i8_pass_7();
 }
 
 const ENCODING_I16: u8 = Encoding::I16Rows4 as u8;
@@ -109,14 +119,12 @@ const INNER_I8: u32 = u32::from_le_bytes([ENCODING_I8, super::RELU, USUAL_SHIFTS
 struct Kernel {
     general: General,
     pass: Ending,
-    /// Words that four inputs of a row take, as a power of two.
-    doubled: u32,
 }
 
 /// By their [`Encoding`], from [`ENCODING_I16`] on.
 static KERNELS: [Kernel; 2] = [
-    Kernel { general: flowlet_i16_general, pass: flowlet_i16_pass, doubled: 1 },
-    Kernel { general: flowlet_i8_general, pass: flowlet_i8_pass, doubled: 0 },
+    Kernel { general: flowlet_i16_general_7, pass: flowlet_i16_pass_7 },
+    Kernel { general: flowlet_i8_general_7, pass: flowlet_i8_pass_7 },
 ];
 
 /// The layer at the front of `words`, hidden with ReLU or last, its weights in an order of these kernels; gives the words
@@ -124,69 +132,33 @@ static KERNELS: [Kernel; 2] = [
 ///
 /// Every score comes by here: a [`Dense`] is not made.
 #[inline(always)]
-pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+pub(super) fn at_once<'a>(
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+    supports: Capabilities,
+) -> Option<&'a [u32]> {
+    // What else the firmware supports takes layers in parts, by unit 7.
+    let whole_only = !supports.has(Capability::Activations)
+        && !supports.has(Capability::Residual)
+        && !supports.has(Capability::Conv1d);
+    let run: AtOnce = match (supports.has(Capability::I8Weights), supports.has(Capability::I16Weights)) {
+        _ if !whole_only || supports.has(Capability::OtherOrders) => flowlet_layer_7,
+        (true, true) => flowlet_layer_3,
+        _ if supports.has(Capability::WideLayers) => flowlet_layer_3,
+        (true, false) => flowlet_layer_1,
+        (false, _) => flowlet_layer_2,
+    };
     let (front, room) = (words.as_ptr(), MaybeUninit::uninit());
     let (to, to_length) = (output.as_mut_ptr(), output.len());
     // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
-    let found =
-        unsafe { flowlet_layer(front, words.len(), input.as_ptr(), input.len(), to, to_length, room) };
+    let found = unsafe { run(front, words.len(), input.as_ptr(), input.len(), to, to_length, room) };
     let behind = found as u32 as usize;
     if behind == 0 {
-        return any_at_once(words, input, output);
+        return None;
     }
     // SAFETY: as many words as it says stand behind the layer, in `words`.
     Some(unsafe { slice::from_raw_parts(front.with_addr(behind), (found >> 32) as usize) })
-}
-
-/// Groups of 4 inputs, and rows with their padding: no more than 2^17 of these, so that no product of sizes wraps.
-#[inline(always)]
-fn groups_and_rows(sizes: u32) -> (usize, usize) {
-    (((sizes & 0xffff) as usize + 3) >> 2, ((sizes >> 16) as usize + 3) & !3)
-}
-
-/// [`at_once`] of any layer that its kernels take.
-#[cold]
-#[inline(never)]
-fn any_at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
-    let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
-    let [encoding, activation, shift, _] = kind.to_le_bytes();
-    let (groups, rows) = groups_and_rows(sizes);
-    let kernel = KERNELS.get(usize::from(encoding.wrapping_sub(ENCODING_I16)))?;
-    let is_hidden = match activation {
-        super::RELU => true,
-        super::OUTPUT => false,
-        _ => return None,
-    };
-    let (bias, words) = words.split_at_checked(rows)?;
-    let (multipliers, words) = words.split_at_checked(if is_hidden { 0 } else { rows })?;
-    let (weights, words) = words.split_at_checked((rows * groups) << kernel.doubled)?;
-    let is_short = input.len() < 2 * groups || output.len() < rows >> u32::from(is_hidden);
-    if is_short || groups == 0 || rows == 0 {
-        return None;
-    }
-    let shift = u32::from(shift) & 63;
-    let end = match shift {
-        _ if is_hidden => End::Relu(shift & 31),
-        32.. => End::Scaled(shift, multipliers),
-        _ => End::Sums,
-    };
-    let to = output.as_mut_ptr();
-    // SAFETY: weights, bias and multipliers are those of all rows, the input has all groups and the output room for all
-    // rows.
-    unsafe { blocks(kernel, groups, (weights, bias), input.as_ptr(), to, end) };
-    if !is_hidden && shift < 32 {
-        scale_wide(output, multipliers, shift);
-    }
-    Some(words)
-}
-
-/// Sums times their rows' multipliers, by a shift that may leave more than 32 bits: few layers have one.
-#[cold]
-#[inline(never)]
-fn scale_wide(sums: &mut [u32], multipliers: &[u32], shift: u32) {
-    for (y, &m) in sums.iter_mut().zip(multipliers) {
-        *y = product_shift(*y as i32, m as i32, shift) as u32;
-    }
 }
 
 /// A hidden layer if it is a usual one; else `None`, and nothing is done.
@@ -195,9 +167,9 @@ fn scale_wide(sums: &mut [u32], multipliers: &[u32], shift: u32) {
 #[inline(always)]
 pub(super) fn usual(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<Option<()>> {
     match layer.kind {
-        USUAL_I16 => run_usual(flowlet_i16_usual, layer, input, output),
-        USUAL_I8 => run_usual(flowlet_i8_usual, layer, input, output),
-        INNER_I8 => run_usual(flowlet_i8_inner, layer, input, output),
+        USUAL_I16 => run_usual(flowlet_i16_usual_7, layer, input, output),
+        USUAL_I8 => run_usual(flowlet_i8_usual_7, layer, input, output),
+        INNER_I8 => run_usual(flowlet_i8_inner_7, layer, input, output),
         _ => None,
     }
 }
@@ -220,7 +192,7 @@ fn run_usual(kernel: Usual, layer: &Dense<'_>, input: &[i16], output: &mut [i16]
         kernel(
             layer.weights.as_ptr(),
             input.as_ptr().cast(),
-            flowlet_end_inner,
+            flowlet_end_inner_7,
             groups,
             bias.start,
             bias.end,
@@ -234,7 +206,7 @@ fn run_usual(kernel: Usual, layer: &Dense<'_>, input: &[i16], output: &mut [i16]
 enum End<'m> {
     /// Right shift, up to 31; 2 words of output.
     Relu(u32),
-    /// Right shift from 32 to 63, and a multiplier per row; 4 words of output.
+    /// Right shift from 1 to 63, and a multiplier per row; 4 words of output.
     Scaled(u32, &'m [u32]),
     /// 4 words of output.
     Sums,
@@ -281,10 +253,13 @@ unsafe fn blocks(
     end: End<'_>,
 ) {
     let (ending, shift, rounding, multipliers): (Ending, _, _, &[u32]) = match end {
-        End::Relu(shift) => (flowlet_end_relu, shift, 0, bias),
-        End::Scaled(32, multipliers) => (flowlet_end_scaled32, 0, 0, multipliers),
-        End::Scaled(shift, multipliers) => (flowlet_end_scaled, shift - 32, 1 << (shift - 33), multipliers),
-        End::Sums => (flowlet_end_sums, 0, 0, bias),
+        End::Relu(shift) => (flowlet_end_relu_7, shift, 0, bias),
+        End::Scaled(shift @ 33.., multipliers) => {
+            (flowlet_end_scaled_7, shift - 32, 1 << (shift.wrapping_sub(33) & 31), multipliers)
+        }
+        End::Scaled(32, multipliers) => (flowlet_end_scaled32_7, 0, 0, multipliers),
+        End::Scaled(shift, multipliers) => (flowlet_end_wide_7, shift, 0, multipliers),
+        End::Sums => (flowlet_end_sums_7, 0, 0, bias),
     };
     let passes = (groups - 1) / CHAIN;
     let bias = bias.as_ptr_range();
@@ -298,13 +273,12 @@ unsafe fn blocks(
             groups - passes * CHAIN,
             bias.start,
             bias.end,
-            output,
+            passes << 16 | passes,
             ending,
             shift,
             multipliers.as_ptr(),
             rounding,
-            passes,
-            passes,
+            output,
         );
     }
 }
@@ -330,15 +304,8 @@ pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32])
     if is_foreign(layer.encoding) {
         return portable::fixed_scaled_any(layer, input, output);
     }
-    let shift = u32::from(layer.shift) & 63;
-    if shift >= 32 {
-        let output = bytemuck::cast_slice_mut(output);
-        return run(layer, (layer.weights, layer.bias), input, output, End::Scaled(shift, layer.multipliers));
-    }
-    let output = bytemuck::cast_slice_mut(output);
-    run(layer, (layer.weights, layer.bias), input, output, End::Sums)?;
-    scale_wide(output, layer.multipliers, shift);
-    Some(())
+    let end = End::Scaled(u32::from(layer.shift) & 63, layer.multipliers);
+    run(layer, (layer.weights, layer.bias), input, bytemuck::cast_slice_mut(output), end)
 }
 
 /// See [`portable::accumulate`].
@@ -379,11 +346,22 @@ macro_rules! extension {
     };
 }
 
-global_asm!(
-    extension!(),
-    include_str!("armv7em.s"),
-    chain = const CHAIN,
-    usual_i16 = const USUAL_SHIFT_I16,
-    usual_i8 = const USUAL_SHIFTS_I8[0],
-    inner_i8 = const USUAL_SHIFTS_I8[1],
-);
+/// The kernels of one unit: see the file's first lines.
+macro_rules! assemble {
+    ($unit:literal) => {
+        global_asm!(
+            extension!(),
+            include_str!("armv7em.s"),
+            unit = const $unit,
+            chain = const CHAIN,
+            usual_i16 = const USUAL_SHIFT_I16,
+            usual_i8 = const USUAL_SHIFTS_I8[0],
+            inner_i8 = const USUAL_SHIFTS_I8[1],
+        );
+    };
+}
+
+assemble!(1);
+assemble!(2);
+assemble!(3);
+assemble!(7);

@@ -10,6 +10,7 @@
 
 use super::job::{self, Job, Kernel};
 use super::{portable, Dense, Encoding};
+use crate::support::{Capabilities, Capability};
 use core::arch::global_asm;
 
 global_asm!(include_str!("armv7m.s"), options(raw));
@@ -37,10 +38,15 @@ fn kernel(encoding: Encoding) -> Option<Kernel> {
 
 /// See [`portable::at_once`].
 #[inline(always)]
-pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+pub(super) fn at_once<'a>(
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+    supports: Capabilities,
+) -> Option<&'a [u32]> {
     let kernel_of = |encoding| match encoding {
-        I8_ROWS_4 => kernel(Encoding::I8Rows4),
-        I16_ROWS_4 => kernel(Encoding::I16Rows4),
+        I8_ROWS_4 if supports.has(Capability::I8Weights) => kernel(Encoding::I8Rows4),
+        I16_ROWS_4 if supports.has(Capability::I16Weights) => kernel(Encoding::I16Rows4),
         _ => None,
     };
     job::at_once(kernel_of, words, input, output)

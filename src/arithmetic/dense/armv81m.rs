@@ -11,6 +11,7 @@
 
 use super::job::{self, Job, Kernel};
 use super::{portable, Dense, Encoding};
+use crate::support::{Capabilities, Capability};
 use core::arch::global_asm;
 
 global_asm!(include_str!("armv81m.s"), options(raw));
@@ -55,14 +56,19 @@ fn sums_kernel(encoding: Encoding) -> Option<Kernel> {
 ///
 /// Every score comes by here: a [`Dense`] is not made.
 #[inline(always)]
-pub(super) fn at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+pub(super) fn at_once<'a>(
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+    supports: Capabilities,
+) -> Option<&'a [u32]> {
     let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
     let [encoding, activation, shift, _] = kind.to_le_bytes();
     // Groups of 4 inputs, and rows with their padding: at most 2^14 and 2^16, so that no product of sizes wraps.
     let (groups, rows) = (((sizes & 0xffff) as usize + 3) >> 2, ((sizes >> 16) as usize + 3) & !3);
     let (kernel, doubled): (Layer, u32) = match encoding {
-        I8_ROWS => (flowlet_i8_layer, 0),
-        I16_ROWS => (flowlet_i16_layer, 1),
+        I8_ROWS if supports.has(Capability::I8Weights) => (flowlet_i8_layer, 0),
+        I16_ROWS if supports.has(Capability::I16Weights) => (flowlet_i16_layer, 1),
         _ => return None,
     };
     let shift = i32::from(shift);

@@ -7,6 +7,7 @@
 use super::{portable, Dense, Encoding, ACTIVATION_LIMIT};
 use crate::arithmetic::activation::{Activation, LEAKY_SLOPE};
 use crate::arithmetic::fixed::activation;
+use crate::support::Capabilities;
 
 /// The integer kernels of this build.
 mod integer {
@@ -50,23 +51,40 @@ pub(crate) fn f32_at_once<'a>(
     float::f32_at_once(words, input, output, any)
 }
 
-/// Whether [`fixed_at_once`] takes every layer that is linear or has ReLU and whose weights lie in an order
-/// that [`is_native`] accepts.
-pub(crate) const ALWAYS_AT_ONCE: bool =
+/// Whether the core has kernels for all integer weights in blocks of four rows, word by word in turn.
+pub(crate) const IN_BLOCKS: bool =
     cfg!(any(flowlet_integer_kernels = "armv7em", flowlet_integer_kernels = "armv7m"));
 
-/// Whether the core has kernels for an order of integer weights; the others go weight by weight there. The portable
-/// kernels, and those of the M0 and the M55, take them all.
+/// Whether the core has kernels for i8, the M0's, and takes i16 the portable way.
+const IN_PACKED: bool = cfg!(flowlet_integer_kernels = "armv6m");
+
+/// Whether [`fixed_at_once`] takes every layer that is linear or has ReLU and whose weights lie in an order that [`is_native`]
+/// accepts. That of the M0 leaves the rarer shifts of last layers.
+pub(crate) const ALWAYS_AT_ONCE: bool = IN_BLOCKS;
+
+/// Whether the core has kernels for an order of integer weights, or takes it as well as any: the others go weight by weight on
+/// the M3 and the M4, and cost a firmware for the M0 their code. The portable kernels, and those of the M55, take them all.
+#[inline(always)]
 pub(crate) fn is_native(encoding: Encoding) -> bool {
-    !ALWAYS_AT_ONCE || matches!(encoding, Encoding::I8Rows4 | Encoding::I16Rows4)
+    match encoding {
+        Encoding::I8Rows4 => !IN_PACKED,
+        Encoding::I8Packed4 => !IN_BLOCKS,
+        Encoding::I8Rows | Encoding::I16Rows => !IN_BLOCKS && !IN_PACKED,
+        Encoding::I16Rows4 | Encoding::F32Rows4 | Encoding::F32Rows8 => true,
+    }
 }
 
 /// The layer at the front of `words`, between buffers of i16 activations, two a word, or Q15.16 values; gives the
 /// words behind it. `None` for what [`fixed_layer`] has to do.
 #[cfg_attr(any(flowlet_integer_kernels = "armv6m", flowlet_integer_kernels = "armv7em"), inline(always))]
 #[cfg_attr(not(any(flowlet_integer_kernels = "armv6m", flowlet_integer_kernels = "armv7em")), inline(never))]
-pub(crate) fn fixed_at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
-    integer::at_once(words, input, output)
+pub(crate) fn fixed_at_once<'a>(
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+    supports: Capabilities,
+) -> Option<&'a [u32]> {
+    integer::at_once(words, input, output, supports)
 }
 
 /// The layer at the front of `words`, of any kind. Without `others`, hidden layers were checked to have ReLU.

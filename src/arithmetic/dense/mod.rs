@@ -32,7 +32,7 @@
 //! ```
 //!
 //! Every core evaluates every order, with the same bits, unless its firmware leaves those of other cores out
-//! ([`Capability::OtherOrders`](crate::support::Capability::OtherOrders)): the exporter chooses the one that is fastest on
+//! ([`Capability::OtherOrders`]): the exporter chooses the one that is fastest on
 //! the core that it is told of.
 
 /// Functions of one signature in assembly, and its type.
@@ -71,11 +71,13 @@ mod portable;
 mod vfp;
 
 use super::activation::Activation;
+use super::Arithmetic;
+use crate::support::{Capabilities, Capability};
 use crate::{Fault, Part};
 use core::ops::Deref;
 pub(crate) use layers::{
     f32_at_once, f32_relu, f32_sums, f32_usual, fixed_at_once, fixed_hidden, fixed_layer, fixed_output,
-    fixed_relu, fixed_slopes, is_native, ALWAYS_AT_ONCE,
+    fixed_relu, fixed_slopes, is_native, ALWAYS_AT_ONCE, IN_BLOCKS,
 };
 
 /// Element type of a layer's weights, and their order in the image.
@@ -103,21 +105,56 @@ pub enum Encoding {
     I16Rows = 7,
 }
 
+/// Rows or columns with their padding: the next multiple of 4, of what is no size near the largest.
+#[inline(always)]
+pub(crate) fn padded(count: usize) -> usize {
+    count.wrapping_add(3) & !3
+}
+
 /// What a weight of [`Encoding::I8Packed4`] is stored with on top.
 pub(crate) const ZERO_POINT: i32 = 128;
 
 impl Encoding {
     fn from_byte(byte: u8) -> Option<Self> {
+        Self::from_byte_within(byte, Capabilities::ALL)
+    }
+
+    /// The same; `None` too for what is not in `supports`, so that the compiler knows the others.
+    #[inline(always)]
+    fn from_byte_within(byte: u8, supports: Capabilities) -> Option<Self> {
         Some(match byte {
-            1 => Encoding::F32Rows4,
-            2 => Encoding::I16Rows4,
-            3 => Encoding::I8Rows4,
-            4 => Encoding::F32Rows8,
-            5 => Encoding::I8Packed4,
-            6 => Encoding::I8Rows,
-            7 => Encoding::I16Rows,
+            1 if Encoding::F32Rows4.is_within(supports) => Encoding::F32Rows4,
+            2 if Encoding::I16Rows4.is_within(supports) => Encoding::I16Rows4,
+            3 if Encoding::I8Rows4.is_within(supports) => Encoding::I8Rows4,
+            4 if Encoding::F32Rows8.is_within(supports) => Encoding::F32Rows8,
+            5 if Encoding::I8Packed4.is_within(supports) => Encoding::I8Packed4,
+            6 if Encoding::I8Rows.is_within(supports) => Encoding::I8Rows,
+            7 if Encoding::I16Rows.is_within(supports) => Encoding::I16Rows,
             _ => return None,
         })
+    }
+
+    /// What it needs.
+    #[inline(always)]
+    pub(crate) fn needs(self) -> Capabilities {
+        match self {
+            Encoding::F32Rows4 | Encoding::F32Rows8 => Capabilities::NONE,
+            Encoding::I16Rows4 | Encoding::I16Rows => Capabilities::of(&[Capability::I16Weights]),
+            Encoding::I8Rows4 | Encoding::I8Packed4 | Encoding::I8Rows => {
+                Capabilities::of(&[Capability::I8Weights])
+            }
+        }
+    }
+
+    /// Whether layers of it may come to a scorer that has `supports`.
+    #[inline(always)]
+    fn is_within(self, supports: Capabilities) -> bool {
+        let needs = self.needs();
+        (if needs.is_empty() {
+            supports.has(Capability::Float) || supports.has(Capability::FastMath)
+        } else {
+            supports.covers(needs)
+        }) && (supports.has(Capability::OtherOrders) || is_native(self))
     }
 
     /// Bits of one weight.
@@ -171,7 +208,7 @@ impl Encoding {
     pub fn padded_inputs(self, inputs: usize) -> usize {
         match self {
             Encoding::F32Rows4 | Encoding::F32Rows8 => inputs,
-            _ => inputs.next_multiple_of(4),
+            _ => padded(inputs),
         }
     }
 }
@@ -184,6 +221,8 @@ pub const RELU: u8 = Activation::Relu as u8;
 pub const HEADER_WORDS: usize = 2;
 /// Largest number of inputs or outputs of a layer.
 pub const MAX_WIDTH: usize = 1024;
+/// Inputs of a layer for which [`Capability::WideLayers`] is not needed.
+pub const NARROW: usize = 32;
 /// Largest magnitude of an integer activation.
 pub const ACTIVATION_LIMIT: i64 = 32767;
 
@@ -250,10 +289,22 @@ impl<'a> Dense<'a> {
     /// Reads a layer at the front of `words`; gives it and the words behind it.
     #[must_use]
     pub fn parse(words: &'a [u32]) -> Option<(Self, &'a [u32])> {
+        Self::parse_within(words, Capabilities::ALL)
+    }
+
+    /// The same of an f32 layer; apart, so that its frame is not set up for a usual layer.
+    #[inline(never)]
+    pub(crate) fn parse_float(words: &'a [u32]) -> Option<(Self, &'a [u32])> {
+        Self::parse_within(words, Capabilities::of(&[Capability::Float, Capability::Activations]))
+    }
+
+    /// The same; `None` too for what is not in `supports`.
+    #[inline(always)]
+    fn parse_within(words: &'a [u32], supports: Capabilities) -> Option<(Self, &'a [u32])> {
         let (&[sizes, kind], rest) = words.split_first_chunk::<HEADER_WORDS>()?;
         let (inputs, outputs) = ((sizes & 0xffff) as usize, (sizes >> 16) as usize);
         let [encoding, activation_byte, shift, activation_shift] = kind.to_le_bytes();
-        let encoding = Encoding::from_byte(encoding)?;
+        let encoding = Encoding::from_byte_within(encoding, supports)?;
         // From one on, in one comparison each.
         if inputs.wrapping_sub(1) >= MAX_WIDTH || outputs.wrapping_sub(1) >= MAX_WIDTH {
             return None;
@@ -261,9 +312,11 @@ impl<'a> Dense<'a> {
         let is_output = activation_byte == OUTPUT;
         let activation = match activation_byte {
             OUTPUT => Activation::Linear,
+            RELU => Activation::Relu,
+            _ if !supports.has(Capability::Activations) => return None,
             byte => Activation::from_byte(byte).filter(|&a| a != Activation::Linear)?,
         };
-        let padded = (outputs + 3) & !3;
+        let padded = padded(outputs);
         let groups = (inputs + 3) >> 2;
         let (row_words, scaled) = match encoding {
             Encoding::F32Rows4 | Encoding::F32Rows8 => (inputs, false),
@@ -288,6 +341,16 @@ impl<'a> Dense<'a> {
             weights,
         };
         Some((Dense { layer, kind }, rest))
+    }
+
+    /// What it needs besides its activation function.
+    pub(crate) fn needs(&self) -> Capabilities {
+        let needs = self.encoding.needs();
+        if self.inputs > NARROW && !self.encoding.is_float() {
+            needs.with(Capability::WideLayers)
+        } else {
+            needs
+        }
     }
 
     /// Outputs with their padding: a multiple of 4.
@@ -359,6 +422,39 @@ impl<'a> Dense<'a> {
     }
 }
 
+/// Checks the layer at the front of `words`, which is to have so many inputs and to be an output layer or not; gives its
+/// outputs, and leaves the words behind it.
+#[inline(never)]
+pub(crate) fn check<A: Arithmetic>(words: &mut &[u32], inputs: usize, is_output: bool) -> Result<u16, Fault> {
+    // By reference: a layer that is moved is copied.
+    let Some((layer, rest)) = &Dense::parse_within(words, A::SUPPORTS) else {
+        return Err(refusal(words, A::SUPPORTS));
+    };
+    if layer.inputs != inputs || layer.is_output != is_output {
+        return Err(Fault::malformed(Part::Conditioner));
+    }
+    *words = rest;
+    A::check_dense(layer)?;
+    Ok(layer.outputs as u16)
+}
+
+/// Why there is no layer at the front of `words`: what it needs is left out, or it is malformed.
+#[cold]
+#[inline(never)]
+fn refusal(words: &[u32], supports: Capabilities) -> Fault {
+    let [encoding, activation, ..] = words.get(1).copied().unwrap_or_default().to_le_bytes();
+    let needs = Encoding::from_byte(encoding).map_or(Capabilities::NONE, |encoding| {
+        let needs = encoding.needs();
+        let needs = if is_native(encoding) { needs } else { needs.with(Capability::OtherOrders) };
+        if (RELU + 1..=Activation::Silu as u8).contains(&activation) {
+            needs.with(Capability::Activations)
+        } else {
+            needs
+        }
+    });
+    supports.refusal(needs).unwrap_or(Fault::malformed(Part::Conditioner))
+}
+
 /// `2^exponent`, for exponents of normal numbers.
 #[must_use]
 pub fn power_of_two(exponent: i32) -> f32 {
@@ -371,40 +467,77 @@ pub fn power_of_two(exponent: i32) -> f32 {
 #[inline(always)]
 pub(crate) fn check_accumulators(layer: &Dense<'_>, native_only: bool) -> Result<(), Fault> {
     let encoding = layer.encoding;
-    let is_packed = encoding == Encoding::I8Packed4 && !native_only;
-    let bits = if matches!(encoding, Encoding::I16Rows4 | Encoding::I16Rows) { 16 } else { 8 };
+    if native_only {
+        return check_blocks(layer);
+    }
+    let is_packed = encoding == Encoding::I8Packed4;
+    let bits = encoding.bits();
     // Words of a row, and of the four rows of a block that share them.
     let row_words = (layer.padded_inputs() * bits) >> 5;
     let (step, words, lanes) = match encoding {
-        Encoding::I8Rows | Encoding::I16Rows if !native_only => (1, row_words, 32 / bits),
+        Encoding::I8Rows | Encoding::I16Rows => (1, row_words, 32 / bits),
         _ if is_packed => (1, 4 * row_words, 1),
         _ => (4, row_words, 32 / bits),
     };
-    let unused = 32 - bits as u32;
     for (row, &bias) in layer.bias.iter().enumerate() {
         let place = row & 3;
         let mut at = match encoding {
-            Encoding::I8Rows | Encoding::I16Rows if !native_only => row * row_words,
+            Encoding::I8Rows | Encoding::I16Rows => row * row_words,
             _ if is_packed => (row - place) * row_words,
             _ => (row - place) * row_words + place,
         };
-        // At most MAX_WIDTH * 2^15.
-        let mut sum = 0u32;
+        let mut sum = 0;
         for _ in 0..words {
-            let mut word = *layer.weights.get(at).ok_or(Fault::Malformed(Part::Conditioner))?;
+            let mut word = *layer.weights.get(at).ok_or(Fault::malformed(Part::Conditioner))?;
             at += step;
             if is_packed {
                 word = (word ^ 0x8080_8080) >> (8 * place);
             }
-            for _ in 0..lanes {
-                sum += ((word << unused) as i32 >> unused).unsigned_abs();
-                word >>= bits;
+            sum += sum_of_sizes(word, bits, lanes);
+        }
+        check_bound(sum, bias)?;
+    }
+    Ok(())
+}
+
+/// [`check_accumulators`] of a layer in blocks of four rows, word by word in turn.
+#[inline(always)]
+fn check_blocks(layer: &Dense<'_>) -> Result<(), Fault> {
+    let bits = layer.encoding.bits();
+    let block_words = (layer.padded_inputs() * bits) >> 3;
+    let mut weights = layer.weights;
+    for biases in layer.bias.as_chunks::<4>().0 {
+        let (block, rest) =
+            weights.split_at_checked(block_words).ok_or(Fault::malformed(Part::Conditioner))?;
+        weights = rest;
+        for (place, &bias) in biases.iter().enumerate() {
+            let mut sum = 0;
+            for words in block.as_chunks::<4>().0 {
+                sum += sum_of_sizes(words.get(place & 3).copied().unwrap_or_default(), bits, 32 / bits);
             }
+            check_bound(sum, bias)?;
         }
-        let bound = u64::from(sum) * ACTIVATION_LIMIT as u64 + u64::from((bias as i32).unsigned_abs());
-        if bound > i32::MAX as u64 {
-            return Err(Fault::AccumulatorOverflow);
-        }
+    }
+    Ok(())
+}
+
+/// The sizes of a word's weights, the first `lanes` of them: summed over a row at most `MAX_WIDTH * 2^15`.
+#[inline(always)]
+fn sum_of_sizes(mut word: u32, bits: usize, lanes: usize) -> u32 {
+    let unused = 32 - bits as u32;
+    let mut sum = 0;
+    for _ in 0..lanes {
+        sum += ((word << unused) as i32 >> unused).unsigned_abs();
+        word >>= bits;
+    }
+    sum
+}
+
+#[inline(always)]
+fn check_bound(sum: u32, bias: u32) -> Result<(), Fault> {
+    let bound = u64::from(sum) * ACTIVATION_LIMIT as u64 + u64::from((bias as i32).unsigned_abs());
+    if bound > i32::MAX as u64 {
+        return Err(Fault::ACCUMULATOR_OVERFLOW);
     }
     Ok(())
 }

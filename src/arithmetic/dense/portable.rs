@@ -4,6 +4,7 @@
 
 use super::{Dense, Encoding, ZERO_POINT};
 use crate::arithmetic::fixed::product_shift;
+use crate::support::Capabilities;
 
 /// `output = W input + b` in f32, for all padded rows. Products are added in the order of the inputs,
 /// so that the bits do not depend on how many rows a kernel takes at once.
@@ -284,7 +285,12 @@ pub(super) fn f32_at_once<'a>(
 
 /// Where a core does the layer at the front of the words at once: none here.
 #[inline(always)]
-pub(super) fn at_once<'a>(_words: &'a [u32], _input: &[u32], _output: &mut [u32]) -> Option<&'a [u32]> {
+pub(super) fn at_once<'a>(
+    _words: &'a [u32],
+    _input: &[u32],
+    _output: &mut [u32],
+    _supports: Capabilities,
+) -> Option<&'a [u32]> {
     None
 }
 
@@ -411,7 +417,7 @@ mod tests {
             };
             let weights = words(encoding, rows, inputs, weight);
             let room = i32::MAX - 127 * 32767;
-            for (excess, want) in [(0, Ok(())), (1, Err(Fault::AccumulatorOverflow))] {
+            for (excess, want) in [(0, Ok(())), (1, Err(Fault::ACCUMULATOR_OVERFLOW))] {
                 let mut bias = vec![0; rows];
                 bias[at] = (-(room + excess)) as u32;
                 let image = layer(encoding, inputs, &bias, &weights);
@@ -426,7 +432,7 @@ mod tests {
             let weights = words(encoding, 4, MAX_WIDTH, |_, _| low);
             let image = layer(encoding, MAX_WIDTH, &[0; 4], &weights);
             let found = check_accumulators(&Dense::parse(&image).expect("a layer").0, false);
-            assert_eq!(found, Err(Fault::AccumulatorOverflow), "{encoding:?}");
+            assert_eq!(found, Err(Fault::ACCUMULATOR_OVERFLOW), "{encoding:?}");
         }
     }
 }

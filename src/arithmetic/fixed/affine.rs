@@ -21,8 +21,8 @@ pub const ONE_Q30: u32 = 1 << 30;
 /// weighs more than the budget allows.
 pub const LEAST_FLOOR: u32 = 1 << 14;
 
-/// Largest clamp that [`affine_tanh`] takes the faster way, in Q15.16: 3.4, so that scales stay below 2^5.
-const FAST_CLAMP: i32 = 222_822;
+/// Largest clamp that `affine_tanh` takes the faster way, in Q15.16: 3.4, so that scales stay below 2^5.
+pub const FAST_CLAMP: i32 = 222_822;
 /// `clamp` counts as at most this, in Q15.16: 16,383 nats.
 const LARGEST_CLAMP: i32 = (1 << 30) - 1;
 
@@ -42,14 +42,17 @@ impl Scales {
     /// `None` for a clamp that the faster way does not take.
     #[must_use]
     pub fn new(clamp: i32) -> Option<Self> {
-        if clamp <= 0 || clamp > FAST_CLAMP {
-            return None;
-        }
+        (1..=FAST_CLAMP).contains(&clamp).then(|| Self::of_checked(clamp))
+    }
+
+    /// [`Self::new`] of a clamp that it takes.
+    #[inline(always)]
+    fn of_checked(clamp: i32) -> Self {
         // Q24 times Q30, to Q22.
         let octaves = high_rounded(clamp << 8, elementary::LOG2_E_Q30);
         // What the compiler knows of its sign would cost a product of each feature three instructions more.
         let octaves = core::hint::black_box(octaves);
-        Some(Scales { clamp: clamp << 1, octaves, bits: (octaves as u32 >> 22) + 1 })
+        Scales { clamp: clamp << 1, octaves, bits: (octaves as u32 >> 22) + 1 }
     }
 
     /// All scales are below two to this, 1 to 5.
@@ -92,7 +95,9 @@ impl Scales {
     #[cold]
     #[inline(never)]
     fn apply_far(self, x: i32, scale: i32) -> i32 {
-        saturate(round_shift(i64::from(x) * i64::from(scale), 31 - self.bits))
+        // 26 to 30 bits; halving last needs no room for the rounding.
+        let product = i64::from(x) * i64::from(scale);
+        saturate(((product >> (30u32.wrapping_sub(self.bits) & 31)) + 1) >> 1)
     }
 }
 
@@ -103,8 +108,12 @@ pub fn log_scale(raw: i32, clamp: i32) -> i32 {
 }
 
 /// See [`crate::arithmetic::Arithmetic::affine_tanh`].
-pub(super) fn affine_tanh(x: &mut [i32], shifts: &[i32], raws: &mut [i32], clamp: i32) -> i64 {
-    match Scales::new(clamp) {
+///
+/// Without `wide`, the image was checked to have no clamp above [`FAST_CLAMP`].
+#[inline(always)]
+pub(super) fn affine_tanh(x: &mut [i32], shifts: &[i32], raws: &mut [i32], clamp: i32, wide: bool) -> i64 {
+    let scales = if wide { Scales::new(clamp) } else { Some(Scales::of_checked(clamp)) };
+    match scales {
         #[cfg(flowlet_integer_kernels = "armv81m")]
         Some(scales) => {
             let (log_det, is_done) = super::armv81m::affine_tanh(x, shifts, raws, scales);

@@ -178,7 +178,7 @@ impl<S: Support> BaseArithmetic<i32, i64> for FixedWith<S> {
 
     fn check_student(words: &[u32]) -> Result<(), Fault> {
         let &[_, mantissa, inverse_degrees, exponent, right] = words else {
-            return Err(Fault::Malformed(Part::Base));
+            return Err(Fault::malformed(Part::Base));
         };
         if (1 << 30..1 << 31).contains(&mantissa)
             && (1..1 << 31).contains(&inverse_degrees)
@@ -187,7 +187,7 @@ impl<S: Support> BaseArithmetic<i32, i64> for FixedWith<S> {
         {
             Ok(())
         } else {
-            Err(Fault::Malformed(Part::Base))
+            Err(Fault::malformed(Part::Base))
         }
     }
 
@@ -244,7 +244,7 @@ impl<S: Support> BaseArithmetic<i32, i64> for FixedWith<S> {
         if words.len() == features && words.iter().all(|&w| precision(w) > 0) {
             Ok(())
         } else {
-            Err(Fault::Malformed(Part::Base))
+            Err(Fault::malformed(Part::Base))
         }
     }
 

@@ -9,20 +9,25 @@ pub const LIMIT: i64 = 1 << 62;
 /// Infinities saturate and NaN gives a saturated value too: callers exclude both before.
 #[must_use]
 pub fn f32_to_fixed(x: f32, fraction_bits: i32) -> i64 {
-    let bits = x.to_bits();
+    bits_to_fixed(x.to_bits(), fraction_bits)
+}
+
+/// [`f32_to_fixed`] of the bits of a number.
+pub(super) fn bits_to_fixed(bits: u32, fraction_bits: i32) -> i64 {
     let field = ((bits >> 23) & 0xff) as i32;
-    let fraction = i64::from(bits & 0x7f_ffff);
+    let fraction = bits & 0x7f_ffff;
     // Subnormals have no hidden bit and the exponent of the smallest normal.
     let (mantissa, exponent) = if field == 0 { (fraction, -149) } else { (fraction | 1 << 23, field - 150) };
     let left = exponent.saturating_add(fraction_bits);
-    let size = if mantissa == 0 || left < -25 {
+    let size = if left < 0 {
+        // 24 bits are gone by a shift of 25.
+        i64::from(((mantissa >> left.wrapping_neg().wrapping_sub(1).min(31)) + 1) >> 1)
+    } else if left < 39 {
+        i64::from(mantissa) << left
+    } else if mantissa == 0 {
         0
-    } else if left >= 39 {
-        LIMIT
-    } else if left >= 0 {
-        mantissa << left
     } else {
-        (mantissa + (1 << (-left - 1))) >> -left
+        LIMIT
     };
     if bits >> 31 == 0 {
         size
@@ -44,16 +49,17 @@ pub fn fixed_to_f32(x: i64, fraction_bits: i32) -> f32 {
 }
 
 /// [`fixed_to_f32`] with `fraction_bits` from -60 to 120, so that nothing is subnormal and nothing overflows.
+#[inline(never)]
 pub(super) fn normal_to_f32(x: i64, fraction_bits: i32) -> f32 {
     let size = x.unsigned_abs();
     let (mut low, mut bits) = (size as u32, fraction_bits);
     let high = (size >> 32) as u32;
     if high != 0 {
         // The upper 32 bits from the first one on; whether any below is set goes into the last of them.
-        let drop = 32 - high.leading_zeros();
-        let kept = (size >> (drop & 63)) as u32;
-        low = kept | u32::from(u64::from(kept) << (drop & 63) != size);
-        bits -= drop as i32;
+        let zeros = high.leading_zeros();
+        let rest = low << zeros;
+        low = high << zeros | low >> 1 >> (31 ^ zeros) | u32::from(rest != 0);
+        bits -= 32 - zeros as i32;
     }
     small_to_f32(low, bits, x < 0)
 }
@@ -66,11 +72,10 @@ pub(super) fn small_to_f32(size: u32, fraction_bits: i32, is_negative: bool) -> 
     }
     let zeros = size.leading_zeros();
     let normal = size << (zeros & 31);
-    // To nearest, ties to even: half of the last place, less one where that place holds a zero. A carry runs into
-    // the exponent, as it should.
-    let rounding = 0x7f + (normal >> 8 & 1);
-    let carry = normal.checked_add(rounding).is_none();
-    let kept = if carry { 1 << 24 } else { (normal + rounding) >> 8 };
+    // To nearest, ties to even: up from half of the last place, or more than half where that place holds a zero. A carry runs
+    // into the exponent, as it should.
+    let (kept, rest) = (normal >> 8, normal & 0xff);
+    let kept = kept + u32::from(rest + (kept & 1) > 0x80);
     let exponent = (157 - fraction_bits) as u32 - zeros;
     f32::from_bits(u32::from(is_negative) << 31 | ((exponent << 23) + kept))
 }

@@ -37,7 +37,6 @@ const TANH_EIGHTHS: u32 = 5 << (FRACTION_BITS - 1);
 /// And quarters below this: 4.
 const TANH_QUARTERS: u32 = 4 << FRACTION_BITS;
 
-
 /// The upper half of a product.
 #[inline(always)]
 fn high(a: u32, b: u32) -> u32 {

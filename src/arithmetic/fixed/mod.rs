@@ -173,6 +173,31 @@ fn far_half_squares(z: &[i32]) -> i64 {
     round_shift(sum, 1)
 }
 
+/// A soft tail beyond its knee, which is positive, and by how much it goes on there.
+#[inline(always)]
+fn beyond_knee(x: i32, knee: i32) -> (i32, i32) {
+    let grown = elementary::ln(x.unsigned_abs().wrapping_sub(knee as u32).wrapping_add(ONE as u32));
+    let size = knee.saturating_add(grown);
+    let sign = x >> 31;
+    ((size ^ sign).wrapping_sub(sign), grown)
+}
+
+impl<S: Support> FixedWith<S> {
+    /// Whether the standardizer's log-density is the only one that an image states: soft tails, couplings and 2^16 blocks make
+    /// sums below 2^57, and no addition overflows.
+    const IS_MODERATE: bool = !S::CAPABILITIES.intersects(Capabilities::of(&[
+        Capability::ElementwiseAffine,
+        Capability::Linear,
+        Capability::Marginal,
+        Capability::Logit,
+        Capability::StudentT,
+        Capability::Mixture,
+        Capability::Experts,
+        Capability::Split,
+        Capability::OtherStatistics,
+    ]));
+}
+
 impl<S> FixedWith<S> {
     fn standardizer(parameters: &[u32]) -> Option<(i64, i64, i64, i32)> {
         let &[low, high, multiplier, scale, exponent] = parameters else { return None };
@@ -231,6 +256,11 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         Some(i64::from(words[0]) | (i64::from(words[1] as i32) << 32))
     }
 
+    fn is_moderate(log: i64) -> bool {
+        // 62 bits with the sign, by the upper half: two of them, and what chain and base add, fit an i64.
+        ((log >> 32) as u32).wrapping_add(1 << 29) < 1 << 30
+    }
+
     fn is_positive(value: i32) -> bool {
         value > 0
     }
@@ -256,7 +286,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn standardize(reading: f32, parameters: &[u32]) -> Option<i32> {
-        Some(standardize::any(reading, parameters.first_chunk()?))
+        Some(standardize::any(reading.to_bits(), parameters.first_chunk()?))
     }
 
     fn is_at_limit(value: i32) -> bool {
@@ -277,35 +307,40 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         Some(convert::fixed_to_f32(center.saturating_add(offset), exponent))
     }
 
+    #[inline(always)]
     fn standardizer_is_valid(parameters: &[u32]) -> bool {
-        Self::standardizer(parameters).is_some_and(|(center, multiplier, scale, exponent)| {
-            (-(1 << 61)..1 << 61).contains(&center)
-                && (1 << 23..=1 << 24).contains(&multiplier)
-                && (1 << 20..=1 << 21).contains(&scale)
-                && (-130..=170).contains(&exponent)
-        })
+        let mut rest = parameters;
+        while let Some((&[_, high, multiplier, scale, exponent], behind)) = rest.split_first_chunk() {
+            rest = behind;
+            // A center of 62 bits with its sign, by its upper half; the others by their distance from the least.
+            let is_valid = high.wrapping_add(1 << 29) < 1 << 30
+                && multiplier.wrapping_sub(1 << 23) <= 1 << 23
+                && scale.wrapping_sub(1 << 20) <= 1 << 20
+                && exponent.wrapping_add(130) <= 300;
+            if !is_valid {
+                return false;
+            }
+        }
+        rest.is_empty()
     }
 
     fn soft_tail(x: i32, knee: i32) -> (i32, i64) {
-        // unsigned_abs of a value within the reading limit; knee > 0 by the check.
-        let beyond = x.unsigned_abs().saturating_sub(knee.unsigned_abs());
-        if beyond == 0 {
+        if x.unsigned_abs() <= knee.unsigned_abs() {
             return (x, 0);
         }
-        let grown = elementary::ln(beyond.saturating_add(ONE as u32));
-        let size = knee.saturating_add(grown);
-        (if x < 0 { size.saturating_neg() } else { size }, -i64::from(grown))
+        let (z, grown) = beyond_knee(x, knee);
+        (z, -i64::from(grown))
     }
 
     fn soft_tails(x: &mut [i32], knee: i32) -> i64 {
         // |x| <= knee in one comparison; nearly all values pass it.
-        let reach = knee.unsigned_abs().wrapping_mul(2);
+        let reach = (knee as u32).wrapping_mul(2);
         let mut log_det = 0i64;
         for x in x {
             if x.wrapping_add(knee) as u32 > reach {
-                let (z, log) = Self::soft_tail(*x, knee);
-                *x = z;
-                log_det = log_det.wrapping_add(log);
+                let grown;
+                (*x, grown) = beyond_knee(*x, knee);
+                log_det = log_det.wrapping_sub(i64::from(grown));
             }
         }
         log_det
@@ -319,6 +354,10 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         let size = scale(ONE, elementary::exp(grown)).saturating_add(knee.saturating_sub(ONE));
         let size = size.min(READING_LIMIT as i32);
         (if z < 0 { size.saturating_neg() } else { size }, -i64::from(grown))
+    }
+
+    fn is_wide(clamp: i32) -> bool {
+        clamp > affine::FAST_CLAMP
     }
 
     fn log_scale(raw: i32, clamp: i32) -> i32 {
@@ -343,7 +382,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn affine_tanh(x: &mut [i32], shifts: &[i32], raws: &mut [i32], clamp: i32) -> i64 {
-        affine::affine_tanh(x, shifts, raws, clamp)
+        affine::affine_tanh(x, shifts, raws, clamp, S::CAPABILITIES.has(Capability::WideClamps))
     }
 
     fn affine_tanh_inverse(z: &mut [i32], shifts: &[i32], raws: &[i32], clamp: i32) -> i64 {
@@ -387,11 +426,19 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn add(a: i64, b: i64) -> i64 {
-        a.saturating_add(b)
+        if Self::IS_MODERATE {
+            a.wrapping_add(b)
+        } else {
+            a.saturating_add(b)
+        }
     }
 
     fn negate(a: i64) -> i64 {
-        a.saturating_neg()
+        if Self::IS_MODERATE {
+            a.wrapping_neg()
+        } else {
+            a.saturating_neg()
+        }
     }
 
     fn settle(log: i64) -> i64 {
@@ -420,20 +467,17 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         if above > 0 {
             if let Some((&low, &high)) = quantiles.get(above - 1).zip(quantiles.get(above)) {
                 // low < statistic <= high. Shifted so that the numerator keeps 16 bits of fraction.
-                let mut width = (high as i32).abs_diff(low as i32);
-                let mut offset = statistic.abs_diff(low as i32);
+                let width = high.wrapping_sub(low);
+                let offset = (statistic as u32).wrapping_sub(low);
                 let excess = 16u32.saturating_sub(width.leading_zeros());
-                width >>= excess;
-                offset >>= excess;
-                part = (offset << FRACTION_BITS).checked_div(width).unwrap_or(0).min(ONE as u32);
+                part = (offset >> excess << FRACTION_BITS).checked_div(width >> excess).unwrap_or(0);
             }
         }
         // position / STEPS_PER_OCTAVE octaves below one.
-        let position = ((whole << FRACTION_BITS) + part) as i32;
-        let (mantissa, exponent) =
-            elementary::exp2(-(position / crate::calibration::STEPS_PER_OCTAVE as i32));
+        let position = ((whole << FRACTION_BITS) + part) / crate::calibration::STEPS_PER_OCTAVE;
+        let (mantissa, exponent) = elementary::exp2((position as i32).wrapping_neg());
         // By the check 2^-32 at least.
-        convert::small_to_f32(mantissa, 30 - exponent.max(-60), false)
+        convert::small_to_f32(mantissa, 30 - exponent, false)
     }
 
     fn quantiles_ascend(previous: u32, next: u32) -> bool {
@@ -485,7 +529,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
 
     #[inline(always)]
     fn dense_layer<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
-        let done = super::dense::fixed_at_once(words, input, output);
+        let done = super::dense::fixed_at_once(words, input, output, S::CAPABILITIES);
         let has_others = S::CAPABILITIES.has(Capability::Activations);
         if super::dense::ALWAYS_AT_ONCE && !has_others && !S::CAPABILITIES.has(Capability::OtherOrders) {
             return done;
@@ -509,22 +553,23 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         super::dense::fixed_output(layer, input, output)
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn check_dense(layer: &Dense<'_>) -> Result<(), Fault> {
-        let malformed = Err(Fault::Malformed(Part::Conditioner));
+        let malformed = Err(Fault::malformed(Part::Conditioner));
         if layer.encoding.is_float() {
             return malformed;
         }
         S::CAPABILITIES.check_activation(layer.activation)?;
         if !super::dense::is_native(layer.encoding) && !S::CAPABILITIES.has(Capability::OtherOrders) {
-            return Err(Fault::LeftOut(Capability::OtherOrders));
+            return Err(Fault::left_out(Capability::OtherOrders));
+        }
+        if layer.inputs > super::dense::NARROW && !S::CAPABILITIES.has(Capability::WideLayers) {
+            return Err(Fault::left_out(Capability::WideLayers));
         }
         let is_homogeneous = layer.activation.is_homogeneous();
-        let shift_fits = if layer.is_output || !is_homogeneous {
-            (1..=62).contains(&layer.shift)
-        } else {
-            layer.shift <= 30
-        };
+        // From one to 62 for a product, from zero to 30 else.
+        let (least, count) = if layer.is_output || !is_homogeneous { (1, 62) } else { (0, 31) };
+        let shift_fits = layer.shift.wrapping_sub(least) < count;
         let activation_fits = if is_homogeneous {
             layer.activation_shift == 0
         } else {
@@ -535,7 +580,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         }
         super::dense::check_accumulators(
             layer,
-            super::dense::ALWAYS_AT_ONCE && !S::CAPABILITIES.has(Capability::OtherOrders),
+            super::dense::IN_BLOCKS && !S::CAPABILITIES.has(Capability::OtherOrders),
         )
     }
 }

@@ -2,7 +2,7 @@
 
 use super::elementary::high_rounded;
 use super::ratio::reciprocal;
-use super::{convert, round_shift, Fixed, MULTIPLIER_BITS, READING_LIMIT, STANDARDIZER_WORDS};
+use super::{convert, Fixed, MULTIPLIER_BITS, READING_LIMIT, STANDARDIZER_WORDS};
 use crate::arithmetic::Arithmetic;
 
 /// Bits of a difference whose product with a multiplier of 25 bits fits i64.
@@ -16,7 +16,7 @@ const KEPT_BITS: u32 = 31;
 pub(super) fn each(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> Option<bool> {
     let mut is_far = false;
     let parameters = parameters.as_chunks::<STANDARDIZER_WORDS>().0;
-    for ((value, &reading), words) in values.iter_mut().zip(readings).zip(parameters) {
+    for ((value, &reading), words) in values.iter_mut().zip(bits(readings)).zip(parameters) {
         *value = match near(reading, words) {
             Some(z) => z,
             None => {
@@ -29,20 +29,19 @@ pub(super) fn each(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> 
     Some(is_far)
 }
 
-/// See [`crate::arithmetic::Arithmetic::standardize`].
+/// See [`crate::arithmetic::Arithmetic::standardize`]; of the bits of a reading.
 #[cold]
 #[inline(never)]
-pub(super) fn any(reading: f32, words: &[u32; STANDARDIZER_WORDS]) -> i32 {
-    let (product, bits) = wide(reading, words);
-    round_shift(product, bits).clamp(-READING_LIMIT, READING_LIMIT) as i32
+pub(super) fn any(reading: u32, words: &[u32; STANDARDIZER_WORDS]) -> i32 {
+    ((wide(reading, words) + 1) >> 1).clamp(-READING_LIMIT, READING_LIMIT) as i32
 }
 
 /// What `Fixed::standardize` gives, to the bit, of a reading within some 500 standard deviations of zero and of the
 /// mean; else `None`.
 #[inline(always)]
-fn near(reading: f32, words: &[u32; STANDARDIZER_WORDS]) -> Option<i32> {
+fn near(bits: u32, words: &[u32; STANDARDIZER_WORDS]) -> Option<i32> {
     let &[low, high, multiplier, _, exponent] = words;
-    let (bits, exponent) = (reading.to_bits(), exponent as i32);
+    let exponent = exponent as i32;
     // The mantissa's top bit in place 30; one bit less than what it is too large by.
     let drop = 156i32.wrapping_sub(exponent).wrapping_sub(((bits >> 23) & 0xff) as i32);
     if drop < 0 || exponent > LARGEST_NEAR_EXPONENT {
@@ -64,34 +63,39 @@ fn near(reading: f32, words: &[u32; STANDARDIZER_WORDS]) -> Option<i32> {
 pub(super) fn far(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> Option<()> {
     // Two passes over the readings, so that no buffer holds what is wider than a value.
     let parameters = parameters.as_chunks::<STANDARDIZER_WORDS>().0;
+    let readings = bits(readings);
     let mut farthest = READING_LIMIT as u64;
     for (&reading, words) in readings.iter().zip(parameters) {
-        let (product, bits) = wide(reading, words);
-        farthest = farthest.max((product >> bits).unsigned_abs());
+        farthest = farthest.max((wide(reading, words) >> 1).unsigned_abs());
     }
-    // The farthest cut to 31 bits is half its mantissa, so that `share` is limit / farthest in Q31, below two.
-    let zeros = farthest.leading_zeros();
-    let mantissa = ((farthest << zeros) >> 32) as u32;
-    let share = READING_LIMIT.wrapping_mul(i64::from(reciprocal(mantissa))) >> 31;
-    let drop = (64 - KEPT_BITS).saturating_sub(zeros);
+    // Of the farthest 31 bits are kept, or one less where it is the limit: 33 zeros at most.
+    let drop = (64 - KEPT_BITS).wrapping_sub(farthest.leading_zeros()) & 31;
+    // The farthest cut to 32 bits, so that `share` is limit / farthest in Q31, below two.
+    let share = READING_LIMIT.wrapping_mul(i64::from(reciprocal(((2 * farthest) >> drop) as u32))) >> 31;
     for (value, (&reading, words)) in values.iter_mut().zip(readings.iter().zip(parameters)) {
-        let (product, bits) = wide(reading, words);
-        let scaled = (product >> bits >> drop).wrapping_mul(share) >> 31;
-        *value = scaled.clamp(-READING_LIMIT, READING_LIMIT) as i32;
+        let kept = (wide(reading, words) >> 1 >> drop) as i32;
+        // Within a few units of the limit: no i32 wraps.
+        let scaled = (i64::from(kept).wrapping_mul(share) >> 31) as i32;
+        *value = scaled.clamp(-(READING_LIMIT as i32), READING_LIMIT as i32);
     }
     Some(())
 }
 
-/// `(reading - mean) / std` without saturation, 2^-37 relative, and how many bits are to be shifted out of it to leave
-/// Q.16 below 2^60.
+/// The bits of readings: as f32 they would come by a register of the FPU.
+fn bits(readings: &[f32]) -> &[u32] {
+    bytemuck::cast_slice(readings)
+}
+
+/// `(reading - mean) / std` without saturation, 2^-37 relative, in Q.17, below 2^61; of the bits of a reading.
 #[inline(never)]
-fn wide(reading: f32, &[low, high, multiplier, _, exponent]: &[u32; STANDARDIZER_WORDS]) -> (i64, u32) {
+fn wide(reading: u32, &[low, high, multiplier, _, exponent]: &[u32; STANDARDIZER_WORDS]) -> i64 {
     let center = i64::from(low) | (i64::from(high as i32) << 32);
-    let difference = convert::f32_to_fixed(reading, exponent as i32).saturating_sub(center);
+    // 2^62 and 2^61 at most.
+    let difference = convert::bits_to_fixed(reading, exponent as i32).wrapping_sub(center);
     let excess = (64 - EXACT_BITS).saturating_sub(difference.unsigned_abs().leading_zeros());
     // At most 26 of the 28 bits.
-    let product = (difference >> excess).wrapping_mul(i64::from(multiplier));
-    (product, MULTIPLIER_BITS.saturating_sub(excess))
+    let product = (difference >> (excess & 31)).wrapping_mul(i64::from(multiplier));
+    product >> (MULTIPLIER_BITS - 1).wrapping_sub(excess & 31)
 }
 
 #[cfg(test)]
@@ -128,7 +132,7 @@ mod tests {
                 continue;
             }
             let exact = Fixed::standardize(reading, &words);
-            if let Some(z) = near(reading, &words) {
+            if let Some(z) = near(reading.to_bits(), &words) {
                 assert_eq!(Some(z), exact, "{reading:e} {words:?}");
                 count += 1;
             }

@@ -54,9 +54,9 @@ impl<E: Elementary, S: Support> BaseArithmetic<f32, f32> for FloatWith<E, S> {
 
     fn check_student(words: &[u32]) -> Result<(), Fault> {
         let &[location, inverse_scale, inverse_degrees, exponent] = words else {
-            return Err(Fault::Malformed(Part::Base));
+            return Err(Fault::malformed(Part::Base));
         };
-        let not_finite = Fault::NotFiniteParameter(Part::Base);
+        let not_finite = Fault::not_finite(Part::Base);
         finite(location).ok_or(not_finite)?;
         let inverse_scale = finite(inverse_scale).ok_or(not_finite)?;
         let inverse_degrees = finite(inverse_degrees).ok_or(not_finite)?;
@@ -64,7 +64,7 @@ impl<E: Elementary, S: Support> BaseArithmetic<f32, f32> for FloatWith<E, S> {
         if inverse_scale > 0.0 && inverse_degrees > 0.0 && exponent > 0.5 {
             Ok(())
         } else {
-            Err(Fault::Malformed(Part::Base))
+            Err(Fault::malformed(Part::Base))
         }
     }
 
@@ -107,10 +107,10 @@ impl<E: Elementary, S: Support> BaseArithmetic<f32, f32> for FloatWith<E, S> {
     }
 
     fn check_component(words: &[u32], features: usize) -> Result<(), Fault> {
-        let malformed = Fault::Malformed(Part::Base);
+        let malformed = Fault::malformed(Part::Base);
         let (_, precisions) = words.split_at_checked(features).ok_or(malformed)?;
         if words.iter().any(|&w| finite(w).is_none()) {
-            return Err(Fault::NotFiniteParameter(Part::Base));
+            return Err(Fault::not_finite(Part::Base));
         }
         if precisions.len() == features && precisions.iter().all(|&w| f32::from_bits(w) > 0.0) {
             Ok(())

@@ -62,7 +62,7 @@ fn any_layer<'a, E: Elementary, S: Support>(
     output: &mut [f32],
 ) -> Option<&'a [u32]> {
     // By reference: a layer that is moved is copied.
-    let Some((layer, rest)) = &Dense::parse(words) else { return None };
+    let Some((layer, rest)) = &Dense::parse_float(words) else { return None };
     if layer.is_output {
         FloatWith::<E, S>::dense_output(layer, input, output)?;
     } else {
@@ -91,6 +91,10 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
 
     fn log(words: [u32; 2]) -> Option<f32> {
         finite(words[0])
+    }
+
+    fn is_moderate(_log: f32) -> bool {
+        true
     }
 
     fn is_positive(value: f32) -> bool {
@@ -141,9 +145,16 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
     }
 
     fn standardizer_is_valid(parameters: &[u32]) -> bool {
-        let &[mean, inverse_std, std] = parameters else { return false };
-        let positive = |w: u32| finite(w).is_some_and(|v| v > 0.0);
-        finite(mean).is_some() && positive(inverse_std) && positive(std)
+        let mut rest = parameters;
+        while let Some((&[mean, inverse_std, std], behind)) = rest.split_first_chunk() {
+            rest = behind;
+            // The bits of finite numbers above zero, less one.
+            let is_positive = |w: u32| w.wrapping_sub(1) < f32::MAX.to_bits();
+            if finite(mean).is_none() || !is_positive(inverse_std) || !is_positive(std) {
+                return false;
+            }
+        }
+        rest.is_empty()
     }
 
     fn soft_tail(x: f32, knee: f32) -> (f32, f32) {
@@ -177,6 +188,10 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
         } else {
             (z, 0.0)
         }
+    }
+
+    fn is_wide(_clamp: f32) -> bool {
+        false
     }
 
     fn log_scale(raw: f32, clamp: f32) -> f32 {
@@ -362,13 +377,13 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
             || layer.activation_shift != 0
             || !layer.multipliers.is_empty()
         {
-            return Err(Fault::Malformed(Part::Conditioner));
+            return Err(Fault::malformed(Part::Conditioner));
         }
         S::CAPABILITIES.check_activation(layer.activation)?;
         if layer.bias.iter().chain(layer.weights).all(|&w| finite(w).is_some()) {
             Ok(())
         } else {
-            Err(Fault::NotFiniteParameter(Part::Conditioner))
+            Err(Fault::not_finite(Part::Conditioner))
         }
     }
 }

@@ -220,7 +220,10 @@ impl<'a> Record<'a> for FrontEndHead {
     fn read(from: &mut Reader<'a>) -> Self {
         FrontEndHead {
             version: from.byte(),
-            samples: from.choice([Samples::F32, Samples::I16]).unwrap_or(Samples::F32),
+            samples: match from.below(2) {
+                0 => Samples::F32,
+                _ => Samples::I16,
+            },
             rate: from.f32(),
             window: from.short(),
             hop: from.number(),
@@ -243,7 +246,10 @@ impl<'a> Record<'a> for Channel<'a> {
 
 impl<'a> Record<'a> for Form {
     fn read(from: &mut Reader<'a>) -> Self {
-        from.choice([Form::Plain, Form::Log2]).unwrap_or(Form::Plain)
+        match from.below(2) {
+            0 => Form::Plain,
+            _ => Form::Log2,
+        }
     }
 }
 

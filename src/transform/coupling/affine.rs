@@ -69,8 +69,11 @@ impl ScaleMap {
 
     /// Whether the parameters are in range; `bound` is the block's word 1. An error if they are not finite.
     pub(super) fn check<A: Arithmetic>(self, bound: u32) -> Result<bool, Fault> {
-        let number = |word| A::value(word).ok_or(Fault::NotFiniteParameter(Part::Transform));
+        let number = |word| A::value(word).ok_or(Fault::not_finite(Part::Transform));
         Ok(match self.within::<A>() {
+            ScaleMap::Tanh if !A::SUPPORTS.has(Capability::WideClamps) && A::is_wide(number(bound)?) => {
+                return Err(Fault::left_out(Capability::WideClamps));
+            }
             ScaleMap::Tanh | ScaleMap::Hard | ScaleMap::SoftSign => A::is_positive(number(bound)?),
             ScaleMap::Sigmoid { offset, floor } => {
                 number(offset)?;

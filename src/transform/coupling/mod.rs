@@ -23,7 +23,7 @@ pub mod affine;
 pub mod spline;
 
 use super::Transform;
-use crate::arithmetic::Arithmetic;
+use crate::arithmetic::{Arithmetic, Fixed};
 use crate::conditioner::{self, GradientScratch, Inputs, Needs, Net, Scratch};
 use crate::support::{Capabilities, Capability};
 use crate::{Fault, Part};
@@ -183,9 +183,14 @@ impl<'a> Coupling<'a> {
         self.net
     }
 
-    /// How many of `features` condition, and how many are transformed.
+    /// Whether it needs [`Capability::WideClamps`], of a fixed-point image.
+    pub(super) fn is_wide(&self) -> bool {
+        self.map == Map::Affine(ScaleMap::Tanh) && Fixed::is_wide(self.bound as i32)
+    }
+
+    /// How many of `features`, which are more than the cut's, condition, and how many are transformed.
     fn sizes(&self, features: usize) -> (usize, usize) {
-        let rest = features.saturating_sub(self.split);
+        let rest = features.wrapping_sub(self.split);
         if self.condition_on_first() {
             (self.split, rest)
         } else {
@@ -212,7 +217,7 @@ impl<'a> Coupling<'a> {
     ) -> Option<Inputs<'x, A::Value>> {
         Some(Inputs {
             given,
-            context: context.get(..self.contexts)?,
+            context: if A::SUPPORTS.has(Capability::Context) { context.get(..self.contexts)? } else { &[] },
             limit: A::value(self.input_limit)?,
             shift: self.input_shift,
         })
@@ -248,7 +253,8 @@ impl<'a> Coupling<'a> {
 /// Density direction of a coupling's block.
 #[inline(never)]
 pub(super) fn forward_block<A: Arithmetic>(
-    (kind, body): (u8, &[u32]),
+    kind: u8,
+    body: &[u32],
     x: &mut [A::Value],
     context: &[A::Value],
     scratch: &mut Scratch<'_>,
@@ -257,18 +263,15 @@ pub(super) fn forward_block<A: Arithmetic>(
     coupling.couple::<A>(x, context, scratch, Direction::Forward)
 }
 
-/// What a coupling's block needs: its map's bytes are those of word 4, its net's those of word 3.
+/// What a coupling's block needs: its map's bytes are those of word 4, its net's those of word 3. Of less words, which make no
+/// coupling, nothing.
 pub(super) fn block_needs(kind: u8, body: &[u32]) -> Capabilities {
-    let byte = |word: usize, byte: u32| body.get(word).map_or(0, |word| (word >> (8 * byte)) as u8);
-    let (map, option) = if kind == super::kind::COUPLING {
-        (byte(4, 0), byte(4, 1))
-    } else {
-        (map::AFFINE, affine::scale_map::TANH)
-    };
-    let needs = conditioner::kind_needs(byte(3, 0));
-    match map {
+    let Some(&[_, _, _, net, map]) = body.first_chunk::<5>() else { return Capabilities::NONE };
+    let map = if kind == super::kind::COUPLING { map } else { u32::from(map::AFFINE) };
+    let needs = conditioner::kind_needs(net as u8);
+    match map as u8 {
         map::ADDITIVE => needs.with(Capability::AdditiveCoupling),
-        map::AFFINE if option == affine::scale_map::TANH => needs.with(Capability::AffineCoupling),
+        map::AFFINE if (map >> 8) as u8 == affine::scale_map::TANH => needs.with(Capability::AffineCoupling),
         map::AFFINE => needs.with(Capability::AffineCoupling).with(Capability::ScaleMaps),
         map::SPLINE => needs.with(Capability::SplineCoupling),
         _ => needs,
@@ -288,9 +291,9 @@ pub enum Direction {
 impl<A: Arithmetic> Transform<A> for Coupling<'_> {
     fn check(&self, features: usize, contexts: usize, needs: &mut Needs) -> Result<(), Fault> {
         if self.contexts != 0 && self.contexts != contexts {
-            return Err(Fault::Malformed(Part::Context));
+            return Err(Fault::malformed(Part::Context));
         }
-        let number = |word| A::value(word).ok_or(Fault::NotFiniteParameter(Part::Transform));
+        let number = |word| A::value(word).ok_or(Fault::not_finite(Part::Transform));
         let limit = number(self.input_limit)?;
         let map_is_valid = match self.map {
             Map::Additive => self.bound == 0,
@@ -299,13 +302,13 @@ impl<A: Arithmetic> Transform<A> for Coupling<'_> {
                 A::SUPPORTS.has(Capability::SplineCoupling) && spline.is_valid::<A>(number(self.bound)?)
             }
         };
-        if self.split == 0
-            || self.split >= features
+        // From one on, and below the features.
+        if self.split.wrapping_sub(1) >= features.wrapping_sub(1)
             || self.flags > 1
             || !map_is_valid
             || !A::input_format_is_valid(limit, self.input_shift)
         {
-            return Err(Fault::Malformed(Part::Transform));
+            return Err(Fault::malformed(Part::Transform));
         }
         let (given, transformed) = self.sizes(features);
         let outputs = self.map.outputs(transformed);
