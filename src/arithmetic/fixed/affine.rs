@@ -227,7 +227,7 @@ pub fn ln_q30(x: u32) -> i32 {
     let normal = x << (zeros & 31);
     let index = ((normal >> 25) & 0x3f) as usize;
     let position = (normal >> 9) & 0xffff;
-    let log2 = table::interpolate(&table::LOG2, index, position, 16).unwrap_or(0);
+    let log2 = table::log2(index, position).unwrap_or(0);
     let whole = (1 - zeros as i32) << 20;
     round_shift(i64::from(whole + log2) * LN_2_Q31, 35) as i32
 }

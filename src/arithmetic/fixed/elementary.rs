@@ -216,7 +216,7 @@ pub fn ln(x: u32) -> i32 {
     let normal = x << (zeros & 31);
     let index = ((normal >> 25) & 0x3f) as usize;
     let position = (normal >> 9) & 0xffff;
-    let log2 = table::interpolate(&table::LOG2, index, position, 16).unwrap_or(0);
+    let log2 = table::log2(index, position).unwrap_or(0);
     // log2 in Q20; the integer part is 15 - zeros, as x is Q16.16.
     let whole = (15 - zeros as i32) << 20;
     round_shift(i64::from(whole + log2) * LN_2_Q31, 35) as i32

@@ -138,7 +138,7 @@ pub fn sqrt(x: u64) -> u32 {
 #[must_use]
 pub fn log2(x: u32) -> i32 {
     let index = ((x >> 25) & 0x3f) as usize;
-    table::interpolate(&table::LOG2, index, (x >> 9) & 0xffff, 16).unwrap_or(0)
+    table::log2(index, (x >> 9) & 0xffff).unwrap_or(0)
 }
 
 /// `e^-d` in Q30, for `d` in Q12.20; zero past 21.
