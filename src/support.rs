@@ -54,7 +54,7 @@ pub enum Capability {
     AdditiveCoupling = 4,
     /// Couplings that shift and scale, with a tanh clamp; see [`crate::transform::coupling::affine`].
     AffineCoupling = 5,
-    /// The other maps of an affine coupling's log-scale: hard clamp, soft sign, sigmoid.
+    /// The other maps of an affine coupling's log-scale: hard clamp, soft sign, sigmoid; and tanh, where the block names it.
     ScaleMaps = 6,
     /// Rational-quadratic splines; see [`crate::transform::coupling::spline`].
     SplineCoupling = 7,

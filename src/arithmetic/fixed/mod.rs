@@ -49,9 +49,6 @@ const MULTIPLIER_BITS: u32 = 28;
 /// `READING_LIMIT` in Q15.16.
 const READING_LIMIT: i64 = 32767 << FRACTION_BITS;
 
-/// Values below this take the faster way through a sum of squares: 2048 standard deviations.
-const NEAR: i32 = 1 << 27;
-
 /// The fixed-point arithmetic, for i8 and for i16 weights.
 pub type Fixed = FixedWith<Everything>;
 
@@ -147,30 +144,15 @@ fn scale(x: i32, (mantissa, exponent): (u32, i32)) -> i32 {
     }
 }
 
-/// Half the sum of squares, in Q47.16.
+/// Half the sum of squares, in Q47.16; the sum of any values is exact, in 96 bits.
 fn half_squares(z: &[i32]) -> i64 {
-    let (mut sum, mut reach) = (0i64, 0);
+    let (mut low, mut high) = (1u64 << FRACTION_BITS, 0u32);
     for &z in z {
-        sum = sum.wrapping_add(i64::from(z) * i64::from(z));
-        reach |= z ^ (z >> 31);
+        let (sum, carries) = low.overflowing_add((i64::from(z) * i64::from(z)) as u64);
+        low = sum;
+        high = high.wrapping_add(u32::from(carries));
     }
-    if reach < NEAR {
-        // 256 squares below 2^54.
-        return round_shift(sum, FRACTION_BITS + 1);
-    }
-    far_half_squares(z)
-}
-
-/// [`half_squares`] of any values.
-#[cold]
-#[inline(never)]
-fn far_half_squares(z: &[i32]) -> i64 {
-    let mut sum = 0i64;
-    for &z in z {
-        // At most 2^46 each, so that no number of features overflows the sum.
-        sum = sum.wrapping_add(round_shift(i64::from(z) * i64::from(z), FRACTION_BITS));
-    }
-    round_shift(sum, 1)
+    (u64::from(high) << (63 - FRACTION_BITS) | low >> (FRACTION_BITS + 1)) as i64
 }
 
 /// A soft tail beyond its knee, which is positive, and by how much it goes on there.

@@ -106,8 +106,17 @@ impl<'a> Coupling<'a> {
     /// score would pay 60 instructions for the common way.
     #[inline(always)]
     pub(super) fn parse(kind: u8, body: &'a [u32], supports: Capabilities) -> Option<Self> {
+        /// What a block of any map is needed for: the usual one has a kind of its own.
+        const OTHER_MAPS: Capabilities = Capabilities::of(&[
+            Capability::AdditiveCoupling,
+            Capability::ScaleMaps,
+            Capability::SplineCoupling,
+        ]);
         let (&front, words) = body.split_first_chunk::<4>()?;
         if kind == super::kind::COUPLING {
+            if !supports.intersects(OTHER_MAPS) {
+                return None;
+            }
             let (&map, words) = words.split_first()?;
             let (map, words) = Map::parse(map, words, supports)?;
             return Self::assemble(front, map, words, supports);
@@ -267,11 +276,12 @@ pub(super) fn forward_block<A: Arithmetic>(
 /// coupling, nothing.
 pub(super) fn block_needs(kind: u8, body: &[u32]) -> Capabilities {
     let Some(&[_, _, _, net, map]) = body.first_chunk::<5>() else { return Capabilities::NONE };
-    let map = if kind == super::kind::COUPLING { map } else { u32::from(map::AFFINE) };
     let needs = conditioner::kind_needs(net as u8);
+    if kind != super::kind::COUPLING {
+        return needs.with(Capability::AffineCoupling);
+    }
     match map as u8 {
         map::ADDITIVE => needs.with(Capability::AdditiveCoupling),
-        map::AFFINE if (map >> 8) as u8 == affine::scale_map::TANH => needs.with(Capability::AffineCoupling),
         map::AFFINE => needs.with(Capability::AffineCoupling).with(Capability::ScaleMaps),
         map::SPLINE => needs.with(Capability::SplineCoupling),
         _ => needs,
