@@ -77,7 +77,7 @@ impl Header {
         let found = u32::try_from(image.len()).unwrap_or(u32::MAX);
         let truncated = |needed: u32| Error::Truncated { needed, found };
         let Some(header) = image.first_chunk::<HEADER_BYTES>() else {
-            let is_image = image.iter().zip(MAGIC).all(|(&found, magic)| found == magic);
+            let is_image = image.first_chunk().is_none_or(|start| *start == MAGIC);
             return Err(if is_image { truncated(HEADER_BYTES as u32) } else { Error::NotAnImage });
         };
         let word = |at| word(header, at);

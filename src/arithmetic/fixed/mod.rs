@@ -49,6 +49,9 @@ const MULTIPLIER_BITS: u32 = 28;
 /// `READING_LIMIT` in Q15.16.
 const READING_LIMIT: i64 = 32767 << FRACTION_BITS;
 
+/// Values below this are squared with all of their bits: 2048 standard deviations.
+const NEAR: i32 = 1 << 27;
+
 /// The fixed-point arithmetic, for i8 and for i16 weights.
 pub type Fixed = FixedWith<Everything>;
 
@@ -144,15 +147,27 @@ fn scale(x: i32, (mantissa, exponent): (u32, i32)) -> i32 {
     }
 }
 
-/// Half the sum of squares, in Q47.16; the sum of any values is exact, in 96 bits.
+/// Half the sum of squares, in Q47.16; of values that are far out, to 2^-21 relative.
 fn half_squares(z: &[i32]) -> i64 {
-    let (mut low, mut high) = (1u64 << FRACTION_BITS, 0u32);
-    for &z in z {
-        let (sum, carries) = low.overflowing_add((i64::from(z) * i64::from(z)) as u64);
-        low = sum;
-        high = high.wrapping_add(u32::from(carries));
+    let (sum, reach) = squares(z, 0);
+    if reach < NEAR {
+        // 256 squares below 2^54.
+        return round_shift(sum, FRACTION_BITS + 1);
     }
-    (u64::from(high) << (63 - FRACTION_BITS) | low >> (FRACTION_BITS + 1)) as i64
+    // Squares below 2^52.
+    round_shift(squares(z, 5).0, FRACTION_BITS + 1 - 10)
+}
+
+/// The sum of the squares of values less their `drop` lowest bits, and bits as high as any of theirs.
+#[inline]
+fn squares(z: &[i32], drop: u32) -> (i64, i32) {
+    let (mut sum, mut reach) = (0i64, 0);
+    for &z in z {
+        let z = z >> (drop & 31);
+        sum = sum.wrapping_add(i64::from(z) * i64::from(z));
+        reach |= z ^ (z >> 31);
+    }
+    (sum, reach)
 }
 
 /// A soft tail beyond its knee, which is positive, and by how much it goes on there.
