@@ -6,25 +6,14 @@
 
 from mpmath import cos, lu_solve, matrix, mp, mpf, nint, pi, tanh
 
+from rust_static import static
+
 mp.dps = 40
 
 
-def table(name, doc, kind, values, group=1):
-    """A Rust static; with `group`, an array of arrays of so many."""
-    lines, line = [], "   "
-    for start in range(0, len(values), group):
-        items = [str(v) for v in values[start : start + group]]
-        item = f" {items[0]}," if group == 1 else f" [{', '.join(items)}],"
-        if len(line) + len(item) > 108 or (group > 1 and line != "   "):
-            lines.append(line)
-            line = "   "
-        line += item
-    lines.append(line)
-    body = "\n".join(lines)
-    kind = kind if group == 1 else f"[{kind}; {group}]"
-    count = len(values) // group
-    skip = "#[rustfmt::skip]\n" if group == 1 else ""
-    return f"/// {doc}\n{skip}pub(super) static {name}: [{kind}; {count}] = [\n{body}\n];\n"
+def table(*arguments):
+    """A table that the f32 functions alone read."""
+    return static("pub(super)", *arguments)
 
 
 def exp_steps():

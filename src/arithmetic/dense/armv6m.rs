@@ -12,7 +12,6 @@ use super::job::{self, Job, Kernel};
 use super::{portable, Dense, Encoding};
 use crate::support::{Capabilities, Capability};
 use core::arch::global_asm;
-use core::slice;
 
 global_asm!(include_str!("armv6m.s"), options(raw));
 
@@ -54,12 +53,8 @@ pub(super) fn at_once<'a>(
     let (front, to, to_length) = (words.as_ptr(), output.as_mut_ptr(), output.len());
     // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
     let found = unsafe { flowlet_layer(front, words.len(), input.as_ptr(), input.len(), to, to_length) };
-    let behind = found as u32 as usize;
-    if behind == 0 {
-        return None;
-    }
-    // SAFETY: as many words as it says stand behind the layer, in `words`.
-    Some(unsafe { slice::from_raw_parts(front.with_addr(behind), (found >> 32) as usize) })
+    // SAFETY: what the kernel gives lies behind the layer, in `words`.
+    unsafe { super::behind(words, found) }
 }
 
 /// See [`portable::fixed_relu`].

@@ -14,7 +14,6 @@ use super::{portable, Dense, Encoding, USUAL_SHIFTS_I8, USUAL_SHIFT_I16};
 use crate::support::{Capabilities, Capability};
 use core::arch::global_asm;
 use core::mem::MaybeUninit;
-use core::slice;
 
 /// Steps of four inputs in a chain.
 const CHAIN: usize = super::NARROW / 4;
@@ -153,12 +152,8 @@ pub(super) fn at_once<'a>(
     let (to, to_length) = (output.as_mut_ptr(), output.len());
     // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
     let found = unsafe { run(front, words.len(), input.as_ptr(), input.len(), to, to_length, room) };
-    let behind = found as u32 as usize;
-    if behind == 0 {
-        return None;
-    }
-    // SAFETY: as many words as it says stand behind the layer, in `words`.
-    Some(unsafe { slice::from_raw_parts(front.with_addr(behind), (found >> 32) as usize) })
+    // SAFETY: what the kernel gives lies behind the layer, in `words`.
+    unsafe { super::behind(words, found) }
 }
 
 /// A hidden layer if it is a usual one; else `None`, and nothing is done.

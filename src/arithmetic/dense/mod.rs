@@ -75,9 +75,15 @@ use super::Arithmetic;
 use crate::support::{Capabilities, Capability};
 use crate::{Fault, Part};
 use core::ops::Deref;
+#[cfg(any(
+    flowlet_integer_kernels = "armv6m",
+    flowlet_integer_kernels = "armv7em",
+    flowlet_float_kernels = "vfp"
+))]
+use layers::behind;
 pub(crate) use layers::{
     f32_at_once, f32_relu, f32_sums, f32_usual, fixed_at_once, fixed_hidden, fixed_layer, fixed_output,
-    fixed_relu, fixed_slopes, is_native, ALWAYS_AT_ONCE, IN_BLOCKS,
+    fixed_relu, fixed_slopes, is_native, IN_BLOCKS,
 };
 
 /// Element type of a layer's weights, and their order in the image.

@@ -10,7 +10,6 @@
 
 use super::{Dense, Encoding};
 use core::arch::global_asm;
-use core::slice;
 
 /// As the argument `linear`: no ReLU.
 const LINEAR: usize = 256;
@@ -71,12 +70,11 @@ pub(super) fn f32_at_once<'a>(
     let (front, to, to_length) = (words.as_ptr(), output.as_mut_ptr(), output.len());
     // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
     let found = unsafe { flowlet_f32_layer(front, input.as_ptr(), to, words.len(), input.len(), to_length) };
-    let behind = found as u32 as usize;
-    if behind == 0 {
-        return any(words, input, output);
+    // SAFETY: what the kernel gives lies behind the layer, in `words`.
+    match unsafe { super::behind(words, found) } {
+        None => any(words, input, output),
+        behind => behind,
     }
-    // SAFETY: as many words as it says stand behind the layer, in `words`.
-    Some(unsafe { slice::from_raw_parts(front.with_addr(behind), (found >> 32) as usize) })
 }
 
 /// A hidden layer if it is a usual one; else `None`, and nothing is done.

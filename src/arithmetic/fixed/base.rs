@@ -29,6 +29,29 @@ const NEAR: u32 = 1 << 27;
 /// By so much are squares of far values shifted right before they are added.
 const FAR_SHIFT: i32 = 12;
 
+/// Half the sum of squares, in Q47.16; of values that are far out, to 2^-21 relative.
+pub(super) fn half_squares(z: &[i32]) -> i64 {
+    let (sum, reach) = squares(z, 0);
+    if reach < NEAR as i32 {
+        // 256 squares below 2^54.
+        return round_shift(sum, FRACTION_BITS + 1);
+    }
+    // Squares below 2^52.
+    round_shift(squares(z, 5).0, FRACTION_BITS + 1 - 10)
+}
+
+/// The sum of the squares of values less their `drop` lowest bits, and bits as high as any of theirs.
+#[inline]
+fn squares(z: &[i32], drop: u32) -> (i64, i32) {
+    let (mut sum, mut reach) = (0i64, 0);
+    for &z in z {
+        let z = z >> (drop & 31);
+        sum = sum.wrapping_add(i64::from(z) * i64::from(z));
+        reach |= z ^ (z >> 31);
+    }
+    (sum, reach)
+}
+
 /// Natural logarithm of `ratio / 2^bits`, from 1 to 2^45, in Q26, to 1.5e-8; `bits <= 63`.
 ///
 /// A table of 32 steps and four terms of the remainder's series: finer than [`elementary::ln`], as the

@@ -49,9 +49,6 @@ const MULTIPLIER_BITS: u32 = 28;
 /// `READING_LIMIT` in Q15.16.
 const READING_LIMIT: i64 = 32767 << FRACTION_BITS;
 
-/// Values below this are squared with all of their bits: 2048 standard deviations.
-const NEAR: i32 = 1 << 27;
-
 /// The fixed-point arithmetic, for i8 and for i16 weights.
 pub type Fixed = FixedWith<Everything>;
 
@@ -145,29 +142,6 @@ fn scale(x: i32, (mantissa, exponent): (u32, i32)) -> i32 {
         // Grown by 2^30 or more: all but zero saturate.
         _ => saturate(product.signum() * i64::MAX),
     }
-}
-
-/// Half the sum of squares, in Q47.16; of values that are far out, to 2^-21 relative.
-fn half_squares(z: &[i32]) -> i64 {
-    let (sum, reach) = squares(z, 0);
-    if reach < NEAR {
-        // 256 squares below 2^54.
-        return round_shift(sum, FRACTION_BITS + 1);
-    }
-    // Squares below 2^52.
-    round_shift(squares(z, 5).0, FRACTION_BITS + 1 - 10)
-}
-
-/// The sum of the squares of values less their `drop` lowest bits, and bits as high as any of theirs.
-#[inline]
-fn squares(z: &[i32], drop: u32) -> (i64, i32) {
-    let (mut sum, mut reach) = (0i64, 0);
-    for &z in z {
-        let z = z >> (drop & 31);
-        sum = sum.wrapping_add(i64::from(z) * i64::from(z));
-        reach |= z ^ (z >> 31);
-    }
-    (sum, reach)
 }
 
 /// A soft tail beyond its knee, which is positive, and by how much it goes on there.
@@ -449,7 +423,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     fn standard_normal(z: &[i32]) -> i64 {
         let constant = (z.len() as i64).wrapping_mul(HALF_LN_2PI_Q32);
         // Half the squares of 256 values stay below 2^53.
-        half_squares(z).wrapping_add(round_shift(constant, 16)).wrapping_neg()
+        base::half_squares(z).wrapping_add(round_shift(constant, 16)).wrapping_neg()
     }
 
     fn log_to_f32(log: i64) -> f32 {
@@ -528,7 +502,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     fn dense_layer<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
         let done = super::dense::fixed_at_once(words, input, output, S::CAPABILITIES);
         let has_others = S::CAPABILITIES.has(Capability::Activations);
-        if super::dense::ALWAYS_AT_ONCE && !has_others && !S::CAPABILITIES.has(Capability::OtherOrders) {
+        if super::dense::IN_BLOCKS && !has_others && !S::CAPABILITIES.has(Capability::OtherOrders) {
             return done;
         }
         done.or_else(|| super::dense::fixed_layer(words, input, output, has_others))
