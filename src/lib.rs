@@ -51,6 +51,6 @@ pub use image::{workspace_bytes, workspace_words, Model};
 pub use sample::Sampler;
 pub use score::{version_tolerance, Graded, Score, Scorer, Statistics};
 pub use support::{
-    Capabilities, Capability, Everything, FixedAffine, FixedEverything, FloatAffine, FloatEverything,
-    I16Affine, I8Affine, Support,
+    Capabilities, Capability, Everything, FixedAffine, FixedAuto, FixedEverything, FixedTransforms,
+    FloatAffine, FloatEverything, I16Affine, I8Affine, Support,
 };

@@ -346,6 +346,18 @@ pub struct FixedAffine;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FloatAffine;
 
+/// What `flowlet train` writes if no flow is asked for, in fixed point: several experts of affine couplings behind linear and
+/// marginal maps, with mixture bases. Weights in the order of the core, as in [`FixedAffine`].
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct FixedAuto;
+
+/// Every transform in fixed point, with the usual conditioner (layers with ReLU) and a normal or Student-t base. Weights in the
+/// order of the core, as in [`FixedAffine`].
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct FixedTransforms;
+
 /// Every flow in fixed point.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -379,6 +391,10 @@ const FIXED: Capabilities = Capabilities::of(&[
     Capability::OtherOrders,
 ]);
 
+/// The same without weights in an order that is slow on the core.
+const FIXED_HERE: Capabilities =
+    if cfg!(flowlet_integer_kernels = "armv6m") { FIXED } else { FIXED.without(Capability::OtherOrders) };
+
 impl Support for Everything {
     const CAPABILITIES: Capabilities = Capabilities::ALL;
 }
@@ -392,15 +408,36 @@ impl Support for I16Affine {
 }
 
 impl Support for FixedAffine {
-    const CAPABILITIES: Capabilities = if cfg!(flowlet_integer_kernels = "armv6m") {
-        AFFINE.union(FIXED)
-    } else {
-        AFFINE.union(FIXED).without(Capability::OtherOrders)
-    };
+    const CAPABILITIES: Capabilities = AFFINE.union(FIXED_HERE);
 }
 
 impl Support for FloatAffine {
     const CAPABILITIES: Capabilities = AFFINE.with(Capability::Float);
+}
+
+impl Support for FixedAuto {
+    const CAPABILITIES: Capabilities = AFFINE
+        .union(FIXED_HERE)
+        .minus(Capabilities::of(&[Capability::AdditiveCoupling, Capability::WideClamps]))
+        .union(Capabilities::of(&[
+            Capability::Linear,
+            Capability::Marginal,
+            Capability::Mixture,
+            Capability::Experts,
+        ]));
+}
+
+impl Support for FixedTransforms {
+    const CAPABILITIES: Capabilities = AFFINE.union(FIXED_HERE).union(Capabilities::of(&[
+        Capability::ScaleMaps,
+        Capability::SplineCoupling,
+        Capability::ElementwiseAffine,
+        Capability::Linear,
+        Capability::Marginal,
+        Capability::Logit,
+        Capability::Split,
+        Capability::StudentT,
+    ]));
 }
 
 impl Support for FixedEverything {
@@ -413,11 +450,13 @@ impl Support for FloatEverything {
 }
 
 /// The ready-made supports with their names, the smallest first.
-pub const READY_MADE: [(&str, Capabilities); 7] = [
+pub const READY_MADE: [(&str, Capabilities); 9] = [
     ("I8Affine", I8Affine::CAPABILITIES),
     ("I16Affine", I16Affine::CAPABILITIES),
     ("FixedAffine", FixedAffine::CAPABILITIES),
     ("FloatAffine", FloatAffine::CAPABILITIES),
+    ("FixedAuto", FixedAuto::CAPABILITIES),
+    ("FixedTransforms", FixedTransforms::CAPABILITIES),
     ("FixedEverything", FixedEverything::CAPABILITIES),
     ("FloatEverything", FloatEverything::CAPABILITIES),
     ("Everything", Everything::CAPABILITIES),
@@ -453,7 +492,12 @@ mod tests {
         }
         assert_eq!(smallest(Capabilities::of(&[Capability::Fixed])), "I8Affine");
         assert_eq!(smallest(Capabilities::of(&[Capability::Fixed, Capability::WideClamps])), "FixedAffine");
-        assert_eq!(smallest(Capabilities::of(&[Capability::Fixed, Capability::Mixture])), "FixedEverything");
+        assert_eq!(smallest(Capabilities::of(&[Capability::Fixed, Capability::Mixture])), "FixedAuto");
+        assert_eq!(
+            smallest(Capabilities::of(&[Capability::Fixed, Capability::SplineCoupling])),
+            "FixedTransforms"
+        );
+        assert_eq!(smallest(Capabilities::of(&[Capability::Fixed, Capability::Conv1d])), "FixedEverything");
         assert_eq!(smallest(Capabilities::of(&[Capability::FastMath])), "Everything");
     }
 }

@@ -1,14 +1,16 @@
 //! What images the library opens, by the cargo features that it is built with.
 
 use runtime::{
-    Capabilities, Capability, Everything, FixedAffine, FixedEverything, FloatAffine, FloatEverything,
-    I16Affine, I8Affine, Support,
+    Capabilities, Capability, Everything, FixedAffine, FixedAuto, FixedEverything, FixedTransforms,
+    FloatAffine, FloatEverything, I16Affine, I8Affine, Support,
 };
 
 #[cfg(not(any(
     feature = "everything",
     feature = "fixed-affine",
+    feature = "fixed-auto",
     feature = "fixed-everything",
+    feature = "fixed-transforms",
     feature = "float-affine",
     feature = "float-everything",
     feature = "i16-affine",
@@ -28,6 +30,12 @@ impl Support for Chosen {
         }
         if cfg!(feature = "fixed-affine") {
             chosen = chosen.union(FixedAffine::CAPABILITIES);
+        }
+        if cfg!(feature = "fixed-auto") {
+            chosen = chosen.union(FixedAuto::CAPABILITIES);
+        }
+        if cfg!(feature = "fixed-transforms") {
+            chosen = chosen.union(FixedTransforms::CAPABILITIES);
         }
         if cfg!(feature = "fixed-everything") {
             chosen = chosen.union(FixedEverything::CAPABILITIES);

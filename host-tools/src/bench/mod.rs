@@ -162,11 +162,14 @@ pub fn measure(
     progress: impl Fn() + Sync,
 ) -> Result<Vec<Row>, BenchError> {
     let qemu = Qemu::find(install)?;
-    let minimal = |minimal| Binary::Minimal(minimal);
-    let (empty, supports) = (minimal(Minimal::Empty), Minimal::ALL.map(minimal));
-    let [s0, s1, s2, s3, s4, s5, s6] = &supports;
-    let binaries = [&Binary::ScoreRows, &Binary::BenchParts, &empty, s0, s1, s2, s3, s4, s5, s6];
-    let [score_rows, bench_parts, empty, built @ ..] = Source::find()?.build_all(board, binaries, install)?;
+    let binaries: [Binary; 3 + Minimal::ALL.len()] = std::array::from_fn(|index| match index {
+        0 => Binary::ScoreRows,
+        1 => Binary::BenchParts,
+        2 => Binary::Minimal(Minimal::Empty),
+        _ => Binary::Minimal(Minimal::ALL[index - 3]),
+    });
+    let [score_rows, bench_parts, empty, built @ ..] =
+        Source::find()?.build_all(board, binaries.each_ref(), install)?;
     let static_of_empty = static_bytes(&empty.elf)?;
     let mut rows = Vec::new();
     for (minimal, firmware) in Minimal::ALL.into_iter().zip(&built) {

@@ -85,6 +85,10 @@ pub enum Minimal {
     FixedAffine,
     /// `flowlet::FloatAffine`.
     FloatAffine,
+    /// `flowlet::FixedAuto`.
+    FixedAuto,
+    /// `flowlet::FixedTransforms`.
+    FixedTransforms,
     /// `flowlet::FixedEverything`.
     FixedEverything,
     /// `flowlet::FloatEverything`.
@@ -95,11 +99,13 @@ pub enum Minimal {
 
 impl Minimal {
     /// Those with a runtime.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::I8Affine,
         Self::I16Affine,
         Self::FixedAffine,
         Self::FloatAffine,
+        Self::FixedAuto,
+        Self::FixedTransforms,
         Self::FixedEverything,
         Self::FloatEverything,
         Self::Everything,
@@ -113,6 +119,8 @@ impl Minimal {
             Self::I16Affine => "minimal_i16_affine",
             Self::FixedAffine => "minimal_fixed_affine",
             Self::FloatAffine => "minimal_float_affine",
+            Self::FixedAuto => "minimal_fixed_auto",
+            Self::FixedTransforms => "minimal_fixed_transforms",
             Self::FixedEverything => "minimal_fixed_everything",
             Self::FloatEverything => "minimal_float_everything",
             Self::Everything => "minimal_everything",
@@ -127,6 +135,8 @@ impl Minimal {
             Self::I16Affine => "I16Affine",
             Self::FixedAffine => "FixedAffine",
             Self::FloatAffine => "FloatAffine",
+            Self::FixedAuto => "FixedAuto",
+            Self::FixedTransforms => "FixedTransforms",
             Self::FixedEverything => "FixedEverything",
             Self::FloatEverything => "FloatEverything",
             Self::Everything => "Everything",

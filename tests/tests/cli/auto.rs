@@ -1,6 +1,7 @@
 //! `flowlet train` without `--flow`: two experts in one image; and `--flow likeliest`: three candidates, and the likeliest
 //! of them as the image.
 
+use flowlet::{FixedAuto, Model};
 use flowlet_tests::command::{normal_csv, Folder};
 use flowlet_tools::export::ImageFile;
 use serde_json::Value;
@@ -29,6 +30,9 @@ fn auto_holds_two_experts_and_quotes_the_likelier() {
     let image = ImageFile::from_bytes(&folder.read("m.flow"));
     let model = image.model().expect("a good image");
     assert_eq!((model.experts().count(), usize::from(model.head().quoted)), (2, quoted));
+    // The runtime for what this command writes opens it, and is what the user is told to link.
+    assert!(Model::<FixedAuto>::open(image.bytes()).is_ok());
+    assert_eq!(folder.flowlet("inspect m.flow --json").json()["support"], "FixedAuto");
     let parameters = |e: &Value| e["parameters"].as_u64().expect("a number");
     assert_eq!(parameters(&json), experts.iter().map(parameters).sum::<u64>());
     train("-o two.flow --threads 2").json();

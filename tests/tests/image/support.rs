@@ -2,8 +2,8 @@
 
 use flowlet::support::{smallest, READY_MADE};
 use flowlet::{
-    Capabilities, Capability, Error, Everything, FixedAffine, FixedEverything, FloatAffine, FloatEverything,
-    I16Affine, I8Affine, Model, Part, Scorer, Support,
+    Capabilities, Capability, Error, Everything, FixedAffine, FixedAuto, FixedEverything, FixedTransforms,
+    FloatAffine, FloatEverything, I16Affine, I8Affine, Model, Part, Scorer, Support,
 };
 use flowlet_tests::surgery::{put, repair_checksum, word};
 use flowlet_tests::{golden, golden_v2, metadata, trained, NUMERICS};
@@ -52,6 +52,7 @@ fn golden_images_open_for_what_they_need_and_keep_their_bits() {
         let inputs = image.model().expect("a good image").inputs();
         assert_eq!(check::<FixedAffine>(&image, &readings, inputs), is_fixed);
         assert_eq!(check::<FloatAffine>(&image, &readings, inputs), !is_fixed);
+        assert_eq!(check::<FixedTransforms>(&image, &readings, inputs), is_fixed);
         assert_eq!(check::<FixedEverything>(&image, &readings, inputs), is_fixed);
         assert_eq!(check::<FloatEverything>(&image, &readings, inputs), !is_fixed);
         assert_eq!(check::<I8Affine>(&image, &readings, inputs), numeric == Numeric::I8);
@@ -68,6 +69,8 @@ fn golden_images_open_for_what_they_need_and_keep_their_bits() {
         assert!(!check::<I16Affine>(&image, &readings, golden_v2::INPUTS));
         assert!(!check::<FixedAffine>(&image, &readings, golden_v2::INPUTS));
         assert!(!check::<FloatAffine>(&image, &readings, golden_v2::INPUTS));
+        assert!(!check::<FixedAuto>(&image, &readings, golden_v2::INPUTS));
+        assert!(!check::<FixedTransforms>(&image, &readings, golden_v2::INPUTS));
         assert_eq!(check::<FixedEverything>(&image, &readings, golden_v2::INPUTS), is_fixed);
         assert_eq!(check::<FloatEverything>(&image, &readings, golden_v2::INPUTS), !is_fixed);
     }
@@ -181,7 +184,7 @@ fn a_refusal_says_what_is_missing_and_a_support_of_ones_own_opens() {
         error.to_string(),
         "the image needs the fixed-point arithmetic, which this firmware leaves out"
     );
-    assert_eq!(READY_MADE.len(), 7);
+    assert_eq!(READY_MADE.len(), 9);
 }
 
 #[test]
