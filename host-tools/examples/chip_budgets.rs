@@ -9,7 +9,7 @@
 //! the test rows of what is found and of the unconstrained default, in i8 both. With `--all` every candidate within the
 //! budget is trained to the end, and what is printed is how well each measure that needs no labels orders them by AUROC.
 
-use flowlet_tools::chip_search::{search, Budget, Candidate, Finalist, Fixed, Request, RUNGS};
+use flowlet_tools::chip_search::{search, Budget, Candidate, Finalist, Fixed, Memory, Request, RUNGS};
 use flowlet_tools::chips;
 use flowlet_tools::export::{build_observing, scores, Calibration, Combine, Ensemble, Metadata, Numeric};
 use flowlet_tools::metrics::auroc;
@@ -95,8 +95,8 @@ fn main() -> Result<(), String> {
     let budget = Budget {
         core: chip.core,
         has_fpu: chip.has_fpu,
-        flash: Some(number(flash)?),
-        ram: Some(number(ram)?),
+        flash: Some(Memory::Besides(number(flash)?)),
+        ram: Some(Memory::Besides(number(ram)?)),
         instructions: Some(number(instructions)? as u64),
     };
     let mut folders: Vec<_> = std::fs::read_dir(folder)

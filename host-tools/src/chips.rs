@@ -4,7 +4,9 @@
 //! order code tells the size of the flash, that is taken.
 
 use crate::export::Core;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 /// The table; its columns are explained there.
 const TABLE: &str = include_str!("../data/chips.csv");
@@ -119,37 +121,46 @@ impl Chip {
             && (!self.sized || rest.len() < 2 || flash_of(rest).is_some())
     }
 
-    /// Bytes of code of a runtime that supports `support` (see [`flowlet::support::smallest`]) on this core, and of stack of
-    /// a score, as measured on an emulated board with this core.
+    /// See [`footprint`].
     #[must_use]
-    pub fn footprint(&self, support: &str) -> Option<(usize, usize)> {
+    pub fn footprint(&self, support: &str) -> Option<Footprint> {
         footprint(self.core, support)
     }
 }
 
-/// See [`Chip::footprint`]: code of a runtime with this support, and the largest stack of the scores that were measured.
+/// What the runtime takes besides images and workspaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Bytes of code and constants.
+    pub code_bytes: usize,
+    /// Bytes of stack that opening an image and scoring take at most.
+    pub stack_bytes: usize,
+}
+
+/// Of a runtime with one of [`flowlet::support::READY_MADE`] on a core, as measured for an emulated board with this core.
 #[must_use]
-pub fn footprint(core: Core, support: &str) -> Option<(usize, usize)> {
-    // Nobody emulates a Cortex-M0+: it runs the code of a Cortex-M0.
-    let core = cost_core(core);
+pub fn footprint(core: Core, support: &str) -> Option<Footprint> {
+    static ALL: LazyLock<BTreeMap<(String, String), Footprint>> =
+        LazyLock::new(|| footprints().unwrap_or_default());
+    ALL.get(&(cost_core(core).to_owned(), support.to_owned())).copied()
+}
+
+fn footprints() -> Option<BTreeMap<(String, String), Footprint>> {
     let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(FOOTPRINTS.as_bytes());
     let headers = reader.headers().ok()?.clone();
     let column = |name: &str| headers.iter().position(|header| header == name);
     let (core_at, kind_at, name_at) = (column("core")?, column("kind")?, column("name")?);
     let (stack_at, code_at) = (column("stack_bytes")?, column("code_bytes")?);
-    let (mut code, mut stack) = (None, None);
-    for record in reader.records().flatten().filter(|record| record.get(core_at) == Some(core)) {
-        let number = |at: usize| record.get(at)?.parse::<usize>().ok();
-        match record.get(kind_at) {
-            Some("code") if record.get(name_at) == Some(support) => code = number(code_at),
-            Some("score") => stack = stack.max(number(stack_at)),
-            _ => {}
-        }
-    }
-    Some((code?, stack?))
+    let read = |record: csv::StringRecord| {
+        let number = |at: usize| record.get(at)?.parse().ok();
+        let key = (record.get(core_at)?.to_owned(), record.get(name_at)?.to_owned());
+        let footprint = || Some(Footprint { code_bytes: number(code_at)?, stack_bytes: number(stack_at)? });
+        (record.get(kind_at)? == "code").then(footprint)?.map(|footprint| (key, footprint))
+    };
+    Some(reader.records().flatten().filter_map(read).collect())
 }
 
-/// The name by which costs of a core are kept.
+/// The name by which costs of a core are kept: nobody emulates a Cortex-M0+, which runs the code of a Cortex-M0.
 #[must_use]
 pub fn cost_core(core: Core) -> &'static str {
     match core {
@@ -183,6 +194,7 @@ fn flash_of(rest: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flowlet::support::READY_MADE;
 
     #[test]
     fn every_line_of_the_table_is_read_and_names_differ() {
@@ -198,7 +210,9 @@ mod tests {
             if matches!(chip.core, Core::CortexM0 | Core::CortexM0Plus | Core::CortexM3) {
                 assert!(!chip.has_fpu, "{}", chip.name);
             }
-            assert!(chip.footprint("FixedEverything").is_some(), "{}", chip.name);
+            for (support, _) in READY_MADE {
+                assert!(chip.footprint(support).is_some(), "{support} on {}", chip.name);
+            }
         }
     }
 

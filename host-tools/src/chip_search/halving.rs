@@ -168,7 +168,7 @@ fn run(request: &Request<'_>, watch: &dyn Watch) -> Result<Found, SearchError> {
 
 /// What a budget that nothing keeps would have to be.
 fn impossible(space: &Space, all: &[Priced], features: usize, budget: Budget) -> Impossible {
-    let least = |limit: Limit| all.iter().map(|p| limit.of(p.cost)).min().unwrap_or(0);
+    let least = |limit: Limit| all.iter().map(|p| budget.spent(limit, p.cost)).min().unwrap_or(0);
     let limits = Limit::ALL
         .into_iter()
         .filter(|&limit| all.iter().all(|p| budget.exceeds(limit, p.cost)))
@@ -178,8 +178,7 @@ fn impossible(space: &Space, all: &[Priced], features: usize, budget: Budget) ->
         .iter()
         .min_by(|a, b| budget.strain(a.cost).total_cmp(&budget.strain(b.cost)))
         .map(|p| (space.name(&space.architectures[p.architecture]), p.cost));
-    let none = Cost { image_bytes: 0, workspace_bytes: 0, instructions: 0 };
-    Impossible { features, limits, nearest: nearest.unwrap_or_else(|| (String::new(), none)), budget }
+    Impossible { features, limits, nearest: nearest.unwrap_or_default(), budget }
 }
 
 /// The rungs.

@@ -34,12 +34,37 @@ pub struct Budget {
     pub core: Core,
     /// Whether it has an FPU: a core that usually has one and lacks it is not given f32, whose cost there is unknown.
     pub has_fpu: bool,
-    /// Bytes of flash for the image; code is not counted.
-    pub flash: Option<usize>,
-    /// Bytes of RAM for the workspace; the stack is not counted.
-    pub ram: Option<usize>,
+    /// Flash for the image.
+    pub flash: Option<Memory>,
+    /// RAM for the workspace.
+    pub ram: Option<Memory>,
     /// Instructions of a score, as the cost model predicts them.
     pub instructions: Option<u64>,
+}
+
+/// Bytes of a memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// For the image or the workspace alone: the runtime's code and stack are not counted.
+    Besides(usize),
+    /// All that the chip has, of which the runtime's code or stack is a part.
+    Whole(usize),
+}
+
+impl Memory {
+    /// How many.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Besides(bytes) | Self::Whole(bytes) => bytes,
+        }
+    }
+
+    /// What a candidate takes of it, which has `own` bytes beside `runtime`'s.
+    fn spent(memory: Option<Self>, own: usize, runtime: usize) -> u64 {
+        let counted = if matches!(memory, Some(Self::Whole(_))) { runtime } else { 0 };
+        (own + counted) as u64
+    }
 }
 
 /// One of a budget's limits.
@@ -74,14 +99,6 @@ impl Limit {
             Self::Instructions => "instructions",
         }
     }
-
-    fn of(self, cost: Cost) -> u64 {
-        match self {
-            Self::Flash => cost.image_bytes as u64,
-            Self::Ram => cost.workspace_bytes as u64,
-            Self::Instructions => cost.instructions,
-        }
-    }
 }
 
 impl Budget {
@@ -89,16 +106,36 @@ impl Budget {
     #[must_use]
     pub fn most(&self, limit: Limit) -> Option<u64> {
         match limit {
-            Limit::Flash => self.flash.map(|bytes| bytes as u64),
-            Limit::Ram => self.ram.map(|bytes| bytes as u64),
+            Limit::Flash => self.flash.map(|memory| memory.bytes() as u64),
+            Limit::Ram => self.ram.map(|memory| memory.bytes() as u64),
             Limit::Instructions => self.instructions,
+        }
+    }
+
+    /// What a cost has of what this limit counts.
+    #[must_use]
+    pub fn spent(&self, limit: Limit, cost: Cost) -> u64 {
+        match limit {
+            Limit::Flash => Memory::spent(self.flash, cost.image_bytes, cost.code_bytes),
+            Limit::Ram => Memory::spent(self.ram, cost.workspace_bytes, cost.stack_bytes),
+            Limit::Instructions => cost.instructions,
+        }
+    }
+
+    /// What of the runtime a limit counts, in words.
+    #[must_use]
+    pub fn runtime_within(&self, limit: Limit) -> Option<&'static str> {
+        match (limit, self.flash, self.ram) {
+            (Limit::Flash, Some(Memory::Whole(_)), _) => Some("its runtime's code"),
+            (Limit::Ram, _, Some(Memory::Whole(_))) => Some("its runtime's stack"),
+            _ => None,
         }
     }
 
     /// Whether a cost is over this limit.
     #[must_use]
     pub fn exceeds(&self, limit: Limit, cost: Cost) -> bool {
-        self.most(limit).is_some_and(|most| limit.of(cost) > most)
+        self.most(limit).is_some_and(|most| self.spent(limit, cost) > most)
     }
 
     /// Whether all limits are kept.
@@ -109,8 +146,9 @@ impl Budget {
 
     /// By what factor the worst limit is missed; at most 1 where all are kept.
     fn strain(&self, cost: Cost) -> f64 {
-        let ratio =
-            |limit: Limit| self.most(limit).map(|most| limit.of(cost) as f64 / (most as f64).max(1.0));
+        let ratio = |limit: Limit| {
+            self.most(limit).map(|most| self.spent(limit, cost) as f64 / (most as f64).max(1.0))
+        };
         Limit::ALL.into_iter().filter_map(ratio).fold(0.0, f64::max)
     }
 }
@@ -154,15 +192,24 @@ impl fmt::Display for Impossible {
                 f,
                 "no flow for {features} features keeps all limits together: the nearest ({name}) needs {} bytes of flash, {} \
                  bytes of RAM and {} instructions on a {}",
-                number(cost.image_bytes as u64),
-                number(cost.workspace_bytes as u64),
-                number(cost.instructions),
+                number(self.budget.spent(Limit::Flash, *cost)),
+                number(self.budget.spent(Limit::Ram, *cost)),
+                number(self.budget.spent(Limit::Instructions, *cost)),
                 self.budget.core.name()
             );
         }
         let told = self.limits.iter().map(|&(limit, least)| {
             let most = self.budget.most(limit).unwrap_or(0);
-            format!("{} {} ({} is {})", number(least), limit.unit(), limit.option(), number(most))
+            let (least, most, unit) = (number(least), number(most), limit.unit());
+            match self.budget.runtime_within(limit) {
+                Some(runtime) => {
+                    let option = limit.option();
+                    format!(
+                        "{least} {unit} with {runtime} (the chip has {most}; if yours takes less, say with {option} what it leaves)"
+                    )
+                }
+                None => format!("{least} {unit} ({} is {most})", limit.option()),
+            }
         });
         write!(
             f,

@@ -5,7 +5,7 @@
 
 use super::space::Space;
 use super::Budget;
-use crate::chips::cost_core;
+use crate::chips::{self, cost_core, Footprint};
 use crate::cost;
 use crate::export::{self, Combine, Core, Ensemble, ExportError, ImageFile, Metadata, Numeric};
 use crate::flow::Flow;
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 /// What an image costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Cost {
     /// Bytes of the image in flash.
     pub image_bytes: usize,
@@ -22,6 +22,12 @@ pub struct Cost {
     pub workspace_bytes: usize,
     /// Predicted instructions of a score: of all experts.
     pub instructions: u64,
+    /// The smallest ready-made [`flowlet::Support`] that opens the image.
+    pub support: &'static str,
+    /// Bytes of code of a runtime with it.
+    pub code_bytes: usize,
+    /// Bytes of stack that the same takes at most.
+    pub stack_bytes: usize,
 }
 
 impl Cost {
@@ -37,14 +43,19 @@ impl Cost {
             Combine::Minimum | Combine::Mean => &ensemble.experts,
         };
         let predicted = cost::instructions(running, model.numeric());
+        let support = flowlet::support::smallest(model.needs());
+        let Footprint { code_bytes, stack_bytes } = chips::footprint(core, support).unwrap_or_default();
         Ok(Cost {
+            support,
+            code_bytes,
+            stack_bytes,
             image_bytes: image.bytes().len(),
             workspace_bytes: model.workspace_bytes(),
             instructions: predicted.get(cost_core(core)).and_then(serde_json::Value::as_u64).unwrap_or(0),
         })
     }
 
-    /// Whether it is at most the other in everything.
+    /// Whether it is at most the other in all that does not hang on the runtime.
     pub(super) fn covers(&self, other: &Self) -> bool {
         self.image_bytes <= other.image_bytes
             && self.workspace_bytes <= other.workspace_bytes
@@ -224,7 +235,12 @@ mod tests {
 
     #[test]
     fn numbers_that_are_beaten_in_everything_are_dropped() {
-        let cost = |image_bytes, instructions| Cost { image_bytes, workspace_bytes: 8, instructions };
+        let cost = |image_bytes, instructions| Cost {
+            image_bytes,
+            workspace_bytes: 8,
+            instructions,
+            ..Cost::default()
+        };
         let priced = |architecture, numeric, cost| Priced { architecture, numeric, cost };
         let all = [
             priced(0, Numeric::I8, cost(10, 10)),

@@ -6,7 +6,9 @@ use super::progress::Progress;
 use super::scoring;
 use super::train::Finished;
 use super::usage;
-use crate::chip_search::{self, Budget, Candidate, Cost, Fixed, Found, Limit, Point, Request, SearchError};
+use crate::chip_search::{
+    self, Budget, Candidate, Cost, Fixed, Found, Limit, Memory, Point, Request, SearchError,
+};
 use crate::chips::{self, Chip};
 use crate::export::{Core, Numeric};
 use crate::table::Table;
@@ -25,7 +27,7 @@ const FRONT_LINES: usize = 6;
 #[command(next_help_heading = "Budget of a chip (searches architectures, kinds of flows and numbers)")]
 pub(super) struct BudgetArgs {
     /// Chip by name or order code, such as stm32f401 or nRF52840-QIAA (see `flowlet chips`): its core, and all of its
-    /// flash and RAM but what the runtime's code and stack take
+    /// flash and RAM but what the code and stack of the smallest runtime take that opens the image
     #[arg(long, value_name = "NAME", conflicts_with = "core")]
     chip: Option<String>,
     /// Flash for the image, in bytes (or 16k); the runtime's code is not counted and said separately
@@ -70,8 +72,8 @@ impl BudgetArgs {
         let mut budget = Budget {
             core,
             has_fpu: true,
-            flash: self.max_flash,
-            ram: self.max_ram,
+            flash: self.max_flash.map(Memory::Besides),
+            ram: self.max_ram.map(Memory::Besides),
             instructions: self.max_instructions,
         };
         let Some(chip) = chip else {
@@ -79,34 +81,10 @@ impl BudgetArgs {
             return Ok(is_given.then_some(Limits { budget, chip: None }));
         };
         (budget.core, budget.has_fpu) = (chip.core, chip.has_fpu);
-        let (code, stack) = footprint(chip.core);
-        let rest = |what: &str, has: usize, taken: usize, option: &str| {
-            if has > taken {
-                return Ok(has - taken);
-            }
-            Err(usage(format!(
-                "a {} has {} bytes of {what}, and the runtime may take {} of them: say with {option} what is left for the \
-                 image",
-                chip.name,
-                grouped(has),
-                grouped(taken)
-            )))
-        };
-        if budget.flash.is_none() {
-            budget.flash = chip.flash.map(|has| rest("flash", has, code, "--max-flash")).transpose()?;
-        }
-        if budget.ram.is_none() {
-            budget.ram = Some(rest("RAM", chip.ram, stack, "--max-ram")?);
-        }
+        budget.flash = budget.flash.or(chip.flash.map(Memory::Whole));
+        budget.ram = budget.ram.or(Some(Memory::Whole(chip.ram)));
         Ok(Some(Limits { budget, chip: Some(chip) }))
     }
-}
-
-/// Bytes of code and of stack that a runtime takes on a core, whichever numbers the image has.
-fn footprint(core: Core) -> (usize, usize) {
-    let supports = ["FixedEverything", "FloatEverything"];
-    let all = supports.iter().filter_map(|support| chips::footprint(core, support));
-    all.fold((0, 0), |most, (code, stack)| (most.0.max(code), most.1.max(stack)))
 }
 
 /// What is searched for.
@@ -255,15 +233,19 @@ impl Outcome {
         json["seconds"] = json!(self.seconds);
         json["instructions"] = json!(self.cost.instructions);
         let over = |limit| found.over.iter().find(|o| o.0 == limit).map(|o| o.1);
-        let (code, stack) = footprint(limits.budget.core);
         json["budget"] = json!({
             "chip": limits.chip.as_ref().map(|chip| &chip.name),
             "core": limits.budget.core.name(),
-            "max_flash": limits.budget.flash,
-            "max_ram": limits.budget.ram,
+            "max_flash": limits.budget.flash.map(Memory::bytes),
+            "max_ram": limits.budget.ram.map(Memory::bytes),
             "max_instructions": limits.budget.instructions,
-            "code_bytes_besides": code,
-            "stack_bytes_besides": stack,
+            "flash_holds_code": limits.budget.runtime_within(Limit::Flash).is_some(),
+            "ram_holds_stack": limits.budget.runtime_within(Limit::Ram).is_some(),
+        });
+        json["runtime"] = json!({
+            "support": self.cost.support,
+            "code_bytes": self.cost.code_bytes,
+            "stack_bytes": self.cost.stack_bytes,
         });
         json["search"] = json!({
             "priced": found.priced,
@@ -311,6 +293,8 @@ impl Outcome {
             })
             .collect();
         json["workspace_bytes"] = json!(candidate.cost.workspace_bytes);
+        json["support"] = json!(candidate.cost.support);
+        json["code_bytes"] = json!(candidate.cost.code_bytes);
         json["separation"] = json!(candidate.worth.map(|worth| worth.separation));
         json["agreement"] = json!(candidate.worth.map(|worth| worth.agreement));
         json["val_nll"] = json!(candidate.val_nll);
@@ -339,18 +323,21 @@ impl Outcome {
                 grouped(cost.instructions as usize)
             )
         };
-        let (code, stack) = footprint(budget.core);
+        let with = |limit| budget.runtime_within(limit).map_or_else(String::new, |r| format!(" and {r}"));
         let mut text = format!(
-            "\nbudget     {} bytes of flash for the image, {} of RAM for the workspace, {} instructions on a {}{}; besides them \
-             up to {} bytes of code and {} of stack\n\
+            "\nbudget     {} bytes of flash for the image{}, {} of RAM for the workspace{}, {} instructions on a {}{}\n\
+             runtime    {}: {} bytes of code, at most {} of stack\n\
              searched   {} candidates ({}), {} within the budget; {} flows trained in {:.1} s",
             most(Limit::Flash),
+            with(Limit::Flash),
             most(Limit::Ram),
+            with(Limit::Ram),
             most(Limit::Instructions),
             budget.core.name(),
             limits.chip.as_ref().map_or_else(String::new, |chip| format!(" ({})", chip.name)),
-            grouped(code),
-            grouped(stack),
+            self.cost.support,
+            grouped(self.cost.code_bytes),
+            grouped(self.cost.stack_bytes),
             grouped(found.priced),
             Limit::ALL.map(over).join(", "),
             grouped(found.candidates.len()),

@@ -77,6 +77,37 @@ fn budgets_are_kept() {
     }
 }
 
+/// A chip without further limits: image and code share its flash, workspace and stack its RAM, and the runtime that is counted
+/// is the one that `inspect` tells the user to link. On the small chip only the smallest runtimes leave room for an image.
+#[test]
+fn the_runtime_counts_where_the_chip_is_the_limit() {
+    let folder = Folder::new();
+    folder.write("t.csv", normal_csv(300, 6));
+    for (chip, flash, ram, small) in
+        [("stm32f030", 16384, 4096, true), ("nrf52832", 256 << 10, 32 << 10, false)]
+    {
+        let json =
+            folder.flowlet(&format!("train t.csv -o m.flow --json -q --epochs 1 --chip {chip}")).json();
+        let inspected = folder.flowlet("inspect m.flow --json").json();
+        let runtime = &json["runtime"];
+        assert_eq!(runtime["support"], inspected["support"], "{chip}");
+        assert!(
+            count(&runtime["code_bytes"]) + count(&inspected["image_bytes"]) <= flash,
+            "{chip}: {runtime}"
+        );
+        assert!(
+            count(&runtime["stack_bytes"]) + count(&inspected["workspace_bytes"]) <= ram,
+            "{chip}: {runtime}"
+        );
+        assert!(
+            count(&runtime["code_bytes"]) > 4096 && count(&runtime["stack_bytes"]) > 256,
+            "{chip}: {runtime}"
+        );
+        let supports = json["candidates"].as_array().into_iter().flatten().map(|c| &c["support"]);
+        assert_eq!(supports.into_iter().all(|s| s == "I8Affine" || s == "I16Affine"), small, "{chip}");
+    }
+}
+
 #[test]
 fn threads_change_nothing_and_what_is_named_is_kept() {
     let folder = Folder::new();
@@ -129,6 +160,9 @@ fn what_cannot_be_is_said_with_what_could() {
     let instructions = count(&json["instructions"]["cortex-m4f"]);
     let together = train(&format!("--max-flash {least} --max-instructions {}", instructions - 1));
     together.fails(1, &["instructions"]);
+    // The chip's own flash holds the runtime too.
+    let whole = ["bytes of flash with its runtime's code", "the chip has 8,192", "--max-flash"];
+    train("--chip stm32l011").fails(1, &whole);
     train("--max-flash 16k --holdout 0").fails(1, &["holdout"]);
 }
 
@@ -137,7 +171,6 @@ fn wrong_usage_is_said_before_anything_is_read() {
     let folder = Folder::new();
     for (options, parts) in [
         ("--chip stm32f410x1", &["--chip", "'stm32f410x1'", "stm32f410", "flowlet chips"][..]),
-        ("--chip stm32l011", &["stm32l011 has 8,192 bytes of flash", "--max-flash"]),
         ("--chip nrf52810 --numeric f32", &["no FPU", "--numeric i16"]),
         ("--max-flash 16k --flow likeliest", &["--flow likeliest", "budget"]),
         ("--max-flash 16k --integers 255", &["--integers", "budget"]),
