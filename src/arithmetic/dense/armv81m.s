@@ -68,6 +68,15 @@
     vmlava.s16 \next_sum, \second, \other
     .endm
 
+    // A row's next half of 64 inputs, and the `step` to the next row's.
+    .macro FLOWLET_HALF load, bytes, sum, step
+    FLOWLET_TWO \load, \bytes, q4, q5, q0, \sum, q1, \sum
+    \load q4, [r0], #\bytes
+    \load q5, [r0], #\step
+    vmlava.s16 \sum, q2, q4
+    vmlava.s16 \sum, q3, q5
+    .endm
+
     // Sums to lanes, and the end of a block: "equal" for a hidden layer. `low` and `high` are the halves of `sums`.
     .macro FLOWLET_END low, high, sums, other, again
     vmov \low, r4, r6
@@ -89,7 +98,8 @@
     .endm
 
     // A whole layer. r0 bias, r1 input, r2 output, r3 weights; on the stack blocks of four rows, the left shift at the end,
-    // and groups of four inputs. With 8, 16 or 32 inputs all activations stay in registers, and one pointer walks the weights.
+    // and groups of four inputs. With 8, 16 or 32 inputs all activations stay in registers, and one pointer walks the weights;
+    // with 64 a half of them at a time does.
     // Then r0 weights, r4, r6, r8, r10 sums, r5 the shift, r9 multipliers, r11 bias, lr blocks left; the flags say whether there
     // are multipliers, between bias and weights.
     .macro FLOWLET_LAYER name, load, bytes, size
@@ -101,7 +111,7 @@
     add r9, r0, r4, lsl #4
     mov r0, r3
     cmp r7, #8
-    bhi 90f
+    bhi 80f
     dls lr, r4
     cmp r9, r0
     tbb [pc, r7]
@@ -165,6 +175,31 @@
     b 91b
 92: add sp, #20
     pop {r4-r11, pc}
+
+    // Behind the table's reach.
+80: cmp r7, #16
+    bne 90b
+    vpush {d8-d11}
+    dls lr, r4
+    cmp r9, r0
+81: ldm r11!, {r4, r6, r8, r10}
+    .irp at, 0, 1, 2, 3
+    vldrh.u16 q\at, [r1, #16 * \at]
+    .endr
+    .irp sum, r4, r6, r8, r10
+    FLOWLET_HALF \load, \bytes, \sum, 5 * \bytes
+    .endr
+    sub r0, #28 * \bytes
+    .irp at, 0, 1, 2, 3
+    vldrh.u16 q\at, [r1, #64 + 16 * \at]
+    .endr
+    .irp sum, r4, r6, r8
+    FLOWLET_HALF \load, \bytes, \sum, 5 * \bytes
+    .endr
+    FLOWLET_HALF \load, \bytes, r10, \bytes
+    FLOWLET_END d8, d9, q4, q5, 81b
+    vpop {d8-d11}
+    pop {r4-r11, pc}
     .size \name, . - \name
     .popsection
     .endm
@@ -174,6 +209,6 @@
     FLOWLET_LAYER flowlet_i8_layer, vldrb.s16, 8, 0
     FLOWLET_LAYER flowlet_i16_layer, vldrh.u16, 16, 1
 
-    .irp name, ROWS, FUNCTION, SUMS, TWO, END, LAYER
+    .irp name, ROWS, FUNCTION, SUMS, TWO, HALF, END, LAYER
     .purgem FLOWLET_\name
     .endr
