@@ -8,6 +8,8 @@
 //! | | `armv81m` | thumbv8m.main with `-C target-cpu=cortex-m52`, `cortex-m55` or `cortex-m85`: vector instructions |
 //! | `flowlet_float_kernels` | `vfp` | every `eabihf` of these without vector instructions |
 //! | | `mve` | every `eabihf` with them |
+//! | | `soft` | every other of these |
+//! | `flowlet_soft_rows` | | those of `soft` that are not `armv6m`: they have its rows in assembly |
 //! | `flowlet_armv8m` | | thumbv8m: its assembler is to be told of the DSP extension |
 //!
 //! Elsewhere, as on hosts, neither is set, and the portable kernels run. `FLOWLET_KERNELS=portable` in the environment asks
@@ -21,8 +23,9 @@ fn main() {
     println!(
         "cargo::rustc-check-cfg=cfg(flowlet_integer_kernels, values(\"armv6m\", \"armv7m\", \"armv7em\", \"armv81m\"))"
     );
-    println!("cargo::rustc-check-cfg=cfg(flowlet_float_kernels, values(\"mve\", \"vfp\"))");
+    println!("cargo::rustc-check-cfg=cfg(flowlet_float_kernels, values(\"mve\", \"soft\", \"vfp\"))");
     println!("cargo::rustc-check-cfg=cfg(flowlet_armv8m)");
+    println!("cargo::rustc-check-cfg=cfg(flowlet_soft_rows)");
     if env::var_os("FLOWLET_KERNELS").is_some_and(|kernels| kernels == "portable") {
         return;
     }
@@ -37,15 +40,18 @@ fn main() {
     }
     if let Some(float) = float {
         println!("cargo::rustc-cfg=flowlet_float_kernels=\"{float}\"");
+        if float == "soft" && integer != Some("armv6m") {
+            println!("cargo::rustc-cfg=flowlet_soft_rows");
+        }
     }
 }
 
 /// The integer kernels of a target, and the float ones.
 fn kernels(target: &str, cpu: &str) -> (Option<&'static str>, Option<&'static str>) {
     let Some((architecture, rest)) = target.split_once('-') else { return (None, None) };
-    let has_fpu = rest.ends_with("eabihf");
+    let float = |kernels| Some(if rest.ends_with("eabihf") { kernels } else { "soft" });
     if matches!(cpu, "cortex-m52" | "cortex-m55" | "cortex-m85") {
-        return (Some("armv81m"), has_fpu.then_some("mve"));
+        return (Some("armv81m"), float("mve"));
     }
     let integer = match architecture {
         "thumbv6m" | "thumbv8m.base" => "armv6m",
@@ -56,7 +62,7 @@ fn kernels(target: &str, cpu: &str) -> (Option<&'static str>, Option<&'static st
         "thumbv8m.main" => "armv7m",
         _ => return (None, None),
     };
-    (Some(integer), has_fpu.then_some("vfp"))
+    (Some(integer), float("vfp"))
 }
 
 /// The last `-C target-cpu` of the flags, which cargo separates by 0x1f.

@@ -36,10 +36,18 @@ mod integer {
 mod float {
     #[cfg(flowlet_float_kernels = "mve")]
     pub(super) use crate::arithmetic::dense::mve::{f32_at_once, f32_relu, f32_sums};
-    #[cfg(flowlet_float_kernels = "mve")]
-    pub(super) use crate::arithmetic::dense::portable::f32_usual;
     #[cfg(not(any(flowlet_float_kernels = "mve", flowlet_float_kernels = "vfp")))]
-    pub(super) use crate::arithmetic::dense::portable::{f32_at_once, f32_relu, f32_sums, f32_usual};
+    pub(super) use crate::arithmetic::dense::portable::f32_at_once;
+    #[cfg(not(flowlet_float_kernels = "vfp"))]
+    pub(super) use crate::arithmetic::dense::portable::f32_usual;
+    #[cfg(not(any(
+        flowlet_float_kernels = "mve",
+        flowlet_float_kernels = "soft",
+        flowlet_float_kernels = "vfp"
+    )))]
+    pub(super) use crate::arithmetic::dense::portable::{f32_relu, f32_sums};
+    #[cfg(flowlet_float_kernels = "soft")]
+    pub(super) use crate::arithmetic::dense::soft::{f32_relu, f32_sums};
     #[cfg(flowlet_float_kernels = "vfp")]
     pub(super) use crate::arithmetic::dense::vfp::{f32_at_once, f32_relu, f32_sums, f32_usual};
 }

@@ -69,6 +69,9 @@ mod layers;
 #[cfg(flowlet_float_kernels = "mve")]
 mod mve;
 mod portable;
+#[cfg(any(test, flowlet_float_kernels = "soft"))]
+#[cfg_attr(not(flowlet_float_kernels = "soft"), allow(dead_code, reason = "tests alone run it"))]
+mod soft;
 #[cfg(flowlet_float_kernels = "vfp")]
 mod vfp;
 
