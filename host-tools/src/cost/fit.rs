@@ -263,6 +263,27 @@ const FITTED: &[Shape] = &[
     }),
     (8, |c| TrainConfig { integers: Some(15), ..c }),
     (20, |c| TrainConfig { integers: Some(15), ..c }),
+    // Widths that are no power of two, one block of rows more or less, and more layers of them.
+    (10, |c| TrainConfig { hidden: vec![20], ..c }),
+    (17, |c| TrainConfig { hidden: vec![24, 24], ..c }),
+    (14, |c| TrainConfig { hidden: vec![40, 40], ..c }),
+    (8, |c| TrainConfig { hidden: vec![28, 12], layers: 4, ..c }),
+    (15, |c| TrainConfig { hidden: vec![36, 16], layers: 6, ..c }),
+    (32, |c| TrainConfig { hidden: vec![48, 48], layers: 3, ..c }),
+    (6, |c| TrainConfig { hidden: vec![10, 6], layers: 5, ..c }),
+    (24, |c| TrainConfig { hidden: vec![32, 32, 32], ..c }),
+    (2, |c| TrainConfig { hidden: vec![8], layers: 6, ..c }),
+    (9, |c| TrainConfig { hidden: vec![52], layers: 3, ..c }),
+    (48, |c| TrainConfig { hidden: vec![16], ..c }),
+    (8, |c| TrainConfig { flow: FlowKind::Nsf, bins: 8, layers: 4, hidden: vec![20], ..c }),
+    (5, |c| TrainConfig { flow: FlowKind::Nsf, bins: 6, layers: 1, hidden: vec![12], ..c }),
+    (9, |c| TrainConfig { activation: Activation::Tanh, hidden: vec![16, 16], ..c }),
+    (8, |c| TrainConfig { activation: Activation::Silu, hidden: vec![10, 10], layers: 3, ..c }),
+    (8, |c| TrainConfig { activation: Activation::LeakyRelu, hidden: vec![16, 12], layers: 3, ..c }),
+    (8, |c| TrainConfig { conditioner: ConditionerKind::Residual, hidden: vec![16], layers: 3, ..c }),
+    (10, |c| TrainConfig { conditioner: ConditionerKind::Residual, hidden: vec![32, 32], ..c }),
+    (10, |c| TrainConfig { flow: FlowKind::Glow, layers: 3, ..c }),
+    (10, |c| TrainConfig { base: BaseKind::Mixture, components: 4, ..c }),
 ];
 
 /// What judges.
@@ -280,6 +301,19 @@ const HELD_OUT: &[Shape] = &[
     (12, |c| TrainConfig { marginal: MarginalFront::Linear, layers: 4, hidden: vec![24], ..c }),
     (12, |c| TrainConfig { activation: Activation::Silu, layers: 3, hidden: vec![20], ..c }),
     (12, |c| TrainConfig { conditioner: ConditionerKind::Residual, layers: 3, hidden: vec![20], ..c }),
+    (10, |c| TrainConfig { hidden: vec![24, 24], layers: 4, ..c }),
+    (7, |c| TrainConfig { hidden: vec![16], layers: 6, ..c }),
+    (9, |c| TrainConfig { hidden: vec![40, 40], layers: 4, ..c }),
+    (5, |c| TrainConfig { hidden: vec![32, 32], layers: 4, ..c }),
+    (3, |c| TrainConfig { hidden: vec![16, 16], layers: 6, ..c }),
+    (30, |c| TrainConfig { hidden: vec![64, 32], layers: 4, ..c }),
+    (7, |c| TrainConfig { flow: FlowKind::Nsf, bins: 5, hidden: vec![16, 16], ..c }),
+    (10, |c| TrainConfig { base: BaseKind::Mixture, components: 8, layers: 4, hidden: vec![24], ..c }),
+    (16, |c| TrainConfig { base: BaseKind::Student, layers: 4, hidden: vec![20, 20], ..c }),
+    (10, |c| TrainConfig { activation: Activation::Tanh, layers: 4, hidden: vec![16, 16], ..c }),
+    (7, |c| TrainConfig { activation: Activation::LeakyRelu, layers: 4, hidden: vec![32], ..c }),
+    (8, |c| TrainConfig { conditioner: ConditionerKind::Residual, layers: 4, hidden: vec![32], ..c }),
+    (8, |c| TrainConfig { marginal: MarginalFront::RationalQuadratic, layers: 4, hidden: vec![24], ..c }),
 ];
 
 /// Flows of these shapes, trained for two epochs on noise.
