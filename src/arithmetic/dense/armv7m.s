@@ -249,6 +249,7 @@
     ldr r1, [sp, #flowlet_left]
     add sp, #flowlet_frame
     pop {{r4-r11, pc}}
+    .size flowlet_layer_{unit}, . - flowlet_layer_{unit}
 
     .if {unit} > 3
     // A job, which r0 points to.
@@ -258,6 +259,7 @@
     sub sp, #flowlet_frame
     adr.w r9, .Lflowlet_\name\()_{unit} + 1
     b .Lflowlet_job_{unit}
+    .size flowlet_\name\()_rows4_{unit}, . - flowlet_\name\()_rows4_{unit}
     .endm
     flowlet_job i16
     flowlet_job i8
