@@ -95,7 +95,9 @@ pub fn file(old: &str, new: &Coefficients) -> String {
     for (name, _) in &columns {
         let _ = write!(text, ",{name}");
     }
-    let mut terms: Vec<&String> = columns.iter().flat_map(|(_, column)| column.keys()).collect();
+    // Those that cost something on some core.
+    let used = columns.iter().flat_map(|(_, column)| column).filter(|(_, cost)| **cost >= 0.005);
+    let mut terms: Vec<&String> = used.map(|(term, _)| term).collect();
     terms.sort();
     terms.dedup();
     for term in terms {
