@@ -1,21 +1,19 @@
 //! Fits the cost model of a board's core: to the committed table, and to flows of the kinds that the table lacks.
 //!
-//! Least squares of the relative error, without negative coefficients (a term whose coefficient would be negative is left
-//! out). What is held out are shapes and combinations that
-//! no fitted flow has.
+//! Least squares of the relative error, without negative coefficients. What is held out are shapes and combinations that
+//! no fitted flow has: they were chosen before their errors were known, as users train them, and are never fitted to.
 
-use super::terms;
+use super::counts::count;
 use crate::bench::budget::Budgets;
 use crate::bench::reference::{self, numeric_name, Reference, NUMERICS};
 use crate::bench::{score_of, BenchError, Kind};
 use crate::device::{Board, Install, Simulator};
-use crate::export::Numeric;
+use crate::export::{import_ensemble, ExportError, Numeric};
 use crate::flow::Activation;
 use crate::training::{
     train, BaseKind, ConditionerKind, FlowKind, MarginalFront, Matrix, TrainConfig, TrainError,
 };
 use rayon::prelude::*;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -63,7 +61,7 @@ pub fn fit(
     for numeric in NUMERICS {
         let column = format!("{} {}", board.core(), numeric_name(numeric));
         let mut samples = measured(&simulator, board, &fitted, numeric)?;
-        samples.extend(table(board, budgets, numeric));
+        samples.extend(table(board, budgets, numeric)?);
         let solved = solve(&samples);
         errors.push(error(&column, false, &samples, &solved));
         errors.push(error(&column, true, &measured(&simulator, board, &held_out, numeric)?, &solved));
@@ -97,7 +95,9 @@ pub fn file(old: &str, new: &Coefficients) -> String {
     for (name, _) in &columns {
         let _ = write!(text, ",{name}");
     }
-    let mut terms: Vec<&String> = columns.iter().flat_map(|(_, column)| column.keys()).collect();
+    // Those that cost something on some core.
+    let used = columns.iter().flat_map(|(_, column)| column).filter(|(_, cost)| **cost >= 0.005);
+    let mut terms: Vec<&String> = used.map(|(term, _)| term).collect();
     terms.sort();
     terms.dedup();
     for term in terms {
@@ -110,12 +110,13 @@ pub fn file(old: &str, new: &Coefficients) -> String {
 }
 
 /// Scores of the table.
-fn table(board: Board, budgets: &Budgets, numeric: Numeric) -> Vec<Sample> {
+fn table(board: Board, budgets: &Budgets, numeric: Numeric) -> Result<Vec<Sample>, BenchError> {
     let of_board = |name: &str| {
         let key = (board.name(), Kind::Score, name, numeric_name(numeric));
         budgets.rows.iter().find(|row| row.key() == key).and_then(|row| row.instructions)
     };
-    let sample = |flow: Reference| of_board(&flow.name).map(|count| Sample::new(&flow, numeric, count));
+    let sample =
+        |flow: Reference| of_board(&flow.name).map(|count| Sample::new(&flow, board, numeric, count));
     reference::flows().into_iter().filter_map(sample).collect()
 }
 
@@ -127,17 +128,22 @@ fn measured(
 ) -> Result<Vec<Sample>, BenchError> {
     let sample = |flow: &Reference| {
         let row = score_of(simulator, board, flow, numeric)?;
-        Ok(row.and_then(|row| row.instructions).map(|count| Sample::new(flow, numeric, count)))
+        row.and_then(|row| row.instructions).map(|count| Sample::new(flow, board, numeric, count)).transpose()
     };
     let samples: Vec<Option<Sample>> = flows.par_iter().map(sample).collect::<Result<_, BenchError>>()?;
     Ok(samples.into_iter().flatten().collect())
 }
 
 impl Sample {
-    fn new(flow: &Reference, numeric: Numeric, instructions: f64) -> Self {
-        let terms = terms(std::slice::from_ref(&flow.flow), numeric);
-        let terms = terms.into_iter().map(|(term, count)| (term, Value::as_f64(&count).unwrap_or(0.0)));
-        Self { name: flow.name.clone(), terms: terms.collect(), instructions }
+    /// Counts of the flow as its image has it.
+    fn new(flow: &Reference, board: Board, numeric: Numeric, instructions: f64) -> Result<Self, BenchError> {
+        let failed = |error| BenchError::Export(flow.name.clone(), error);
+        let image = flow.image(board, numeric).map_err(failed)?;
+        let model = image.model().map_err(|error| failed(ExportError::Flow(error.to_string())))?;
+        let (ensemble, _) = import_ensemble(&model);
+        let terms = count(std::slice::from_ref(ensemble.quoted_flow()), numeric, board.core());
+        let terms = terms.into_iter().map(|(term, count)| (term.to_owned(), count as f64));
+        Ok(Self { name: flow.name.clone(), terms: terms.collect(), instructions })
     }
 
     fn predict(&self, coefficients: &BTreeMap<String, f64>) -> f64 {
@@ -145,32 +151,53 @@ impl Sample {
     }
 }
 
-/// Coefficients with the least squares of the relative errors; terms whose coefficient would be negative are left out
-/// one after the other.
+/// Coefficients with the least squares of the relative errors, none of them negative (Lawson and Hanson 1974, "Solving
+/// Least Squares Problems", chapter 23).
 fn solve(samples: &[Sample]) -> BTreeMap<String, f64> {
-    let mut used: Vec<String> = samples.iter().flat_map(|sample| sample.terms.keys().cloned()).collect();
-    used.sort();
-    used.dedup();
-    let all = used.clone();
-    loop {
-        let rows: Vec<Vec<f64>> = samples
-            .iter()
-            .map(|s| used.iter().map(|term| s.terms.get(term).unwrap_or(&0.0) / s.instructions).collect())
-            .collect();
-        let solution = normal_equations(&rows);
-        let lowest = solution.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
-        match lowest {
-            Some((index, &value)) if value < 0.0 => {
-                used.remove(index);
+    let mut terms: Vec<&String> = samples.iter().flat_map(|sample| sample.terms.keys()).collect();
+    terms.sort();
+    terms.dedup();
+    let share = |s: &Sample, term: &String| s.terms.get(term).unwrap_or(&0.0) / s.instructions;
+    let rows: Vec<Vec<f64>> =
+        samples.iter().map(|s| terms.iter().map(|&term| share(s, term)).collect()).collect();
+    let norm = |j: usize| rows.iter().map(|row| row[j] * row[j]).sum::<f64>().sqrt().max(1e-300);
+    let norms: Vec<f64> = (0..terms.len()).map(norm).collect();
+    let mut x = vec![0.0; terms.len()];
+    let mut used: Vec<usize> = Vec::new();
+    // Each round takes up the term that lowers the error fastest; some leave again. Rounding could go in circles.
+    for _ in 0..4 * terms.len() {
+        let error = |row: &Vec<f64>| 1.0 - row.iter().zip(&x).map(|(share, x)| share * x).sum::<f64>();
+        let errors: Vec<f64> = rows.iter().map(error).collect();
+        let slope =
+            |j: usize| rows.iter().zip(&errors).map(|(row, error)| row[j] * error).sum::<f64>() / norms[j];
+        let unused = (0..terms.len()).filter(|j| !used.contains(j)).map(|j| (slope(j), j));
+        match unused.max_by(|a, b| a.0.total_cmp(&b.0)) {
+            Some((slope, j)) if slope > 1e-9 => used.push(j),
+            _ => break,
+        }
+        loop {
+            let of_used: Vec<Vec<f64>> =
+                rows.iter().map(|row| used.iter().map(|&j| row[j]).collect()).collect();
+            let wanted = normal_equations(&of_used);
+            // As far as the first one that would be negative.
+            let mut way = 1.0f64;
+            for (&j, &to) in used.iter().zip(&wanted) {
+                if to <= 0.0 {
+                    way = way.min(x[j] / (x[j] - to).max(1e-300));
+                }
             }
-            _ => {
-                let zero = all.into_iter().map(|term| (term, 0.0));
-                let mut solved: BTreeMap<String, f64> = zero.collect();
-                solved.extend(used.into_iter().zip(solution));
-                return solved;
+            for (&j, &to) in used.iter().zip(&wanted) {
+                x[j] += way * (to - x[j]);
             }
+            if way >= 1.0 {
+                break;
+            }
+            let (kept, gone): (Vec<_>, Vec<_>) = used.iter().partition(|&&j| x[j] > 1e-9 / norms[j]);
+            gone.into_iter().for_each(|j: usize| x[j] = 0.0);
+            used = kept;
         }
     }
+    terms.into_iter().cloned().zip(x).collect()
 }
 
 /// `x` with the least `|rows x - 1|^2`, by Gauss elimination of the scaled normal equations with a ridge of 1e-9.
@@ -263,6 +290,44 @@ const FITTED: &[Shape] = &[
     }),
     (8, |c| TrainConfig { integers: Some(15), ..c }),
     (20, |c| TrainConfig { integers: Some(15), ..c }),
+    // Widths that are no power of two, one block of rows more or less, and more layers of them.
+    (10, |c| TrainConfig { hidden: vec![20], ..c }),
+    (17, |c| TrainConfig { hidden: vec![24, 24], ..c }),
+    (14, |c| TrainConfig { hidden: vec![40, 40], ..c }),
+    (8, |c| TrainConfig { hidden: vec![28, 12], layers: 4, ..c }),
+    (15, |c| TrainConfig { hidden: vec![36, 16], layers: 6, ..c }),
+    (32, |c| TrainConfig { hidden: vec![48, 48], layers: 3, ..c }),
+    (6, |c| TrainConfig { hidden: vec![10, 6], layers: 5, ..c }),
+    (24, |c| TrainConfig { hidden: vec![32, 32, 32], ..c }),
+    (2, |c| TrainConfig { hidden: vec![8], layers: 6, ..c }),
+    (9, |c| TrainConfig { hidden: vec![52], layers: 3, ..c }),
+    (48, |c| TrainConfig { hidden: vec![16], ..c }),
+    (8, |c| TrainConfig { flow: FlowKind::Nsf, bins: 8, layers: 4, hidden: vec![20], ..c }),
+    (5, |c| TrainConfig { flow: FlowKind::Nsf, bins: 6, layers: 1, hidden: vec![12], ..c }),
+    (9, |c| TrainConfig { activation: Activation::Tanh, hidden: vec![16, 16], ..c }),
+    (8, |c| TrainConfig { activation: Activation::Silu, hidden: vec![10, 10], layers: 3, ..c }),
+    (8, |c| TrainConfig { activation: Activation::LeakyRelu, hidden: vec![16, 12], layers: 3, ..c }),
+    (8, |c| TrainConfig { conditioner: ConditionerKind::Residual, hidden: vec![16], layers: 3, ..c }),
+    (10, |c| TrainConfig { conditioner: ConditionerKind::Residual, hidden: vec![32, 32], ..c }),
+    (10, |c| TrainConfig { flow: FlowKind::Glow, layers: 3, ..c }),
+    (10, |c| TrainConfig { base: BaseKind::Mixture, components: 4, ..c }),
+    (12, |c| TrainConfig { hidden: vec![36], layers: 5, ..c }),
+    (12, |c| TrainConfig { hidden: vec![40, 20], layers: 4, ..c }),
+    (26, |c| TrainConfig { hidden: vec![24], ..c }),
+    (12, |c| TrainConfig { flow: FlowKind::Nice, hidden: vec![24], layers: 3, ..c }),
+    (9, |c| TrainConfig { flow: FlowKind::Nice, hidden: vec![16, 16], layers: 6, ..c }),
+    (12, |c| TrainConfig { base: BaseKind::Mixture, components: 12, ..c }),
+    (9, |c| TrainConfig { base: BaseKind::Mixture, components: 6, layers: 3, hidden: vec![24], ..c }),
+    (14, |c| TrainConfig { base: BaseKind::Mixture, components: 20, layers: 3, ..c }),
+    (12, |c| TrainConfig { activation: Activation::LeakyRelu, hidden: vec![28], layers: 3, ..c }),
+    (5, |c| TrainConfig { activation: Activation::LeakyRelu, hidden: vec![20], layers: 4, ..c }),
+    (13, |c| TrainConfig { activation: Activation::Silu, hidden: vec![24], layers: 3, ..c }),
+    (14, |c| TrainConfig { activation: Activation::Tanh, hidden: vec![24, 24], ..c }),
+    (6, |c| TrainConfig { conditioner: ConditionerKind::Residual, hidden: vec![32], layers: 3, ..c }),
+    (14, |c| TrainConfig { conditioner: ConditionerKind::Residual, hidden: vec![28], ..c }),
+    (9, |c| TrainConfig { conditioner: ConditionerKind::Residual, hidden: vec![40], ..c }),
+    (12, |c| TrainConfig { conditioner: ConditionerKind::Conv1d, hidden: vec![12], ..c }),
+    (24, |c| TrainConfig { conditioner: ConditionerKind::Conv1d, channels: 2, hidden: vec![8, 8], ..c }),
 ];
 
 /// What judges.
@@ -280,6 +345,27 @@ const HELD_OUT: &[Shape] = &[
     (12, |c| TrainConfig { marginal: MarginalFront::Linear, layers: 4, hidden: vec![24], ..c }),
     (12, |c| TrainConfig { activation: Activation::Silu, layers: 3, hidden: vec![20], ..c }),
     (12, |c| TrainConfig { conditioner: ConditionerKind::Residual, layers: 3, hidden: vec![20], ..c }),
+    (10, |c| TrainConfig { hidden: vec![24, 24], layers: 4, ..c }),
+    (7, |c| TrainConfig { hidden: vec![16], layers: 6, ..c }),
+    (9, |c| TrainConfig { hidden: vec![40, 40], layers: 4, ..c }),
+    (5, |c| TrainConfig { hidden: vec![32, 32], layers: 4, ..c }),
+    (3, |c| TrainConfig { hidden: vec![16, 16], layers: 6, ..c }),
+    (30, |c| TrainConfig { hidden: vec![64, 32], layers: 4, ..c }),
+    (7, |c| TrainConfig { flow: FlowKind::Nsf, bins: 5, hidden: vec![16, 16], ..c }),
+    (10, |c| TrainConfig { base: BaseKind::Mixture, components: 8, layers: 4, hidden: vec![24], ..c }),
+    (16, |c| TrainConfig { base: BaseKind::Student, layers: 4, hidden: vec![20, 20], ..c }),
+    (10, |c| TrainConfig { activation: Activation::Tanh, layers: 4, hidden: vec![16, 16], ..c }),
+    (7, |c| TrainConfig { activation: Activation::LeakyRelu, layers: 4, hidden: vec![32], ..c }),
+    (8, |c| TrainConfig { conditioner: ConditionerKind::Residual, layers: 4, hidden: vec![32], ..c }),
+    (8, |c| TrainConfig { marginal: MarginalFront::RationalQuadratic, layers: 4, hidden: vec![24], ..c }),
+    (11, |c| TrainConfig { hidden: vec![24, 16], layers: 4, ..c }),
+    (4, |c| TrainConfig { hidden: vec![12, 12], layers: 5, ..c }),
+    (22, |c| TrainConfig { hidden: vec![56], layers: 4, ..c }),
+    (6, |c| TrainConfig { activation: Activation::Tanh, hidden: vec![32], layers: 5, ..c }),
+    (15, |c| TrainConfig { flow: FlowKind::Nsf, bins: 7, hidden: vec![20], layers: 4, ..c }),
+    (8, |c| TrainConfig { flow: FlowKind::Glow, hidden: vec![16, 16], layers: 4, ..c }),
+    (20, |c| TrainConfig { conditioner: ConditionerKind::Residual, hidden: vec![16, 16], layers: 4, ..c }),
+    (13, |c| TrainConfig { base: BaseKind::Mixture, components: 10, hidden: vec![20], layers: 4, ..c }),
 ];
 
 /// Flows of these shapes, trained for two epochs on noise.
@@ -293,8 +379,10 @@ fn flows(shapes: &[Shape]) -> Result<Vec<Reference>, BenchError> {
             ..TrainConfig::default()
         };
         let config = change(base);
+        let bins =
+            if config.flow == FlowKind::Nsf { format!(" ({} bins)", config.bins) } else { String::new() };
         let name = format!(
-            "{} with {} and {:?} of {features} features",
+            "{}{bins} with {} and {:?} of {features} features",
             config.summary(),
             config.conditioner.name(),
             config.activation

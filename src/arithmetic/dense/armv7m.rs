@@ -1,42 +1,68 @@
 //! Integer kernels in assembly, for a Cortex-M3, or a Cortex-M33 without the DSP extension: one
 //! multiply-accumulate at a time (`MLA`), with the loads before it side by side, so that they pipeline.
 //!
-//! [`Encoding::I8Rows4`] and [`Encoding::I16Rows4`] are what they are for; other orders go weight by weight.
-//! The packed order of the M0 was tried here too: its shifts cost what the loads of single bytes do.
+//! [`Encoding::I8Rows4`] and [`Encoding::I16Rows4`] are what they are for; other orders go weight by weight. A layer is read,
+//! checked and started in assembly too. The loop has two steps of four inputs, and an odd number of steps begins at the
+//! second. A ReLU layer with a shift that the exporter prefers ([`USUAL_SHIFT_I16`], [`USUAL_SHIFTS_I8`]) ends a block of rows
+//! with constants, in one `USAT` a row. The packed order of the M0 was tried here too: its shifts cost what the loads of single bytes do.
 #![allow(
     unsafe_code,
-    reason = "kernels in assembly: 32x32 in 2.7 instructions per multiply-accumulate, compiled for speed 3.8"
+    reason = "kernels in assembly: 32x32 in 2.5 instructions per multiply-accumulate, compiled for speed 3.8"
 )]
 
 use super::job::{self, Job, Kernel};
-use super::{portable, Dense, Encoding};
+use super::{portable, Dense, Encoding, USUAL_SHIFTS_I8, USUAL_SHIFT_I16};
 use crate::support::{Capabilities, Capability};
 use core::arch::global_asm;
 
-global_asm!(include_str!("armv7m.s"), options(raw));
-
 extern "C" {
     /// All rows of a job of [`Encoding::I8Rows4`].
-    fn flowlet_i8_rows4(job: &Job<'_>);
+    fn flowlet_i8_rows4_7(job: &Job<'_>);
     /// All rows of a job of [`Encoding::I16Rows4`].
-    fn flowlet_i16_rows4(job: &Job<'_>);
+    fn flowlet_i16_rows4_7(job: &Job<'_>);
 }
 
-const I8_ROWS_4: u8 = Encoding::I8Rows4 as u8;
-const I16_ROWS_4: u8 = Encoding::I16Rows4 as u8;
+/// A layer from its words on: hidden with ReLU, or last, its weights in an order of the function's unit. Gives the address
+/// of the words behind it, and in the upper half how many these are; zero if it is no such layer, or does not fit the
+/// words or the buffers, and then nothing is done.
+type AtOnce = unsafe extern "C" fn(*const u32, usize, *const u32, usize, *mut u32, usize) -> u64;
+
+macro_rules! at_once {
+    ($($name:ident)*) => {
+        extern "C" {
+            $(fn $name(
+                words: *const u32,
+                length: usize,
+                input: *const u32,
+                input_length: usize,
+                output: *mut u32,
+                output_length: usize,
+            ) -> u64;)*
+        }
+    };
+}
+
+at_once!(flowlet_layer_1 flowlet_layer_2 flowlet_layer_3 flowlet_layer_7);
+
+// As the assembly has them.
+const _: () = assert!(Encoding::I8Rows4 as u8 == 3 && Encoding::I16Rows4 as u8 == 2);
+const _: () = assert!(super::RELU == 1 && super::OUTPUT == 0);
 
 /// The kernel for an encoding.
 #[inline(always)]
 fn kernel(encoding: Encoding) -> Option<Kernel> {
     let run = match encoding {
-        Encoding::I8Rows4 => flowlet_i8_rows4,
-        Encoding::I16Rows4 => flowlet_i16_rows4,
+        Encoding::I8Rows4 => flowlet_i8_rows4_7,
+        Encoding::I16Rows4 => flowlet_i16_rows4_7,
         _ => return None,
     };
     Some(Kernel { encoding, run })
 }
 
-/// See [`portable::at_once`].
+/// The layer at the front of `words`, hidden with ReLU or last, its weights in an order of these kernels; gives the words
+/// behind it.
+///
+/// Every score comes by here: a [`Dense`] is not made.
 #[inline(always)]
 pub(super) fn at_once<'a>(
     words: &'a [u32],
@@ -44,12 +70,32 @@ pub(super) fn at_once<'a>(
     output: &mut [u32],
     supports: Capabilities,
 ) -> Option<&'a [u32]> {
-    let kernel_of = |encoding| match encoding {
-        I8_ROWS_4 if supports.has(Capability::I8Weights) => kernel(Encoding::I8Rows4),
-        I16_ROWS_4 if supports.has(Capability::I16Weights) => kernel(Encoding::I16Rows4),
-        _ => None,
-    };
-    job::at_once(kernel_of, words, input, output)
+    // What else the firmware supports takes layers in parts, by unit 7.
+    let in_parts = supports.has(Capability::Activations)
+        || supports.has(Capability::Residual)
+        || supports.has(Capability::Conv1d)
+        || supports.has(Capability::OtherOrders);
+    match (supports.has(Capability::I8Weights), supports.has(Capability::I16Weights)) {
+        _ if in_parts => any_at_once(words, input, output),
+        (true, true) => run_at_once(flowlet_layer_3, words, input, output),
+        (true, false) => run_at_once(flowlet_layer_1, words, input, output),
+        (false, _) => run_at_once(flowlet_layer_2, words, input, output),
+    }
+}
+
+/// By unit 7; apart, as it would widen the frames of what calls it from many places.
+#[inline(never)]
+fn any_at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+    run_at_once(flowlet_layer_7, words, input, output)
+}
+
+#[inline(always)]
+fn run_at_once<'a>(run: AtOnce, words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
+    let (front, to, to_length) = (words.as_ptr(), output.as_mut_ptr(), output.len());
+    // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
+    let found = unsafe { run(front, words.len(), input.as_ptr(), input.len(), to, to_length) };
+    // SAFETY: what the kernel gives lies behind the layer, in `words`.
+    unsafe { super::behind(words, found) }
 }
 
 /// See [`portable::fixed_relu`].
@@ -80,3 +126,21 @@ pub(super) fn accumulate(
         None => portable::accumulate_any(layer, input, emit),
     }
 }
+
+/// The kernels of one unit: see the file's first lines.
+macro_rules! assemble {
+    ($unit:literal) => {
+        global_asm!(
+            include_str!("armv7m.s"),
+            unit = const $unit,
+            usual_i16 = const USUAL_SHIFT_I16,
+            usual_i8 = const USUAL_SHIFTS_I8[0],
+            inner_i8 = const USUAL_SHIFTS_I8[1],
+        );
+    };
+}
+
+assemble!(1);
+assemble!(2);
+assemble!(3);
+assemble!(7);

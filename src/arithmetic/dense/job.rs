@@ -80,55 +80,6 @@ fn run(
     Some(())
 }
 
-/// The layer at the front of `words`, hidden with ReLU or last, if it is one of the kernel's; gives the words behind it.
-///
-/// Every score comes by here: a [`Dense`] is not made.
-#[cfg(flowlet_integer_kernels = "armv7m")]
-#[inline(always)]
-pub(super) fn at_once<'a>(
-    kernel_of: impl Fn(u8) -> Option<Kernel>,
-    words: &'a [u32],
-    input: &[u32],
-    output: &mut [u32],
-) -> Option<&'a [u32]> {
-    let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
-    let [encoding, activation, shift, _] = kind.to_le_bytes();
-    let kernel = kernel_of(encoding)?;
-    let is_hidden = match activation {
-        super::RELU => true,
-        super::OUTPUT => false,
-        _ => return None,
-    };
-    // Groups of 4 inputs, and rows with their padding: at most 2^14 and 2^16, so that no product wraps.
-    let (groups, rows) = (((sizes & 0xffff) as usize + 3) >> 2, ((sizes >> 16) as usize + 3) & !3);
-    if groups == 0 || rows == 0 {
-        return None;
-    }
-    let (bias, words) = words.split_at_checked(rows)?;
-    let (multipliers, words) = words.split_at_checked(if is_hidden { 0 } else { rows })?;
-    let (weights, words) = words.split_at_checked(rows * groups * (kernel.encoding.bits() / 8))?;
-    let input = input.get(..2 * groups)?.as_ptr_range();
-    let output = output.get_mut(..if is_hidden { rows / 2 } else { rows })?;
-    let ends = output.as_mut_ptr_range();
-    let job = Job {
-        weights: weights.as_ptr(),
-        input: input.start,
-        bias: bias.as_ptr(),
-        shift: if is_hidden { i32::from(shift & 31) } else { SUMS },
-        output: ends.start,
-        input_end: input.end,
-        output_end: ends.end,
-        borrows: PhantomData,
-    };
-    // SAFETY: weights and bias hold all rows of four that the output has room for, input and output are whole
-    // steps of four, none is empty, and all are aligned to words; the kernel is for this encoding.
-    unsafe { (kernel.run)(&job) }
-    if !is_hidden {
-        scale(output, multipliers, u32::from(shift));
-    }
-    Some(words)
-}
-
 /// Sums times their rows' multipliers, in Q15.16.
 #[inline(always)]
 fn scale(sums: &mut [u32], multipliers: &[u32], shift: u32) {

@@ -60,6 +60,7 @@ mod float {
 #[cfg(any(
     flowlet_integer_kernels = "armv6m",
     flowlet_integer_kernels = "armv7em",
+    flowlet_integer_kernels = "armv7m",
     flowlet_float_kernels = "vfp"
 ))]
 #[allow(
@@ -109,8 +110,8 @@ pub(crate) fn is_native(encoding: Encoding) -> bool {
 
 /// The layer at the front of `words`, between buffers of i16 activations, two a word, or Q15.16 values; gives the
 /// words behind it. `None` for what [`fixed_layer`] has to do.
-#[cfg_attr(any(flowlet_integer_kernels = "armv6m", flowlet_integer_kernels = "armv7em"), inline(always))]
-#[cfg_attr(not(any(flowlet_integer_kernels = "armv6m", flowlet_integer_kernels = "armv7em")), inline(never))]
+#[cfg_attr(not(flowlet_integer_kernels = "armv81m"), inline(always))]
+#[cfg_attr(flowlet_integer_kernels = "armv81m", inline(never))]
 pub(crate) fn fixed_at_once<'a>(
     words: &'a [u32],
     input: &[u32],

@@ -83,6 +83,7 @@ use core::ops::Deref;
 #[cfg(any(
     flowlet_integer_kernels = "armv6m",
     flowlet_integer_kernels = "armv7em",
+    flowlet_integer_kernels = "armv7m",
     flowlet_float_kernels = "vfp"
 ))]
 use layers::behind;
