@@ -66,7 +66,7 @@ impl Board {
             Self::Mps3An547 => Facts {
                 target_cpu: Some("cortex-m55"),
                 // The compiler uses vectors where it optimizes for speed alone.
-                opt_level: Some("3"),
+                opt_level: None,
                 ..facts("mps3-an547", "cortex-m55", "thumbv8m.main-none-eabihf", 0x6000_0000)
             },
         }

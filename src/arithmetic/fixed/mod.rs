@@ -501,11 +501,10 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     #[inline(always)]
     fn dense_layer<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
         let done = super::dense::fixed_at_once(words, input, output, S::CAPABILITIES);
-        let has_others = S::CAPABILITIES.has(Capability::Activations);
-        if super::dense::IN_BLOCKS && !has_others && !S::CAPABILITIES.has(Capability::OtherOrders) {
+        if super::dense::takes_all(S::CAPABILITIES) {
             return done;
         }
-        done.or_else(|| super::dense::fixed_layer(words, input, output, has_others))
+        done.or_else(|| super::dense::fixed_layer(words, input, output, S::CAPABILITIES))
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
