@@ -34,8 +34,12 @@ mod integer {
 
 /// The float kernels of this build.
 mod float {
+    #[cfg(flowlet_float_kernels = "mve")]
+    pub(super) use crate::arithmetic::dense::mve::{f32_relu, f32_sums};
     #[cfg(not(flowlet_float_kernels = "vfp"))]
-    pub(super) use crate::arithmetic::dense::portable::{f32_at_once, f32_relu, f32_sums, f32_usual};
+    pub(super) use crate::arithmetic::dense::portable::{f32_at_once, f32_usual};
+    #[cfg(not(any(flowlet_float_kernels = "vfp", flowlet_float_kernels = "mve")))]
+    pub(super) use crate::arithmetic::dense::portable::{f32_relu, f32_sums};
     #[cfg(flowlet_float_kernels = "vfp")]
     pub(super) use crate::arithmetic::dense::vfp::{f32_at_once, f32_relu, f32_sums, f32_usual};
 }
@@ -82,20 +86,24 @@ pub(crate) const IN_BLOCKS: bool =
 /// Whether the core has kernels for i8 in the M0's order, and for i16 in blocks.
 const IN_PACKED: bool = cfg!(flowlet_integer_kernels = "armv6m");
 
-/// Whether the core has kernels for an order of integer weights, or takes it as well as any: the others go weight by weight on
-/// the M0, the M3 and the M4. The portable kernels, and those of the M55, take them all.
+/// Whether the core has kernels for an order of integer weights: the others go weight by weight. The portable kernels take them
+/// all.
 #[inline(always)]
 pub(crate) fn is_native(encoding: Encoding) -> bool {
     match encoding {
-        Encoding::I8Rows4 => !IN_PACKED,
-        Encoding::I8Packed4 => !IN_BLOCKS,
+        Encoding::I8Rows4 => !IN_PACKED && !IN_ROWS,
+        Encoding::I8Packed4 => !IN_BLOCKS && !IN_ROWS,
         Encoding::I8Rows | Encoding::I16Rows => !IN_BLOCKS && !IN_PACKED,
-        Encoding::I16Rows4 | Encoding::F32Rows4 | Encoding::F32Rows8 => true,
+        Encoding::I16Rows4 => !IN_ROWS,
+        Encoding::F32Rows4 | Encoding::F32Rows8 => true,
     }
 }
 
+/// Whether the core has kernels for i8 and i16 row by row, the M55's.
+const IN_ROWS: bool = cfg!(flowlet_integer_kernels = "armv81m");
+
 /// Whether [`fixed_at_once`] takes every layer that is linear or has ReLU, its weights in an order of the core.
-const AT_ONCE: bool = IN_BLOCKS || IN_PACKED;
+const AT_ONCE: bool = IN_BLOCKS || IN_PACKED || IN_ROWS;
 
 /// Whether [`fixed_at_once`] takes every layer of an image that opens with `supports`.
 #[inline(always)]

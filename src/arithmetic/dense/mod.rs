@@ -66,6 +66,8 @@ mod armv81m;
 ))]
 mod job;
 mod layers;
+#[cfg(flowlet_float_kernels = "mve")]
+mod mve;
 mod portable;
 #[cfg(flowlet_float_kernels = "vfp")]
 mod vfp;
