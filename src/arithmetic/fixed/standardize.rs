@@ -167,6 +167,20 @@ mod tests {
     }
 
     #[test]
+    fn a_quotient_bit_by_bit_is_that_of_a_division() {
+        let mut state = 7u64;
+        for i in 0..100_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let denominator = ((state >> 33) as u32 >> (i % 31)).max(1);
+            // Up to twice the denominator, less one.
+            let numerator = ((u64::from(denominator) * 2 - 1) * (state & 0xffff) / 0xffff) as u32;
+            let exact = (u64::from(numerator) << 31) / u64::from(denominator);
+            assert_eq!(u64::from(quotient(numerator, denominator, 31)), exact, "{numerator} {denominator}");
+            assert_eq!(u64::from(quotient(numerator, denominator, 16)), exact >> 15);
+        }
+    }
+
+    #[test]
     fn a_far_reading_keeps_its_direction() {
         let features = [(0.0, 1 << 20, 20), (1e5, 1_500_000, 18), (-3.0, 2_000_000, 30), (7.0, 1 << 21, 5)];
         let words = features.map(|(mean, scale, exponent)| words(mean, scale, exponent));
