@@ -80,8 +80,8 @@ pub enum Capability {
     Experts = 17,
     /// See [`crate::transform::Split`].
     Split = 18,
-    /// Integer weights in an order that is fast on another core: see [`crate::arithmetic::dense`]. Without it a Cortex-M0, M3,
-    /// M4, M7 or M33 opens images that were arranged for it alone.
+    /// Integer weights in an order that is fast on another core: see [`crate::arithmetic::dense`]. Without it a core with kernels
+    /// of its own, as every Cortex-M has, opens images that were arranged for it alone.
     OtherOrders = 19,
     /// Integer weights of 8 bits: images of [`Numeric::I8`](crate::image::descriptor::Numeric::I8).
     I8Weights = 20,
@@ -236,6 +236,21 @@ impl Capabilities {
         set
     }
 
+    /// A bit each.
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The set of these bits.
+    pub(crate) const fn of_bits(bits: u32) -> Self {
+        Capabilities(bits)
+    }
+
+    /// The capability of a number alone.
+    pub(crate) const fn of_number(number: u8) -> Self {
+        Capabilities(1 << (number & 31))
+    }
+
     /// This set and one more.
     #[must_use]
     pub const fn with(self, capability: Capability) -> Self {
@@ -336,7 +351,7 @@ pub struct I8Affine;
 pub struct I16Affine;
 
 /// Flows of additive and affine couplings in fixed point: what `--flow nice` and `--flow realnvp` train, their weights in
-/// the order of the core (`--core`), of any on a Cortex-M0: see [`Capability::OtherOrders`].
+/// the order of the core (`--core`): see [`Capability::OtherOrders`].
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FixedAffine;
@@ -392,8 +407,7 @@ const FIXED: Capabilities = Capabilities::of(&[
 ]);
 
 /// The same without weights in an order that is slow on the core.
-const FIXED_HERE: Capabilities =
-    if cfg!(flowlet_integer_kernels = "armv6m") { FIXED } else { FIXED.without(Capability::OtherOrders) };
+const FIXED_HERE: Capabilities = FIXED.without(Capability::OtherOrders);
 
 impl Support for Everything {
     const CAPABILITIES: Capabilities = Capabilities::ALL;

@@ -28,8 +28,10 @@ pub mod kind {
 /// What a net of a kind needs.
 pub(crate) fn kind_needs(kind: u8) -> Capabilities {
     match kind {
-        kind::RESIDUAL => Capabilities::NONE.with(Capability::Residual),
-        kind::CONV1D => Capabilities::NONE.with(Capability::Conv1d),
+        // Numbered as their capabilities are.
+        kind::RESIDUAL..=kind::CONV1D => {
+            Capabilities::of_number(kind - kind::RESIDUAL + Capability::Residual as u8)
+        }
         _ => Capabilities::NONE,
     }
 }
@@ -117,13 +119,14 @@ impl<V: Copy + PartialOrd> Inputs<'_, V> {
         Some(())
     }
 
-    /// Writes input `index`, of the given ones and the context behind them, as an activation; zero where
+    /// Writes input `index`, of the given ones and the context behind them, as an activation; nothing where
     /// there is none.
     pub(crate) fn load_one<A: Arithmetic<Value = V>>(&self, index: usize, out: &mut A::Activation) {
         let beyond = index.wrapping_sub(self.given.len());
         let value = self.given.get(index).or_else(|| self.context.get(beyond));
-        let values = value.map_or(&[][..], core::slice::from_ref);
-        A::load_inputs(values, self.limit, self.shift, core::slice::from_mut(out));
+        if let Some(value) = value {
+            A::load_inputs(core::slice::from_ref(value), self.limit, self.shift, core::slice::from_mut(out));
+        }
     }
 
     /// Adds the slopes of the loaded inputs to those of the given values; a saturated one has none.

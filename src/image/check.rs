@@ -60,11 +60,11 @@ impl<'a> Contents<'a> {
         if inputs > MAX_FEATURES {
             return Err(Fault::malformed(Part::Context));
         }
-        if usize::from(core.experts) > MAX_EXPERTS || core.quoted >= core.experts {
-            return Err(Fault::malformed(Part::Experts));
-        }
         if core.experts > 1 && !A::SUPPORTS.has(Capability::Experts) {
             return Err(Fault::left_out(Capability::Experts));
+        }
+        if usize::from(core.experts) > MAX_EXPERTS || core.quoted >= core.experts {
+            return Err(Fault::malformed(Part::Experts));
         }
         if core.statistic() != Statistic::NegativeLogProb && !A::SUPPORTS.has(Capability::OtherStatistics) {
             return Err(Fault::left_out(Capability::OtherStatistics));

@@ -48,12 +48,13 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
-    /// What is read is malformed.
+    /// What is read is malformed; gives zero, to be returned in its place.
     #[cold]
     #[inline(never)]
-    pub(crate) fn fail(&mut self) {
+    pub(crate) fn fail(&mut self) -> u32 {
         self.rest = &[];
         self.is_good = false;
+        0
     }
 
     #[inline(never)]
@@ -63,10 +64,7 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 first
             }
-            None => {
-                self.fail();
-                0
-            }
+            None => self.fail() as u8,
         }
     }
 
@@ -86,30 +84,29 @@ impl<'a> Reader<'a> {
     /// A varint of 32 bits.
     pub(crate) fn number(&mut self) -> u32 {
         // The fifth byte has the last four bits.
-        self.varint(28, 16)
+        self.varint(4)
     }
 
     /// A varint of 16 bits, of at most three bytes.
     pub(crate) fn short(&mut self) -> u16 {
-        self.varint(14, 4) as u16
+        self.varint(2) as u16
     }
 
-    /// A varint: seven bits a byte, the lowest first; the byte whose bits go to `last` is the last that it may have, and below
-    /// `limit`.
+    /// A varint: seven bits a byte, the lowest first; `last` bytes stand before the last that it may have, which has as many
+    /// bits as they are.
     #[inline(never)]
-    fn varint(&mut self, last: u32, limit: u32) -> u32 {
-        let (mut number, mut shift) = (0, 0);
+    fn varint(&mut self, last: u32) -> u32 {
+        let (mut number, mut index) = (0, 0);
         loop {
             let byte = u32::from(self.byte());
-            number |= (byte & 0x7f) << (shift & 31);
-            if shift == last && byte >= limit {
-                self.fail();
-                return 0;
+            number |= (byte & 0x7f) << (7 * index & 31);
+            if index == last && byte >> (last & 7) != 0 {
+                return self.fail();
             }
             if byte & 0x80 == 0 {
                 return number;
             }
-            shift += 7;
+            index += 1;
         }
     }
 
@@ -120,8 +117,7 @@ impl<'a> Reader<'a> {
         if number < limit {
             return number;
         }
-        self.fail();
-        0
+        self.fail()
     }
 
     #[inline(always)]
@@ -132,7 +128,13 @@ impl<'a> Reader<'a> {
     /// Four bytes, the lowest first.
     #[inline(never)]
     fn word(&mut self) -> u32 {
-        u32::from_le_bytes(self.bytes(4).first_chunk().copied().unwrap_or_default())
+        match self.rest.split_first_chunk() {
+            Some((&bytes, rest)) => {
+                self.rest = rest;
+                u32::from_le_bytes(bytes)
+            }
+            None => self.fail(),
+        }
     }
 
     #[inline(never)]

@@ -173,22 +173,14 @@ impl<'a> Step<'a> {
 
 /// What a block needs besides what is always there, by its kind and its first words.
 pub(crate) fn block_needs(kind: u8, body: &[u32]) -> Capabilities {
-    /// By kind, from [`kind::COUPLING`] on.
-    const LATER: [Capability; 6] = [
-        Capability::AffineCoupling,
-        Capability::ElementwiseAffine,
-        Capability::Linear,
-        Capability::Marginal,
-        Capability::Logit,
-        Capability::Split,
-    ];
+    const FROM_KIND: u8 = Capability::ElementwiseAffine as u8 - kind::ELEMENTWISE_AFFINE;
     match kind {
         kind::AFFINE_COUPLING | kind::COUPLING => coupling::block_needs(kind, body),
         kind::SOFT_TAIL => Capabilities::of(&[Capability::SoftTail]),
-        _ => match LATER.get(usize::from(kind.wrapping_sub(kind::COUPLING))) {
-            Some(&capability) => Capabilities::NONE.with(capability),
-            None => Capabilities::NONE,
-        },
+        // Numbered as their capabilities are: no table.
+        kind::ELEMENTWISE_AFFINE..=kind::LOGIT => Capabilities::of_number(kind + FROM_KIND),
+        kind::SPLIT => Capabilities::of(&[Capability::Split]),
+        _ => Capabilities::NONE,
     }
 }
 
@@ -339,9 +331,7 @@ impl<'a> Chain<'a> {
         for _ in 0..self.transforms {
             let (kind, body, rest) = block(words)?;
             words = rest;
-            let mut log = A::ZERO_LOG;
-            forward_block::<A>(kind, body, x.get_mut(..active)?, context, scratch, &mut log)?;
-            log_det = A::add(log_det, log);
+            forward_block::<A>(kind, body, x.get_mut(..active)?, context, scratch, &mut log_det)?;
             if kind == kind::SPLIT && A::SUPPORTS.has(Capability::Split) {
                 active = Split::parse(body)?.keep();
             }
@@ -396,8 +386,8 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// [`Transform::forward`] of a block, without a [`Step`] between: what is parsed stays in registers. The log-determinant goes to
-/// `log`, which is zero.
+/// [`Transform::forward`] of a block, without a [`Step`] between: what is parsed stays in registers. The log-determinant is added
+/// to `log`.
 #[inline(always)]
 fn forward_block<A: Arithmetic>(
     kind: u8,
@@ -408,11 +398,13 @@ fn forward_block<A: Arithmetic>(
     log: &mut A::Log,
 ) -> Option<()> {
     match kind {
-        kind::SOFT_TAIL if A::SUPPORTS.has(Capability::SoftTail) => soft_tail::forward::<A>(body, x, log),
+        kind::SOFT_TAIL if A::SUPPORTS.has(Capability::SoftTail) => {
+            *log = A::add(*log, soft_tail::forward::<A>(body, x)?);
+            Some(())
+        }
         kind::PERMUTATION => permutation::forward(body, x, scratch.front),
         kind::AFFINE_COUPLING | kind::COUPLING => {
-            *log = coupling::forward_block::<A>(kind, body, x, context, scratch)?;
-            Some(())
+            coupling::forward_block::<A>(kind, body, x, context, scratch, log)
         }
         _ => forward_other::<A>(kind, body, x, context, scratch, log),
     }
@@ -428,7 +420,7 @@ fn forward_other<A: Arithmetic>(
     scratch: &mut Scratch<'_>,
     log: &mut A::Log,
 ) -> Option<()> {
-    *log = match kind {
+    let own = match kind {
         kind::ELEMENTWISE_AFFINE if A::SUPPORTS.has(Capability::ElementwiseAffine) => {
             Transform::<A>::forward(&ElementwiseAffine::parse(body)?, x, context, scratch)
         }
@@ -446,6 +438,7 @@ fn forward_other<A: Arithmetic>(
         }
         _ => None,
     }?;
+    *log = A::add(*log, own);
     Some(())
 }
 

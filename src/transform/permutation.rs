@@ -51,17 +51,12 @@ pub(super) fn forward<V: Pod>(body: &[u32], x: &mut [V], kept: &mut [u32]) -> Op
 impl<A: Arithmetic> Transform<A> for Permutation<'_> {
     fn check(&self, features: usize, _contexts: usize, needs: &mut Needs) -> Result<(), Fault> {
         let malformed = Err(Fault::malformed(Part::Transform));
-        if self.order.len() != features.next_multiple_of(2) {
+        let Some((order, padding)) = self.order.split_at_checked(features) else { return malformed };
+        if !matches!(padding, [] | [0]) || padding.len() != features & 1 {
             return malformed;
         }
         // As many entries as features, each of them present: a permutation.
-        for feature in 0..features {
-            // Of what follows the features, which is zero, the position is none of theirs.
-            if self.order.iter().position(|&o| usize::from(o) == feature).is_none_or(|at| at >= features) {
-                return malformed;
-            }
-        }
-        if self.order.get(features).is_some_and(|&padding| padding != 0) {
+        if (0..features).any(|feature| !order.iter().any(|&from| usize::from(from) == feature)) {
             return malformed;
         }
         needs.at_least(features);

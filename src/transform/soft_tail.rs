@@ -35,11 +35,10 @@ impl SoftTail {
     }
 }
 
-/// Density direction of a soft tail's block; apart, so that its loop has all registers.
-#[inline(never)]
-pub(super) fn forward<A: Arithmetic>(body: &[u32], x: &mut [A::Value], log: &mut A::Log) -> Option<()> {
-    *log = A::soft_tails(x, SoftTail::parse(body)?.knee::<A>()?);
-    Some(())
+/// Density direction of a soft tail's block.
+#[inline(always)]
+pub(super) fn forward<A: Arithmetic>(body: &[u32], x: &mut [A::Value]) -> Option<A::Log> {
+    Some(A::soft_tails(x, SoftTail::parse(body)?.knee::<A>()?))
 }
 
 impl<A: Arithmetic> Transform<A> for SoftTail {

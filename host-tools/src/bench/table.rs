@@ -32,8 +32,8 @@ const CONDITIONS: &str = "\
   Conditioners have two hidden layers with ReLU; splines have 8 bins.
 * **Layers** are whole: bias, sums, and activation (hidden) or scaling (output) included; inputs x outputs.
 * **Code** is that of a firmware that opens an image and scores, built for one set of supported parts (`flowlet::support`),
-  less that of an empty one: `.text` and `.rodata`. `opt-level = \"s\"` (3 for the
-  Cortex-M55, or the compiler leaves its vectors unused) and fat LTO, as everything here.
+  less that of an empty one: `.text` and `.rodata`. `opt-level = \"s\"` and fat LTO, as
+  everything here.
 * **Stack** is the high-water mark of loading an image and scoring; **stack bound** is proved for the same from the linked
   machine code, whatever the image: frames along the deepest chain of calls, pointers going wherever they may, no
   recursion (`host-tools/src/bench/stack.rs`). No score measured here may exceed it. Interrupts come on top.

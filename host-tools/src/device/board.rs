@@ -28,8 +28,6 @@ struct Facts {
     target: &'static str,
     /// What the compiler is told beyond the target.
     target_cpu: Option<&'static str>,
-    /// In place of the profile's.
-    opt_level: Option<&'static str>,
     /// As in the firmware's `src/board/`.
     job_address: u32,
     job_room: usize,
@@ -46,7 +44,6 @@ impl Board {
             core,
             target,
             target_cpu: None,
-            opt_level: None,
             job_address,
             job_room: 16 << 20,
         };
@@ -65,8 +62,6 @@ impl Board {
             },
             Self::Mps3An547 => Facts {
                 target_cpu: Some("cortex-m55"),
-                // The compiler uses vectors where it optimizes for speed alone.
-                opt_level: Some("3"),
                 ..facts("mps3-an547", "cortex-m55", "thumbv8m.main-none-eabihf", 0x6000_0000)
             },
         }
@@ -90,11 +85,6 @@ impl Board {
     /// The core that the compiler is told of, where the target alone would leave instructions unused.
     pub fn target_cpu(self) -> Option<&'static str> {
         self.facts().target_cpu
-    }
-
-    /// What the firmware is optimized for, if not for size.
-    pub fn opt_level(self) -> Option<&'static str> {
-        self.facts().opt_level
     }
 
     /// Where the host places a job, or an image alone.

@@ -244,9 +244,6 @@ impl Source {
             let target = board.target().to_uppercase().replace(['-', '.'], "_");
             command.env(format!("CARGO_TARGET_{target}_RUSTFLAGS"), format!("-Ctarget-cpu={cpu}"));
         }
-        if let Some(level) = board.opt_level() {
-            command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level);
-        }
         match binary {
             Binary::CompiledIn { image } => {
                 let image = env::current_dir().unwrap_or_default().join(image);

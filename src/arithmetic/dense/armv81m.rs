@@ -3,7 +3,7 @@
 //! four rows, in a hardware loop that predicates its last step. Four sums are ended at once: shift, ReLU and saturation, or
 //! the product with their multipliers.
 //!
-//! [`Encoding::I8Rows`] and [`Encoding::I16Rows`] are what they are for; the other encodings take the portable way.
+//! [`Encoding::I8Rows`] and [`Encoding::I16Rows`] are what they are for; other orders go weight by weight.
 #![allow(
     unsafe_code,
     reason = "kernels in assembly: i8 32x32 in 0.4 instructions per multiply-accumulate, compiled for speed 1.4"
@@ -51,8 +51,8 @@ fn sums_kernel(encoding: Encoding) -> Option<Kernel> {
     }
 }
 
-/// The layer at the front of `words`, hidden with ReLU or last with a usual shift, its weights in an order of these kernels;
-/// gives the words behind it.
+/// The layer at the front of `words`, hidden with ReLU or last, its weights in an order of these kernels; gives the words
+/// behind it.
 ///
 /// Every score comes by here: a [`Dense`] is not made.
 #[inline(always)]
@@ -62,6 +62,7 @@ pub(super) fn at_once<'a>(
     output: &mut [u32],
     supports: Capabilities,
 ) -> Option<&'a [u32]> {
+    let front = words;
     let (&[sizes, kind], words) = words.split_first_chunk::<2>()?;
     let [encoding, activation, shift, _] = kind.to_le_bytes();
     // Groups of 4 inputs, and rows with their padding: at most 2^14 and 2^16, so that no product of sizes wraps.
@@ -75,6 +76,7 @@ pub(super) fn at_once<'a>(
     let (multipliers, written, left) = match activation {
         super::RELU => (0, rows >> 1, 1 - (shift & 31)),
         super::OUTPUT if (33..=63).contains(&shift) => (rows, rows, 32 - shift),
+        super::OUTPUT => return last_wide(front, input, output, supports),
         _ => return None,
     };
     let (layer, behind) = words.split_at_checked(rows + multipliers + ((rows * groups) << doubled))?;
@@ -87,6 +89,23 @@ pub(super) fn at_once<'a>(
     // rows; there is one row and one group at least, and all are aligned to words. The function keeps the caller's registers.
     unsafe { kernel(bias, input.as_ptr(), output.as_mut_ptr(), weights, rows >> 2, left, groups) }
     Some(behind)
+}
+
+/// A last layer with a shift of 32, as small layers of i8 weights have, or less.
+#[cold]
+#[inline(never)]
+fn last_wide<'a>(
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+    supports: Capabilities,
+) -> Option<&'a [u32]> {
+    let supports = supports.without(Capability::OtherOrders);
+    // By reference: a layer that is moved is copied.
+    let Some((layer, rest)) = &Dense::parse_within(words, supports) else { return None };
+    let (input, output) = (bytemuck::cast_slice(input), bytemuck::cast_slice_mut(output));
+    job::fixed_scaled(sums_kernel(layer.encoding)?, layer, input, output)?;
+    Some(rest)
 }
 
 /// Runs a layer's kernel; `written` words of output. `None` for an encoding without one, or if a buffer is too short.
@@ -108,7 +127,7 @@ fn run(layer: &Dense<'_>, left: i32, input: &[i16], output: &mut [u32], written:
 /// See [`portable::fixed_relu`].
 pub(super) fn fixed_relu(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
     if sums_kernel(layer.encoding).is_none() {
-        return portable::fixed_relu(layer, input, output);
+        return portable::fixed_relu_any(layer, input, output);
     }
     let output = bytemuck::try_cast_slice_mut(output.get_mut(..layer.bias.len())?).ok()?;
     run(layer, 1 - i32::from(layer.shift & 31), input, output, layer.bias.len() >> 1)
@@ -121,7 +140,7 @@ pub(super) fn fixed_scaled(layer: &Dense<'_>, input: &[i16], output: &mut [i32])
             run(layer, 32 - i32::from(shift), input, bytemuck::cast_slice_mut(output), layer.bias.len())
         }
         (Some(kernel), _) => job::fixed_scaled(kernel, layer, input, output),
-        _ => portable::fixed_scaled(layer, input, output),
+        _ => portable::fixed_scaled_any(layer, input, output),
     }
 }
 
@@ -134,6 +153,6 @@ pub(super) fn accumulate(
 ) -> Option<()> {
     match sums_kernel(layer.encoding) {
         Some(kernel) => job::accumulate(kernel, layer, input, emit),
-        None => portable::accumulate(layer, input, emit),
+        None => portable::accumulate_any(layer, input, emit),
     }
 }

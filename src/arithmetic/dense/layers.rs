@@ -7,7 +7,7 @@
 use super::{portable, Dense, Encoding, ACTIVATION_LIMIT};
 use crate::arithmetic::activation::{Activation, LEAKY_SLOPE};
 use crate::arithmetic::fixed::activation;
-use crate::support::Capabilities;
+use crate::support::{Capabilities, Capability};
 
 /// The integer kernels of this build.
 mod integer {
@@ -88,24 +88,36 @@ pub(crate) fn f32_at_once<'a>(
     float::f32_at_once(words, input, output, any)
 }
 
-/// Whether the core has kernels for all integer weights in blocks of four rows, word by word in turn. [`fixed_at_once`] then
-/// takes every layer that is linear or has ReLU and whose weights lie so; that of the M0 leaves the rarer shifts of last layers.
+/// Whether the core has kernels for all integer weights in blocks of four rows, word by word in turn.
 pub(crate) const IN_BLOCKS: bool =
     cfg!(any(flowlet_integer_kernels = "armv7em", flowlet_integer_kernels = "armv7m"));
 
-/// Whether the core has kernels for i8, the M0's, and takes i16 the portable way.
+/// Whether the core has kernels for i8 in the M0's order, and for i16 in blocks.
 const IN_PACKED: bool = cfg!(flowlet_integer_kernels = "armv6m");
 
-/// Whether the core has kernels for an order of integer weights, or takes it as well as any: the others go weight by weight on
-/// the M3 and the M4, and cost a firmware for the M0 their code. The portable kernels, and those of the M55, take them all.
+/// Whether the core has kernels for an order of integer weights: the others go weight by weight. The portable kernels take them
+/// all.
 #[inline(always)]
 pub(crate) fn is_native(encoding: Encoding) -> bool {
     match encoding {
-        Encoding::I8Rows4 => !IN_PACKED,
-        Encoding::I8Packed4 => !IN_BLOCKS,
+        Encoding::I8Rows4 => !IN_PACKED && !IN_ROWS,
+        Encoding::I8Packed4 => !IN_BLOCKS && !IN_ROWS,
         Encoding::I8Rows | Encoding::I16Rows => !IN_BLOCKS && !IN_PACKED,
-        Encoding::I16Rows4 | Encoding::F32Rows4 | Encoding::F32Rows8 => true,
+        Encoding::I16Rows4 => !IN_ROWS,
+        Encoding::F32Rows4 | Encoding::F32Rows8 => true,
     }
+}
+
+/// Whether the core has kernels for i8 and i16 row by row, the M55's.
+const IN_ROWS: bool = cfg!(flowlet_integer_kernels = "armv81m");
+
+/// Whether [`fixed_at_once`] takes every layer that is linear or has ReLU, its weights in an order of the core.
+const AT_ONCE: bool = IN_BLOCKS || IN_PACKED || IN_ROWS;
+
+/// Whether [`fixed_at_once`] takes every layer of an image that opens with `supports`.
+#[inline(always)]
+pub(crate) const fn takes_all(supports: Capabilities) -> bool {
+    AT_ONCE && !supports.has(Capability::Activations) && !supports.has(Capability::OtherOrders)
 }
 
 /// The layer at the front of `words`, between buffers of i16 activations, two a word, or Q15.16 values; gives the
@@ -121,23 +133,34 @@ pub(crate) fn fixed_at_once<'a>(
     integer::at_once(words, input, output, supports)
 }
 
-/// The layer at the front of `words`, of any kind. Without `others`, hidden layers were checked to have ReLU.
+/// The layer at the front of `words`, if [`fixed_at_once`] did not take it.
 #[inline(never)]
 pub(crate) fn fixed_layer<'a>(
     words: &'a [u32],
     input: &[u32],
     output: &mut [u32],
-    others: bool,
+    supports: Capabilities,
 ) -> Option<&'a [u32]> {
     // By reference: a layer that is moved is copied.
-    let Some((layer, rest)) = &Dense::parse(words) else { return None };
+    let Some((layer, rest)) = &Dense::parse_within(words, supports) else { return None };
     let input = bytemuck::cast_slice(input);
+    let has_relu = !supports.has(Capability::Activations);
     if layer.is_output {
-        integer::fixed_scaled(layer, input, bytemuck::cast_slice_mut(output))?;
-    } else if others {
-        fixed_general(layer, input, bytemuck::cast_slice_mut(output))?;
+        let output = bytemuck::cast_slice_mut(output);
+        if AT_ONCE {
+            portable::fixed_scaled_any(layer, input, output)?;
+        } else {
+            integer::fixed_scaled(layer, input, output)?;
+        }
     } else {
-        integer::fixed_relu(layer, input, bytemuck::cast_slice_mut(output))?;
+        let output = bytemuck::cast_slice_mut(output);
+        if AT_ONCE && (has_relu || layer.activation == Activation::Relu) {
+            portable::fixed_relu_any(layer, input, output)?;
+        } else if has_relu {
+            integer::fixed_relu(layer, input, output)?;
+        } else {
+            fixed_general(layer, input, output)?;
+        }
     }
     Some(rest)
 }

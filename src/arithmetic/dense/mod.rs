@@ -89,7 +89,7 @@ use core::ops::Deref;
 use layers::behind;
 pub(crate) use layers::{
     f32_at_once, f32_relu, f32_sums, f32_usual, fixed_at_once, fixed_hidden, fixed_layer, fixed_output,
-    fixed_relu, fixed_slopes, is_native, IN_BLOCKS,
+    fixed_relu, fixed_slopes, is_native, takes_all, IN_BLOCKS,
 };
 
 /// Element type of a layer's weights, and their order in the image.

@@ -1,15 +1,14 @@
 //! f32 kernels in assembly, for cores with vector instructions (Cortex-M52, M55, M85): four products an instruction.
 //!
 //! What the compiler does not find: a hardware loop whose step is four inputs, brought by one `LDM`, and ReLU as one integer
-//! maximum. Products and sums are separate instructions, in the order of [`portable`]: a fused one has other bits.
-//!
-//! [`Encoding::F32Rows8`] is what they are for; [`Encoding::F32Rows4`] takes the portable way.
+//! maximum. Products and sums are separate instructions, in the order of [`portable`](super::portable): a fused one has other
+//! bits. [`Encoding::F32Rows8`] is what they are for; [`Encoding::F32Rows4`] takes a call for each block.
 #![allow(
     unsafe_code,
-    reason = "kernels in assembly: 32x32 in 0.9 instructions per multiply-accumulate, compiled for speed 1.3"
+    reason = "kernels in assembly: 32x32 in 0.9 instructions per multiply-accumulate, compiled for speed 1.3, for size 7.7"
 )]
 
-use super::{portable, Dense, Encoding};
+use super::{Dense, Encoding};
 use core::arch::global_asm;
 
 extern "C" {
@@ -65,32 +64,40 @@ pub(super) fn f32_at_once<'a>(
     Some(behind)
 }
 
-/// A layer of f32 in blocks of 8 rows.
+/// A layer of f32.
+#[inline(never)]
 fn run(layer: &Dense<'_>, input: &[f32], output: &mut [f32], floor: i32) -> Option<()> {
     let (input, output) = (input.get(..layer.inputs)?, output.get_mut(..layer.bias.len())?);
-    let (weights, bias, rows) = (layer.weights.as_ptr(), layer.bias.as_ptr(), output.len());
-    // SAFETY: a `Dense` of f32, as the callers make sure, has `inputs * rows` weights and a multiple of 4 rows; input and
-    // output have their lengths, and all are aligned to words by their types. The function keeps the caller's registers.
-    unsafe {
-        flowlet_f32_blocks(weights, input.as_ptr(), output.as_mut_ptr(), bias, layer.inputs, rows, floor);
+    // One block, or each of four rows by itself.
+    let rows = match layer.encoding {
+        Encoding::F32Rows8 => output.len(),
+        Encoding::F32Rows4 => 4,
+        _ => return None,
+    };
+    let mut weights = layer.weights;
+    let mut bias = layer.bias;
+    let mut rest = output;
+    while !rest.is_empty() {
+        let (block, behind) = weights.split_at_checked(rows * layer.inputs)?;
+        let (start, others) = bias.split_at_checked(rows)?;
+        let (sums, left) = rest.split_at_mut_checked(rows)?;
+        (weights, bias, rest) = (behind, others, left);
+        let (block, start, to) = (block.as_ptr(), start.as_ptr(), sums.as_mut_ptr());
+        // SAFETY: weights, biases and output are those of the rows, a multiple of 4, and the input has all inputs; all are
+        // aligned to words by their types. The function keeps the caller's registers.
+        unsafe { flowlet_f32_blocks(block, input.as_ptr(), to, start, layer.inputs, rows, floor) }
     }
     Some(())
 }
 
-/// See [`portable::f32_sums`].
+/// See [`portable::f32_sums`](super::portable::f32_sums).
 pub(super) fn f32_sums(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
-    match layer.encoding {
-        Encoding::F32Rows8 => run(layer, input, output, LINEAR),
-        _ => portable::f32_sums(layer, input, output),
-    }
+    run(layer, input, output, LINEAR)
 }
 
-/// See [`portable::f32_relu`].
+/// See [`portable::f32_relu`](super::portable::f32_relu).
 pub(super) fn f32_relu(layer: &Dense<'_>, input: &[f32], output: &mut [f32]) -> Option<()> {
-    match layer.encoding {
-        Encoding::F32Rows8 => run(layer, input, output, RELU),
-        _ => portable::f32_relu(layer, input, output),
-    }
+    run(layer, input, output, RELU)
 }
 
 // r0 weights, r1 input, r2 output, r3 bias, r4 to r7 inputs, r8 inputs beyond groups of four, r9 such groups, r10 rows left less

@@ -49,8 +49,15 @@ pub fn fixed_to_f32(x: i64, fraction_bits: i32) -> f32 {
 }
 
 /// [`fixed_to_f32`] with `fraction_bits` from -60 to 120, so that nothing is subnormal and nothing overflows.
-#[inline(never)]
+///
+/// Its result is put together as an integer, which goes on in a register of the core.
+#[inline(always)]
 pub(super) fn normal_to_f32(x: i64, fraction_bits: i32) -> f32 {
+    f32::from_bits(normal_to_bits(x, fraction_bits))
+}
+
+#[inline(never)]
+fn normal_to_bits(x: i64, fraction_bits: i32) -> u32 {
     let size = x.unsigned_abs();
     let (mut low, mut bits) = (size as u32, fraction_bits);
     let high = (size >> 32) as u32;
@@ -61,23 +68,17 @@ pub(super) fn normal_to_f32(x: i64, fraction_bits: i32) -> f32 {
         low = high << zeros | low >> 1 >> (31 ^ zeros) | u32::from(rest != 0);
         bits -= 32 - zeros as i32;
     }
-    small_to_f32(low, bits, x < 0)
-}
-
-/// [`normal_to_f32`] of a size of 32 bits and a sign.
-#[inline(never)]
-pub(super) fn small_to_f32(size: u32, fraction_bits: i32, is_negative: bool) -> f32 {
-    if size == 0 {
-        return 0.0;
+    if low == 0 {
+        return 0;
     }
-    let zeros = size.leading_zeros();
-    let normal = size << (zeros & 31);
+    let zeros = low.leading_zeros();
+    let normal = low << (zeros & 31);
     // To nearest, ties to even: up from half of the last place, or more than half where that place holds a zero. A carry runs
     // into the exponent, as it should.
     let (kept, rest) = (normal >> 8, normal & 0xff);
     let kept = kept + u32::from(rest + (kept & 1) > 0x80);
-    let exponent = (157 - fraction_bits) as u32 - zeros;
-    f32::from_bits(u32::from(is_negative) << 31 | ((exponent << 23) + kept))
+    let exponent = (157 - bits) as u32 - zeros;
+    ((x >> 32) as u32 & 1 << 31) | ((exponent << 23) + kept)
 }
 
 /// [`fixed_to_f32`] of all numbers but zero.

@@ -11,7 +11,7 @@
 //! | [`ln`] | `>= 1` | [`LN_ABSOLUTE`] |
 
 use super::table;
-use super::{product_high_rounded_by_halves, round_shift, FRACTION_BITS, ONE};
+use super::{product_high_rounded_by_halves, product_shift_high, FRACTION_BITS, ONE};
 
 /// Largest relative error of [`exp2`]; half a unit of Q15.16, to which a scaled value is rounded, is 7.6e-6.
 pub const EXP2_RELATIVE: f64 = 5e-7;
@@ -27,7 +27,7 @@ pub const LN_ABSOLUTE: f64 = 2e-5;
 /// log2(e) in Q30.
 pub(super) const LOG2_E_Q30: i32 = 1_549_082_005;
 /// ln(2) in Q31.
-const LN_2_Q31: i64 = 1_488_522_236;
+const LN_2_Q31: i32 = 1_488_522_236;
 /// [`exp`] saturates here, in Q15.16: 128.
 const EXP_LIMIT: i32 = 1 << 23;
 /// [`tanh`] is that of its edge beyond, in Q15.16: 8.
@@ -211,6 +211,12 @@ pub fn ln(x: u32) -> i32 {
     if x <= ONE as u32 {
         return 0;
     }
+    ln_above_one(x)
+}
+
+/// [`ln`] of `x > 1`.
+#[inline(always)]
+pub(super) fn ln_above_one(x: u32) -> i32 {
     let zeros = x.leading_zeros();
     // The top bit in place 31; the 26 bits below the six of the table's index are the position.
     let normal = x << (zeros & 31);
@@ -219,7 +225,7 @@ pub fn ln(x: u32) -> i32 {
     let log2 = table::log2(index, position).unwrap_or(0);
     // log2 in Q20; the integer part is 15 - zeros, as x is Q16.16.
     let whole = (15 - zeros as i32) << 20;
-    round_shift(i64::from(whole + log2) * LN_2_Q31, 35) as i32
+    product_shift_high(whole + log2, LN_2_Q31, 35)
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub const ONE: i32 = 1 << FRACTION_BITS;
 /// Fractional bits of the statistic's quantiles in a calibration sketch: Q23.8 in i32.
 pub const QUANTILE_BITS: u32 = 8;
 /// ln(2 pi) / 2 in Q.32.
-const HALF_LN_2PI_Q32: i64 = 3_946_810_947;
+const HALF_LN_2PI_Q32: u32 = 3_946_810_947;
 /// Words of the standardizer for one feature: center (low, high), multiplier, scale, exponent.
 const STANDARDIZER_WORDS: usize = 5;
 /// Fractional bits of the standardizer's multiplier.
@@ -147,7 +147,7 @@ fn scale(x: i32, (mantissa, exponent): (u32, i32)) -> i32 {
 /// A soft tail beyond its knee, which is positive, and by how much it goes on there.
 #[inline(always)]
 fn beyond_knee(x: i32, knee: i32) -> (i32, i32) {
-    let grown = elementary::ln(x.unsigned_abs().wrapping_sub(knee as u32).wrapping_add(ONE as u32));
+    let grown = elementary::ln_above_one(x.unsigned_abs().wrapping_sub(knee as u32).wrapping_add(ONE as u32));
     let size = knee.saturating_add(grown);
     let sign = x >> 31;
     ((size ^ sign).wrapping_sub(sign), grown)
@@ -303,18 +303,20 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         (z, -i64::from(grown))
     }
 
+    #[inline(never)]
     fn soft_tails(x: &mut [i32], knee: i32) -> i64 {
         // |x| <= knee in one comparison; nearly all values pass it.
         let reach = (knee as u32).wrapping_mul(2);
-        let mut log_det = 0i64;
+        // 256 logarithms, each below 10.4, fit 28 bits.
+        let mut all = 0i32;
         for x in x {
             if x.wrapping_add(knee) as u32 > reach {
                 let grown;
                 (*x, grown) = beyond_knee(*x, knee);
-                log_det = log_det.wrapping_sub(i64::from(grown));
+                all = all.wrapping_add(grown);
             }
         }
-        log_det
+        -i64::from(all)
     }
 
     fn soft_tail_inverse(z: i32, knee: i32) -> (i32, i64) {
@@ -421,9 +423,13 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn standard_normal(z: &[i32]) -> i64 {
-        let constant = (z.len() as i64).wrapping_mul(HALF_LN_2PI_Q32);
+        // As the product with a constant of 32 bits, in halves: of 256 features at most, each fits 32 bits.
+        let (high, low) = (HALF_LN_2PI_Q32 >> 16, HALF_LN_2PI_Q32 & 0xffff);
+        let count = z.len() as u32;
+        let below = (count.wrapping_mul(low).wrapping_add(1 << 15)) >> 16;
+        let constant = count.wrapping_mul(high).wrapping_add(below);
         // Half the squares of 256 values stay below 2^53.
-        base::half_squares(z).wrapping_add(round_shift(constant, 16)).wrapping_neg()
+        base::half_squares(z).wrapping_add(i64::from(constant)).wrapping_neg()
     }
 
     fn log_to_f32(log: i64) -> f32 {
@@ -441,14 +447,19 @@ impl<S: Support> Arithmetic for FixedWith<S> {
                 let width = high.wrapping_sub(low);
                 let offset = (statistic as u32).wrapping_sub(low);
                 let excess = 16u32.saturating_sub(width.leading_zeros());
-                part = (offset >> excess << FRACTION_BITS).checked_div(width >> excess).unwrap_or(0);
+                let (offset, width) = (offset >> excess, width >> excess);
+                part = if cfg!(flowlet_integer_kernels = "armv6m") {
+                    standardize::quotient(offset, width, FRACTION_BITS)
+                } else {
+                    (offset << FRACTION_BITS).checked_div(width).unwrap_or(0)
+                };
             }
         }
         // position / STEPS_PER_OCTAVE octaves below one.
         let position = ((whole << FRACTION_BITS) + part) / crate::calibration::STEPS_PER_OCTAVE;
         let (mantissa, exponent) = elementary::exp2((position as i32).wrapping_neg());
         // By the check 2^-32 at least.
-        convert::small_to_f32(mantissa, 30 - exponent, false)
+        convert::normal_to_f32(i64::from(mantissa), 30 - exponent)
     }
 
     fn quantiles_ascend(previous: u32, next: u32) -> bool {
@@ -456,16 +467,15 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     }
 
     fn load_inputs(inputs: &[i32], limit: i32, shift: u8, out: &mut [i16]) {
-        let (used, rest) = out.split_at_mut_checked(inputs.len()).unwrap_or_default();
+        // What is not a multiple of 4 has no padding.
+        if let Some(last) = out.last_chunk_mut::<4>() {
+            *last = [0; 4];
+        }
         // By the check 1 <= shift <= 15, and limit >> shift fits i16.
         #[cfg(flowlet_integer_kernels = "armv81m")]
-        armv81m::load_inputs(inputs, limit, shift, used);
+        armv81m::load_inputs(inputs, limit, shift, out);
         #[cfg(not(flowlet_integer_kernels = "armv81m"))]
-        load_inputs(inputs, limit, shift, used);
-        // Three at most: a fill would be a function of its own.
-        for padding in rest {
-            *padding = core::hint::black_box(0);
-        }
+        load_inputs(inputs, limit, shift, out);
     }
 
     fn input_format_is_valid(limit: i32, shift: u8) -> bool {
@@ -501,11 +511,10 @@ impl<S: Support> Arithmetic for FixedWith<S> {
     #[inline(always)]
     fn dense_layer<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
         let done = super::dense::fixed_at_once(words, input, output, S::CAPABILITIES);
-        let has_others = S::CAPABILITIES.has(Capability::Activations);
-        if super::dense::IN_BLOCKS && !has_others && !S::CAPABILITIES.has(Capability::OtherOrders) {
+        if super::dense::takes_all(S::CAPABILITIES) {
             return done;
         }
-        done.or_else(|| super::dense::fixed_layer(words, input, output, has_others))
+        done.or_else(|| super::dense::fixed_layer(words, input, output, S::CAPABILITIES))
     }
 
     fn dense_hidden(layer: &Dense<'_>, input: &[i16], output: &mut [i16]) -> Option<()> {
@@ -539,14 +548,14 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         }
         let is_homogeneous = layer.activation.is_homogeneous();
         // From one to 62 for a product, from zero to 30 else.
-        let (least, count) = if layer.is_output || !is_homogeneous { (1, 62) } else { (0, 31) };
-        let shift_fits = layer.shift.wrapping_sub(least) < count;
+        let is_scaled = u8::from(layer.is_output || !is_homogeneous);
+        let shift_fits = layer.shift.wrapping_sub(is_scaled) < 31 << is_scaled;
         let activation_fits = if is_homogeneous {
             layer.activation_shift == 0
         } else {
             activation::shift_is_valid(layer.activation, layer.activation_shift)
         };
-        if !shift_fits || !activation_fits || layer.multipliers.iter().any(|&m| m as i32 == i32::MIN) {
+        if !shift_fits || !activation_fits {
             return malformed;
         }
         super::dense::check_accumulators(

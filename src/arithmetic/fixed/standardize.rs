@@ -1,9 +1,7 @@
 //! Readings near the data in products of 32 bits, and readings past the limit, in fixed point.
 
 use super::elementary::high_rounded;
-use super::ratio::reciprocal;
-use super::{convert, Fixed, MULTIPLIER_BITS, READING_LIMIT, STANDARDIZER_WORDS};
-use crate::arithmetic::Arithmetic;
+use super::{convert, MULTIPLIER_BITS, READING_LIMIT, STANDARDIZER_WORDS};
 
 /// Bits of a difference whose product with a multiplier of 25 bits fits i64.
 const EXACT_BITS: u32 = 38;
@@ -14,19 +12,20 @@ const KEPT_BITS: u32 = 31;
 
 /// See [`crate::arithmetic::Arithmetic::standardize_each`].
 pub(super) fn each(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> Option<bool> {
-    let mut is_far = false;
-    let parameters = parameters.as_chunks::<STANDARDIZER_WORDS>().0;
+    // Its top bit is set once one is at the limit.
+    let mut reach = 0u32;
+    let parameters = features(parameters, readings.len());
     for ((value, &reading), words) in values.iter_mut().zip(bits(readings)).zip(parameters) {
         *value = match near(reading, words) {
             Some(z) => z,
             None => {
                 let z = any(reading, words);
-                is_far |= Fixed::is_at_limit(z);
+                reach |= z.unsigned_abs().wrapping_add((1 << 31) - READING_LIMIT as u32);
                 z
             }
         };
     }
-    Some(is_far)
+    Some(reach >> 31 != 0)
 }
 
 /// See [`crate::arithmetic::Arithmetic::standardize`]; of the bits of a reading.
@@ -58,20 +57,20 @@ fn near(bits: u32, words: &[u32; STANDARDIZER_WORDS]) -> Option<i32> {
     Some(high_rounded(x.checked_sub(center)?, (multiplier << 4) as i32))
 }
 
-/// See [`crate::arithmetic::Arithmetic::standardize_far`]. Within 3 units in the last place of the trunk of what
+/// See [`crate::arithmetic::Arithmetic::standardize_far`]. Within 4 units in the last place of the trunk of what
 /// exact arithmetic gives.
 pub(super) fn far(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> Option<()> {
     // Two passes over the readings, so that no buffer holds what is wider than a value.
-    let parameters = parameters.as_chunks::<STANDARDIZER_WORDS>().0;
+    let parameters = features(parameters, readings.len());
     let readings = bits(readings);
     let mut farthest = READING_LIMIT as u64;
     for (&reading, words) in readings.iter().zip(parameters) {
         farthest = farthest.max((wide(reading, words) >> 1).unsigned_abs());
     }
-    // Of the farthest 31 bits are kept, or one less where it is the limit: 33 zeros at most.
+    // Of the farthest 31 bits are kept: at least the limit, it has 33 zeros at most.
     let drop = (64 - KEPT_BITS).wrapping_sub(farthest.leading_zeros()) & 31;
-    // The farthest cut to 32 bits, so that `share` is limit / farthest in Q31, below two.
-    let share = READING_LIMIT.wrapping_mul(i64::from(reciprocal(((2 * farthest) >> drop) as u32))) >> 31;
+    // Below two.
+    let share = i64::from(quotient(READING_LIMIT as u32, (farthest >> drop) as u32, 31));
     for (value, (&reading, words)) in values.iter_mut().zip(readings.iter().zip(parameters)) {
         let kept = (wide(reading, words) >> 1 >> drop) as i32;
         // Within a few units of the limit: no i32 wraps.
@@ -79,6 +78,28 @@ pub(super) fn far(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> O
         *value = scaled.clamp(-(READING_LIMIT as i32), READING_LIMIT as i32);
     }
     Some(())
+}
+
+/// `numerator / denominator` with so many bits behind the point, cut; of a denominator below 2^31 and a numerator below twice
+/// that. A bit a step: a division is not worth the code where a core has none, or none that is wide enough.
+pub(super) fn quotient(mut numerator: u32, denominator: u32, bits: u32) -> u32 {
+    let mut quotient = 0u32;
+    for _ in 0..bits + 1 {
+        quotient <<= 1;
+        if numerator >= denominator {
+            numerator = numerator.wrapping_sub(denominator);
+            quotient |= 1;
+        }
+        numerator <<= 1;
+    }
+    quotient
+}
+
+/// The words of each of so many features, 511 at most: the compiler knows then that no product wraps, and divides nothing. None
+/// of them if they are not all there, which the check excludes.
+#[inline(always)]
+fn features(parameters: &[u32], count: usize) -> &[[u32; STANDARDIZER_WORDS]] {
+    parameters.get(..STANDARDIZER_WORDS * (count & 0x1ff)).unwrap_or_default().as_chunks().0
 }
 
 /// The bits of readings: as f32 they would come by a register of the FPU.
@@ -100,7 +121,9 @@ fn wide(reading: u32, &[low, high, multiplier, _, exponent]: &[u32; STANDARDIZER
 
 #[cfg(test)]
 mod tests {
+    use super::super::Fixed;
     use super::*;
+    use crate::arithmetic::Arithmetic;
 
     /// Words of a feature with this mean and a std of `scale / 2^exponent`.
     fn words(mean: f64, scale: u32, exponent: i32) -> [u32; STANDARDIZER_WORDS] {
@@ -141,6 +164,20 @@ mod tests {
             assert_eq!((Some(values[0]), far), (exact, exact.map(Fixed::is_at_limit)));
         }
         assert!(count > 100_000, "{count}");
+    }
+
+    #[test]
+    fn a_quotient_bit_by_bit_is_that_of_a_division() {
+        let mut state = 7u64;
+        for i in 0..100_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let denominator = ((state >> 33) as u32 >> (i % 31)).max(1);
+            // Up to twice the denominator, less one.
+            let numerator = ((u64::from(denominator) * 2 - 1) * (state & 0xffff) / 0xffff) as u32;
+            let exact = (u64::from(numerator) << 31) / u64::from(denominator);
+            assert_eq!(u64::from(quotient(numerator, denominator, 31)), exact, "{numerator} {denominator}");
+            assert_eq!(u64::from(quotient(numerator, denominator, 16)), exact >> 15);
+        }
     }
 
     #[test]

@@ -259,7 +259,7 @@ impl<'a> Coupling<'a> {
     }
 }
 
-/// Density direction of a coupling's block.
+/// Density direction of a coupling's block; adds its log-determinant to `log`.
 #[inline(never)]
 pub(super) fn forward_block<A: Arithmetic>(
     kind: u8,
@@ -267,9 +267,11 @@ pub(super) fn forward_block<A: Arithmetic>(
     x: &mut [A::Value],
     context: &[A::Value],
     scratch: &mut Scratch<'_>,
-) -> Option<A::Log> {
+    log: &mut A::Log,
+) -> Option<()> {
     let coupling = Coupling::parse(kind, body, A::SUPPORTS)?;
-    coupling.couple::<A>(x, context, scratch, Direction::Forward)
+    *log = A::add(*log, coupling.couple::<A>(x, context, scratch, Direction::Forward)?);
+    Some(())
 }
 
 /// What a coupling's block needs: its map's bytes are those of word 4, its net's those of word 3. Of less words, which make no
@@ -280,12 +282,12 @@ pub(super) fn block_needs(kind: u8, body: &[u32]) -> Capabilities {
     if kind != super::kind::COUPLING {
         return needs.with(Capability::AffineCoupling);
     }
-    match map as u8 {
-        map::ADDITIVE => needs.with(Capability::AdditiveCoupling),
-        map::AFFINE => needs.with(Capability::AffineCoupling).with(Capability::ScaleMaps),
-        map::SPLINE => needs.with(Capability::SplineCoupling),
-        _ => needs,
-    }
+    // A table of bytes, in a word.
+    const BY_MAP: u32 = Capabilities::of(&[Capability::AdditiveCoupling]).bits() << (8 * map::ADDITIVE)
+        | Capabilities::of(&[Capability::AffineCoupling, Capability::ScaleMaps]).bits() << (8 * map::AFFINE)
+        | Capabilities::of(&[Capability::SplineCoupling]).bits() << (8 * map::SPLINE);
+    const { assert!(Capability::SplineCoupling as u8 == 7 && map::SPLINE == 2) };
+    needs.union(Capabilities::of_bits(BY_MAP >> (8 * (map & 0xff).min(3)) & 0xff))
 }
 
 /// Which way a map is taken.
