@@ -13,7 +13,7 @@
 //! | `input_steps` | M0, i8: groups of inputs that are summed up |
 //! | `odd_blocks` | M3: blocks of an odd number of steps |
 //! | `pair_blocks`; `wide_layers`, `wide_blocks` | M4 and the like: i16 blocks of 8 inputs, which stay in registers; more than 32 inputs |
-//! | `kept_blocks`, `kept_steps`; `loop_layers`, `loop_blocks`, `loop_steps` | M55: steps of 8 inputs that stay in registers (8, 16 or 32 of them), and others |
+//! | `kept_blocks`, `kept_steps`; `half_kept_blocks`; `loop_layers`, `loop_blocks`, `loop_steps` | M55: steps of 8 inputs that stay in registers (8, 16 or 32 of them), 64 inputs, half of which do, and others |
 //! | `vectors`, `given_vectors`, `affine_vectors`, `additive_vectors` | M55: `features` and the like in vectors of 4 |
 //! | `eights`, `eights_rest`, `fours`, `fours_rest`, `blocks` | f32 with an FPU: 8 inputs of a block of 8 rows and single ones, 4 inputs of a block of 4 rows and single ones |
 //! | `inputs_of_8`, `inputs_of_4`, `blocks_of_8`, `blocks_of_4` | f32 on the M55 |
@@ -252,7 +252,9 @@ impl Counts {
             self.add("output_blocks", all);
         }
         if self.kernels == Kernels::Vectors {
-            if is_whole && matches!(groups, 2 | 4 | 8) {
+            if is_whole && groups == 16 {
+                self.add("half_kept_blocks", all);
+            } else if is_whole && matches!(groups, 2 | 4 | 8) {
                 self.add("kept_blocks", all);
                 self.add("kept_steps", all * groups / 2);
             } else {

@@ -59,7 +59,7 @@ flowlet_soft_row:
     lsr r9, r6, #23
     sub r7, r9, r5, lsr #23
     cmp r7, #25
-    bhi 7f
+    bhi 0f
     ubfx r5, r5, #0, #23
     orr r5, r5, #1 << 23
     rsb r10, r7, #32
@@ -99,23 +99,26 @@ flowlet_soft_row:
     adc r6, r6, #0
     it eq
     biceq r6, r6, #1
-7:  orr r0, r0, r6
+0:  orr r0, r0, r6
     subs r4, r4, #1
     bne 1b
-8:  mov r1, r4
+7:  mov r1, r4
     pop {r4-r10, pc}
+    // Nor of a zero weight, as padding has it.
+8:  lsls r7, r6, #1
+    bne 7b
+9:  cmp r0, #1 << 31
+    beq 7b
+10: subs r4, r4, #1
+    bne 1b
+    b 7b
     // No bit, or one behind the last place: of numbers that are neighbours, the larger a power of two.
 4:  cmp r10, #0
     beq 5f
     sub r9, r9, #24
     orr r0, r0, r9, lsl #23
-    b 10f
+    b 10b
 5:  movs r0, #0
-    b 10f
-9:  cmp r0, #1 << 31
-    beq 8b
-10: subs r4, r4, #1
-    bne 1b
-    b 8b
+    b 10b
     .size flowlet_soft_row, . - flowlet_soft_row
     .popsection
