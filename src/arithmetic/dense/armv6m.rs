@@ -67,18 +67,19 @@ pub(super) fn at_once<'a>(
     output: &mut [u32],
     supports: Capabilities,
 ) -> Option<&'a [u32]> {
-    let run: AtOnce = match (supports.has(Capability::I8Weights), supports.has(Capability::I16Weights)) {
-        (true, false) => flowlet_layer_1,
-        (false, true) => flowlet_layer_2,
-        (false, false) => return None,
-        (true, true) if words.get(1).is_some_and(|&kind| kind as u8 == I16_ROWS_4) => flowlet_layer_2,
-        (true, true) => flowlet_layer_1,
+    let mut take = |run: AtOnce| {
+        let (front, to, to_length) = (words.as_ptr(), output.as_mut_ptr(), output.len());
+        // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
+        let found = unsafe { run(front, words.len(), input.as_ptr(), input.len(), to, to_length) };
+        // SAFETY: what the kernel gives lies behind the layer, in `words`.
+        unsafe { super::behind(words, found) }
     };
-    let (front, to, to_length) = (words.as_ptr(), output.as_mut_ptr(), output.len());
-    // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
-    let found = unsafe { run(front, words.len(), input.as_ptr(), input.len(), to, to_length) };
-    // SAFETY: what the kernel gives lies behind the layer, in `words`.
-    unsafe { super::behind(words, found) }
+    // What the first does not take costs it some ten instructions.
+    let of_i8 = if supports.has(Capability::I8Weights) { take(flowlet_layer_1) } else { None };
+    match of_i8 {
+        None if supports.has(Capability::I16Weights) => take(flowlet_layer_2),
+        found => found,
+    }
 }
 
 /// See [`portable::fixed_relu`].

@@ -107,5 +107,9 @@ fn exponent(bits: u32) -> u32 {
 #[cold]
 #[inline(never)]
 fn anything(sum: u32, weight: u32, x: u32) -> u32 {
+    // Of a zero weight, as padding has it, nothing comes but to -0.0, unless activations have run over.
+    if weight & !SIGN == 0 && sum != SIGN && exponent(x) < 0xff {
+        return sum;
+    }
     (f32::from_bits(sum) + f32::from_bits(weight) * f32::from_bits(x)).to_bits()
 }

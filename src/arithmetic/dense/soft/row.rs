@@ -63,8 +63,7 @@ fn multiply_add(sum: u32, weight: u32, x: u32) -> u32 {
     let product_exponent = (exponent(weight) + exponent(x)).wrapping_sub(127);
     let is_taken = |exponent: u32| exponent.wrapping_sub(LEAST) <= MOST - LEAST;
     if !is_taken(product_exponent) || !is_taken(exponent(sum)) {
-        // Of a zero weight, as padding has it, nothing comes either.
-        return if weight & !SIGN == 0 && sum != SIGN { sum } else { anything(sum, weight, x) };
+        return anything(sum, weight, x);
     }
     let [mut high, mut low] = product(mantissa(weight), mantissa(x));
     let mut exponent = product_exponent;
