@@ -87,9 +87,40 @@ impl Xorshift {
 
     /// A number around one, or of any magnitude that neither overflows nor is zero.
     fn real(&mut self, any_magnitude: bool) -> f32 {
+        if any_magnitude {
+            self.number(100, 50)
+        } else {
+            self.number(122, 6)
+        }
+    }
+
+    /// A number of one of these exponents.
+    fn number(&mut self, least: u32, exponents: u32) -> f32 {
         let x = self.next();
-        let exponent = if any_magnitude { 100 + (x >> 8) % 50 } else { 122 + (x >> 8) % 6 };
+        let exponent = least + (x >> 8) % exponents;
         f32::from_bits((x & 0x8000_0000) | (exponent << 23) | (x.wrapping_mul(0x9e37_79b9) >> 9))
+    }
+}
+
+impl Xorshift {
+    /// An activation: one in four is zero, as ReLU makes it, and one in four nearly the one before, so that products cancel.
+    fn activation(&mut self, before: f32, any_magnitude: bool) -> f32 {
+        match self.next() >> 29 {
+            0 | 1 => 0.0,
+            step @ 2..=4 if before != 0.0 => f32::from_bits(before.to_bits() + step - 3),
+            _ => self.real(any_magnitude),
+        }
+    }
+
+    /// A weight: one in four undoes the one before, one in sixteen is zero, and of any magnitude one in sixteen so small that what
+    /// its products leave of each other is the smallest normal number.
+    fn weight(&mut self, before: f32, any_magnitude: bool) -> f32 {
+        match self.next() >> 28 {
+            0..=3 => -before,
+            4 => 0.0,
+            5 if any_magnitude => self.number(52, 16),
+            _ => self.real(any_magnitude),
+        }
     }
 }
 
@@ -113,7 +144,11 @@ pub fn digest(kind: Kind, inputs: usize, outputs: usize, memory: &mut [u32]) -> 
     output.fill(0);
     let done = if kind.encoding.is_float() {
         let numbers: &mut [f32] = bytemuck::cast_slice_mut(input);
-        numbers.iter_mut().take(inputs).for_each(|x| *x = random.real(kind.is_extreme));
+        let mut before = 1.0;
+        for x in numbers.iter_mut().take(inputs) {
+            before = random.activation(before, kind.is_extreme);
+            *x = before;
+        }
         Real::check_dense(&layer).ok()?;
         let (input, output) = (&*numbers, bytemuck::cast_slice_mut(output));
         match kind.activation {
@@ -164,8 +199,9 @@ fn write(kind: Kind, inputs: usize, outputs: usize, random: &mut Xorshift, words
         bias.iter_mut().take(outputs).for_each(|b| *b = random.real(is_extreme).to_bits());
         for column in 0..inputs {
             for row in 0..outputs {
-                let at = encoding.position((padded, columns), row, column);
-                *rest.get_mut(at)? = random.real(is_extreme).to_bits();
+                let at = |column| encoding.position((padded, columns), row, column);
+                let before = rest.get(at(column.saturating_sub(1))).copied()?;
+                *rest.get_mut(at(column))? = random.weight(f32::from_bits(before), is_extreme).to_bits();
             }
         }
         return Some(());
