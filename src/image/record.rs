@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
         let (mut number, mut index) = (0, 0);
         loop {
             let byte = u32::from(self.byte());
-            number |= (byte & 0x7f) << (7 * index & 31);
+            number |= (byte & 0x7f) << ((7 * index) & 31);
             if index == last && byte >> (last & 7) != 0 {
                 return self.fail();
             }
