@@ -8,36 +8,22 @@
     reason = "kernels in assembly: i8 32x32 in 3.9 instructions per multiply-accumulate, compiled for speed 7.6"
 )]
 
-use super::job::{self, Job, Kernel};
+use super::job::{self, AtOnce, Job, Kernel};
 use super::{portable, Dense, Encoding};
 use crate::support::{Capabilities, Capability};
 use core::arch::global_asm;
 
-/// A layer from its words on, its weights in the order of the function's unit: hidden with ReLU, or last. Gives the address of
-/// the words behind it, and in the upper half how many these are; zero if it is no such layer, or does not fit the words or the
-/// buffers, and then nothing is done.
-type AtOnce = unsafe extern "C" fn(*const u32, usize, *const u32, usize, *mut u32, usize) -> u64;
-
-macro_rules! unit {
-    ($unit:literal $layer:ident $job:ident) => {
-        extern "C" {
-            fn $layer(
-                words: *const u32,
-                length: usize,
-                input: *const u32,
-                input_length: usize,
-                output: *mut u32,
-                output_length: usize,
-            ) -> u64;
-            /// All rows of a job.
-            fn $job(job: &Job<'_>);
-        }
-        global_asm!(include_str!("armv6m.s"), unit = const $unit);
-    };
+extern "C" {
+    /// All rows of a job of [`Encoding::I8Packed4`].
+    fn flowlet_job_1(job: &Job<'_>);
+    /// All rows of a job of [`Encoding::I16Rows4`].
+    fn flowlet_job_2(job: &Job<'_>);
 }
 
-unit!(1 flowlet_layer_1 flowlet_job_1);
-unit!(2 flowlet_layer_2 flowlet_job_2);
+job::layers_at_once!(flowlet_layer_1 flowlet_layer_2);
+
+global_asm!(include_str!("armv6m.s"), unit = const 1);
+global_asm!(include_str!("armv6m.s"), unit = const 2);
 
 const I8_PACKED_4: u8 = Encoding::I8Packed4 as u8;
 const I16_ROWS_4: u8 = Encoding::I16Rows4 as u8;
@@ -68,11 +54,8 @@ pub(super) fn at_once<'a>(
     supports: Capabilities,
 ) -> Option<&'a [u32]> {
     let mut take = |run: AtOnce| {
-        let (front, to, to_length) = (words.as_ptr(), output.as_mut_ptr(), output.len());
-        // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
-        let found = unsafe { run(front, words.len(), input.as_ptr(), input.len(), to, to_length) };
-        // SAFETY: what the kernel gives lies behind the layer, in `words`.
-        unsafe { super::behind(words, found) }
+        // SAFETY: it checks all lengths that it is told, and keeps the caller's registers.
+        unsafe { job::run_at_once(run, words, input, output) }
     };
     // What the first does not take costs it some ten instructions.
     let of_i8 = if supports.has(Capability::I8Weights) { take(flowlet_layer_1) } else { None };

@@ -10,7 +10,7 @@
     reason = "kernels in assembly: 32x32 in 2.5 instructions per multiply-accumulate, compiled for speed 3.8"
 )]
 
-use super::job::{self, Job, Kernel};
+use super::job::{self, AtOnce, Job, Kernel};
 use super::{portable, Dense, Encoding, USUAL_SHIFTS_I8, USUAL_SHIFT_I16};
 use crate::support::{Capabilities, Capability};
 use core::arch::global_asm;
@@ -22,27 +22,7 @@ extern "C" {
     fn flowlet_i16_rows4_7(job: &Job<'_>);
 }
 
-/// A layer from its words on: hidden with ReLU, or last, its weights in an order of the function's unit. Gives the address
-/// of the words behind it, and in the upper half how many these are; zero if it is no such layer, or does not fit the
-/// words or the buffers, and then nothing is done.
-type AtOnce = unsafe extern "C" fn(*const u32, usize, *const u32, usize, *mut u32, usize) -> u64;
-
-macro_rules! at_once {
-    ($($name:ident)*) => {
-        extern "C" {
-            $(fn $name(
-                words: *const u32,
-                length: usize,
-                input: *const u32,
-                input_length: usize,
-                output: *mut u32,
-                output_length: usize,
-            ) -> u64;)*
-        }
-    };
-}
-
-at_once!(flowlet_layer_1 flowlet_layer_2 flowlet_layer_3 flowlet_layer_7);
+job::layers_at_once!(flowlet_layer_1 flowlet_layer_2 flowlet_layer_3 flowlet_layer_7);
 
 // As the assembly has them.
 const _: () = assert!(Encoding::I8Rows4 as u8 == 3 && Encoding::I16Rows4 as u8 == 2);
@@ -75,27 +55,21 @@ pub(super) fn at_once<'a>(
         || supports.has(Capability::Residual)
         || supports.has(Capability::Conv1d)
         || supports.has(Capability::OtherOrders);
-    match (supports.has(Capability::I8Weights), supports.has(Capability::I16Weights)) {
-        _ if in_parts => any_at_once(words, input, output),
-        (true, true) => run_at_once(flowlet_layer_3, words, input, output),
-        (true, false) => run_at_once(flowlet_layer_1, words, input, output),
-        (false, _) => run_at_once(flowlet_layer_2, words, input, output),
-    }
+    let run: AtOnce = match (supports.has(Capability::I8Weights), supports.has(Capability::I16Weights)) {
+        _ if in_parts => return any_at_once(words, input, output),
+        (true, true) => flowlet_layer_3,
+        (true, false) => flowlet_layer_1,
+        (false, _) => flowlet_layer_2,
+    };
+    // SAFETY: it checks all lengths that it is told, and keeps the caller's registers.
+    unsafe { job::run_at_once(run, words, input, output) }
 }
 
 /// By unit 7; apart, as it would widen the frames of what calls it from many places.
 #[inline(never)]
 fn any_at_once<'a>(words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
-    run_at_once(flowlet_layer_7, words, input, output)
-}
-
-#[inline(always)]
-fn run_at_once<'a>(run: AtOnce, words: &'a [u32], input: &[u32], output: &mut [u32]) -> Option<&'a [u32]> {
-    let (front, to, to_length) = (words.as_ptr(), output.as_mut_ptr(), output.len());
-    // SAFETY: it reads and writes within these lengths, which it checks, and keeps the caller's registers.
-    let found = unsafe { run(front, words.len(), input.as_ptr(), input.len(), to, to_length) };
-    // SAFETY: what the kernel gives lies behind the layer, in `words`.
-    unsafe { super::behind(words, found) }
+    // SAFETY: it checks all lengths that it is told, and keeps the caller's registers.
+    unsafe { job::run_at_once(flowlet_layer_7, words, input, output) }
 }
 
 /// See [`portable::fixed_relu`].

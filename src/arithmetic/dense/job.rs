@@ -143,3 +143,47 @@ pub(super) fn accumulate(
     }
     Some(())
 }
+
+/// A layer from its words on: hidden with ReLU, or last, its weights in an order of the function's unit. Gives the address
+/// of the words behind it, and in the upper half how many these are; zero if it is no such layer, or does not fit the
+/// words or the buffers, and then nothing is done.
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
+pub(super) type AtOnce = unsafe extern "C" fn(*const u32, usize, *const u32, usize, *mut u32, usize) -> u64;
+
+/// Declares functions of the type [`AtOnce`].
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
+macro_rules! layers_at_once {
+    ($($name:ident)*) => {
+        extern "C" {
+            $(fn $name(
+                words: *const u32,
+                length: usize,
+                input: *const u32,
+                input_length: usize,
+                output: *mut u32,
+                output_length: usize,
+            ) -> u64;)*
+        }
+    };
+}
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
+pub(super) use layers_at_once;
+
+/// The layer at the front of `words` by `run`, if that takes it; gives the words behind it.
+///
+/// # Safety
+/// `run` reads and writes within the lengths that it is told, gives what its type says, and keeps the caller's registers.
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
+#[inline(always)]
+pub(super) unsafe fn run_at_once<'a>(
+    run: AtOnce,
+    words: &'a [u32],
+    input: &[u32],
+    output: &mut [u32],
+) -> Option<&'a [u32]> {
+    let (front, to, to_length) = (words.as_ptr(), output.as_mut_ptr(), output.len());
+    // SAFETY: the caller promises that it keeps to these lengths, which are those of the slices.
+    let found = unsafe { run(front, words.len(), input.as_ptr(), input.len(), to, to_length) };
+    // SAFETY: what it gives lies behind the layer, in `words`, as the caller promises.
+    unsafe { super::behind(words, found) }
+}
