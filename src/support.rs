@@ -288,10 +288,27 @@ impl Capabilities {
         self.0 & other.0 == other.0
     }
 
-    /// The fault of an image that needs `needs`: the first capability that is not in this set.
+    /// The fault of an image that needs `needs`: the first capability that is not in this set. For needs of which there are
+    /// few, so that the compiler knows each number.
     pub(crate) fn refusal(self, needs: Self) -> Option<Fault> {
         let missing = needs.0 & !self.0;
         (missing != 0).then(|| Fault::left_out_number(missing.trailing_zeros() as u8))
+    }
+
+    /// The same for any needs; `otherwise` if none is missing. Bit by bit: where a core has no instruction that counts zeros,
+    /// the compiler's way is a table of 32 bytes.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refusal_or(self, needs: Self, otherwise: Fault) -> Fault {
+        let missing = needs.0 & !self.0;
+        if missing == 0 {
+            return otherwise;
+        }
+        let mut number = 0;
+        while missing >> (number & 31) & 1 == 0 {
+            number += 1;
+        }
+        Fault::left_out_number(number)
     }
 
     /// Whether an activation function of a layer is in the set.

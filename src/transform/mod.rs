@@ -460,5 +460,5 @@ fn next(words: &[u32], supports: Capabilities) -> Option<(Step<'_>, &[u32])> {
 #[inline(never)]
 fn refusal(words: &[u32], supports: Capabilities) -> Fault {
     let needs = block(words).map_or(Capabilities::NONE, |(kind, body, _)| block_needs(kind, body));
-    supports.refusal(needs).unwrap_or(Fault::malformed(Part::Transform))
+    supports.refusal_or(needs, Fault::malformed(Part::Transform))
 }

@@ -101,33 +101,6 @@
     adds r5, #\others
     .endif
     .endm
-    // A row times its multiplier, which stands so far behind r11; r9 and r10 are the halves to round with.
-    .macro FLOWLET_SCALE row, at
-    mov r7, r11
-    ldr r1, [r7, #\at]
-    uxth r0, \row
-    asrs \row, \row, #16
-    uxth r6, r1
-    asrs r1, r1, #16
-    mov r7, r0
-    muls r7, r6, r7
-    lsrs r7, r7, #16
-    muls r6, \row, r6
-    adds r6, r6, r7
-    muls \row, r1, \row
-    muls r1, r0, r1
-    uxth r7, r6
-    adds r1, r1, r7
-    add r1, r10
-    asrs r1, r1, #16
-    asrs r6, r6, #16
-    adds \row, \row, r6
-    adds \row, \row, r1
-    add \row, r9
-    ldr r7, [sp, #flowlet_shift]
-    asrs \row, r7
-    .endm
-
     .pushsection .text.flowlet_layer_{unit},"ax",%progbits
 
 .Lflowlet_short_{unit}:
@@ -411,40 +384,57 @@
     mov r5, r1
     b .Lflowlet_pack_{unit}
 
+    // Sums as they are, or times their multipliers: each is written first, and then in turn.
 .Lflowlet_other_{unit}:
-    adds r7, #1
-    beq .Lflowlet_sums_{unit}
-    mov r8, r0
-    ldr r0, [sp, #flowlet_multipliers]
-    ldr r1, [sp, #flowlet_half]
-    ldr r7, [sp, #flowlet_lower_half]
-    mov r9, r1
-    mov r10, r7
-    mov r11, r0
-    adds r0, #16
-    str r0, [sp, #flowlet_multipliers]
-    FLOWLET_SCALE r2, 0
-    FLOWLET_SCALE r3, 4
-    FLOWLET_SCALE r4, 8
-    FLOWLET_SCALE r5, 12
-    mov r0, r8
-    ldr r6, [sp, #flowlet_output]
     stm r6!, {{r2-r5}}
-    b .Lflowlet_next_{unit}
-
-.Lflowlet_sums_{unit}:
-    stm r6!, {{r2-r5}}
-    ldr r7, [sp, #flowlet_multipliers]
-    cmp r7, #0
-    bne .Lflowlet_wide_{unit}
-    b .Lflowlet_next_{unit}
-.Lflowlet_wide_{unit}:
-    // Products of 64 bits, to be saturated. r6 the row, r7 its multiplier.
+    ldr r3, [sp, #flowlet_multipliers]
+    cmp r3, #0
+    beq .Lflowlet_next_{unit}
     mov r8, r0
-    mov r9, r12
-    mov r10, lr
     mov r11, r6
     subs r6, #16
+    adds r5, r7, #1
+    beq .Lflowlet_wide_{unit}
+    ldr r0, [sp, #flowlet_half]
+    mov r9, r0
+    ldr r0, [sp, #flowlet_lower_half]
+    mov r10, r0
+    // r2 the sum, r1 its multiplier, r7 the shift.
+1:  ldr r2, [r6]
+    ldm r3!, {{r1}}
+    uxth r0, r2
+    asrs r2, r2, #16
+    uxth r4, r1
+    asrs r1, r1, #16
+    mov r5, r0
+    muls r5, r4, r5
+    lsrs r5, r5, #16
+    muls r4, r2, r4
+    adds r4, r4, r5
+    muls r2, r1, r2
+    muls r1, r0, r1
+    uxth r5, r4
+    adds r1, r1, r5
+    add r1, r10
+    asrs r1, r1, #16
+    asrs r4, r4, #16
+    adds r2, r2, r4
+    adds r2, r2, r1
+    add r2, r9
+    asrs r2, r7
+    stm r6!, {{r2}}
+    cmp r6, r11
+    bne 1b
+.Lflowlet_scaled_{unit}:
+    str r3, [sp, #flowlet_multipliers]
+    mov r0, r8
+    b .Lflowlet_next_{unit}
+
+.Lflowlet_wide_{unit}:
+    // Products of 64 bits, to be saturated. r6 the row, r7 its multiplier.
+    mov r9, r12
+    mov r10, lr
+    mov r7, r3
 1:  ldm r7!, {{r2}}
     asrs r3, r2, #31
     ldr r0, [r6]
@@ -476,11 +466,10 @@
 2:  stm r6!, {{r0}}
     cmp r6, r11
     bne 1b
-    str r7, [sp, #flowlet_multipliers]
-    mov r0, r8
+    mov r3, r7
     mov r12, r9
     mov lr, r10
-    b .Lflowlet_next_{unit}
+    b .Lflowlet_scaled_{unit}
     .popsection
 
     .purgem FLOWLET_FUNCTION
@@ -493,4 +482,3 @@
     .endif
     .purgem FLOWLET_LEAVE
     .purgem FLOWLET_WORDS
-    .purgem FLOWLET_SCALE

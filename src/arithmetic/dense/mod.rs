@@ -89,7 +89,7 @@ use core::ops::Deref;
 use layers::behind;
 pub(crate) use layers::{
     f32_at_once, f32_relu, f32_sums, f32_usual, fixed_at_once, fixed_hidden, fixed_layer, fixed_output,
-    fixed_relu, fixed_slopes, is_native, takes_all, IN_BLOCKS,
+    fixed_relu, fixed_slopes, is_native, takes_all,
 };
 
 /// Element type of a layer's weights, and their order in the image.
@@ -464,7 +464,7 @@ fn refusal(words: &[u32], supports: Capabilities) -> Fault {
             needs
         }
     });
-    supports.refusal(needs).unwrap_or(Fault::malformed(Part::Conditioner))
+    supports.refusal_or(needs, Fault::malformed(Part::Conditioner))
 }
 
 /// `2^exponent`, for exponents of normal numbers.
@@ -474,48 +474,11 @@ pub fn power_of_two(exponent: i32) -> f32 {
 }
 
 /// Proves that no row of a fixed-point layer can overflow its i32 accumulator, whatever the
-/// activations: `|bias| + sum |w| * 32767 < 2^31`. With `native_only`, the layer was checked to have an order of
-/// [`is_native`].
+/// activations: `|bias| + sum |w| * 32767 < 2^31`.
 #[inline(always)]
-pub(crate) fn check_accumulators(layer: &Dense<'_>, native_only: bool) -> Result<(), Fault> {
+pub(crate) fn check_accumulators(layer: &Dense<'_>) -> Result<(), Fault> {
     let encoding = layer.encoding;
-    if native_only {
-        return check_blocks(layer);
-    }
-    let is_packed = encoding == Encoding::I8Packed4;
     let bits = encoding.bits();
-    // Words of a row, and of the four rows of a block that share them.
-    let row_words = (layer.padded_inputs() * bits) >> 5;
-    let (step, words, lanes) = match encoding {
-        Encoding::I8Rows | Encoding::I16Rows => (1, row_words, 32 / bits),
-        _ if is_packed => (1, 4 * row_words, 1),
-        _ => (4, row_words, 32 / bits),
-    };
-    for (row, &bias) in layer.bias.iter().enumerate() {
-        let place = row & 3;
-        let mut at = match encoding {
-            Encoding::I8Rows | Encoding::I16Rows => row * row_words,
-            _ if is_packed => (row - place) * row_words,
-            _ => (row - place) * row_words + place,
-        };
-        let mut sum = 0;
-        for _ in 0..words {
-            let mut word = *layer.weights.get(at).ok_or(Fault::malformed(Part::Conditioner))?;
-            at += step;
-            if is_packed {
-                word = (word ^ 0x8080_8080) >> (8 * place);
-            }
-            sum += sum_of_sizes(word, bits, lanes);
-        }
-        check_bound(sum, bias)?;
-    }
-    Ok(())
-}
-
-/// [`check_accumulators`] of a layer in blocks of four rows, word by word in turn.
-#[inline(always)]
-fn check_blocks(layer: &Dense<'_>) -> Result<(), Fault> {
-    let bits = layer.encoding.bits();
     let block_words = (layer.padded_inputs() * bits) >> 3;
     let mut weights = layer.weights;
     for biases in layer.bias.as_chunks::<4>().0 {
@@ -524,8 +487,24 @@ fn check_blocks(layer: &Dense<'_>) -> Result<(), Fault> {
         weights = rest;
         for (place, &bias) in biases.iter().enumerate() {
             let mut sum = 0;
-            for words in block.as_chunks::<4>().0 {
-                sum += sum_of_sizes(words.get(place & 3).copied().unwrap_or_default(), bits, 32 / bits);
+            match encoding {
+                Encoding::I8Rows | Encoding::I16Rows => {
+                    let row_words = block_words >> 2;
+                    for &word in block.get(place * row_words..).unwrap_or_default().iter().take(row_words) {
+                        sum += sum_of_sizes(word, bits, 32 / bits);
+                    }
+                }
+                Encoding::I8Packed4 => {
+                    for &word in block {
+                        sum += sum_of_sizes((word ^ 0x8080_8080) >> (8 * (place & 3)), bits, 1);
+                    }
+                }
+                _ => {
+                    for words in block.as_chunks::<4>().0 {
+                        let word = words.get(place & 3).copied().unwrap_or_default();
+                        sum += sum_of_sizes(word, bits, 32 / bits);
+                    }
+                }
             }
             check_bound(sum, bias)?;
         }

@@ -421,17 +421,14 @@ mod tests {
                 let mut bias = vec![0; rows];
                 bias[at] = (-(room + excess)) as u32;
                 let image = layer(encoding, inputs, &bias, &weights);
-                let is_native = matches!(encoding, Encoding::I8Rows4 | Encoding::I16Rows4);
-                for native_only in [false, is_native] {
-                    let found = check_accumulators(&Dense::parse(&image).expect("a layer").0, native_only);
-                    assert_eq!(found, want, "{encoding:?}");
-                }
+                let found = check_accumulators(&Dense::parse(&image).expect("a layer").0);
+                assert_eq!(found, want, "{encoding:?}");
             }
             // The widest layer of the largest weights must not overflow the check itself.
             let low = -(1 << (encoding.bits() - 1));
             let weights = words(encoding, 4, MAX_WIDTH, |_, _| low);
             let image = layer(encoding, MAX_WIDTH, &[0; 4], &weights);
-            let found = check_accumulators(&Dense::parse(&image).expect("a layer").0, false);
+            let found = check_accumulators(&Dense::parse(&image).expect("a layer").0);
             assert_eq!(found, Err(Fault::ACCUMULATOR_OVERFLOW), "{encoding:?}");
         }
     }

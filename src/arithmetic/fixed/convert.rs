@@ -23,7 +23,10 @@ pub(super) fn bits_to_fixed(bits: u32, fraction_bits: i32) -> i64 {
         // 24 bits are gone by a shift of 25.
         i64::from(((mantissa >> left.wrapping_neg().wrapping_sub(1).min(31)) + 1) >> 1)
     } else if left < 39 {
-        i64::from(mantissa) << left
+        // In halves: a shift of 64 bits is a routine where a core has no wide ones.
+        let (low, left) = (mantissa << (left & 31), left as u32);
+        let high = if left < 32 { mantissa >> 1 >> (31 ^ left) } else { low };
+        i64::from(high) << 32 | if left < 32 { i64::from(low) } else { 0 }
     } else if mantissa == 0 {
         0
     } else {
@@ -56,6 +59,30 @@ pub(super) fn normal_to_f32(x: i64, fraction_bits: i32) -> f32 {
     f32::from_bits(normal_to_bits(x, fraction_bits))
 }
 
+/// As `x.leading_zeros()`: where a core has no instruction for it, a loop that is a fifth of the compiler's routine, and some 20
+/// instructions longer.
+#[cfg(flowlet_integer_kernels = "armv6m")]
+#[inline(never)]
+pub(crate) fn leading_zeros(mut x: u32) -> u32 {
+    let (mut zeros, mut step) = (32, 16u32);
+    while step != 0 {
+        let upper = x >> (step & 31);
+        if upper != 0 {
+            zeros -= step;
+            x = upper;
+        }
+        step >>= 1;
+    }
+    zeros - x
+}
+
+/// As `x.leading_zeros()`.
+#[cfg(not(flowlet_integer_kernels = "armv6m"))]
+#[inline(always)]
+pub(crate) fn leading_zeros(x: u32) -> u32 {
+    x.leading_zeros()
+}
+
 #[inline(never)]
 fn normal_to_bits(x: i64, fraction_bits: i32) -> u32 {
     let size = x.unsigned_abs();
@@ -63,7 +90,7 @@ fn normal_to_bits(x: i64, fraction_bits: i32) -> u32 {
     let high = (size >> 32) as u32;
     if high != 0 {
         // The upper 32 bits from the first one on; whether any below is set goes into the last of them.
-        let zeros = high.leading_zeros();
+        let zeros = leading_zeros(high);
         let rest = low << zeros;
         low = high << zeros | low >> 1 >> (31 ^ zeros) | u32::from(rest != 0);
         bits -= 32 - zeros as i32;
@@ -71,7 +98,7 @@ fn normal_to_bits(x: i64, fraction_bits: i32) -> u32 {
     if low == 0 {
         return 0;
     }
-    let zeros = low.leading_zeros();
+    let zeros = leading_zeros(low);
     let normal = low << (zeros & 31);
     // To nearest, ties to even: up from half of the last place, or more than half where that place holds a zero. A carry runs
     // into the exponent, as it should.

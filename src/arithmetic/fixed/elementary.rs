@@ -10,7 +10,7 @@
 //! | [`tanh`] | all | [`TANH_ABSOLUTE`] |
 //! | [`ln`] | `>= 1` | [`LN_ABSOLUTE`] |
 
-use super::table;
+use super::{convert, table};
 use super::{product_high_rounded_by_halves, product_shift_high, FRACTION_BITS, ONE};
 
 /// Largest relative error of [`exp2`]; half a unit of Q15.16, to which a scaled value is rounded, is 7.6e-6.
@@ -217,7 +217,7 @@ pub fn ln(x: u32) -> i32 {
 /// [`ln`] of `x > 1`.
 #[inline(always)]
 pub(super) fn ln_above_one(x: u32) -> i32 {
-    let zeros = x.leading_zeros();
+    let zeros = convert::leading_zeros(x);
     // The top bit in place 31; the 26 bits below the six of the table's index are the position.
     let normal = x << (zeros & 31);
     let index = ((normal >> 25) & 0x3f) as usize;

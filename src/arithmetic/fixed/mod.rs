@@ -446,7 +446,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
                 // low < statistic <= high. Shifted so that the numerator keeps 16 bits of fraction.
                 let width = high.wrapping_sub(low);
                 let offset = (statistic as u32).wrapping_sub(low);
-                let excess = 16u32.saturating_sub(width.leading_zeros());
+                let excess = 16u32.saturating_sub(convert::leading_zeros(width));
                 let (offset, width) = (offset >> excess, width >> excess);
                 part = if cfg!(flowlet_integer_kernels = "armv6m") {
                     standardize::quotient(offset, width, FRACTION_BITS)
@@ -558,10 +558,7 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         if !shift_fits || !activation_fits {
             return malformed;
         }
-        super::dense::check_accumulators(
-            layer,
-            super::dense::IN_BLOCKS && !S::CAPABILITIES.has(Capability::OtherOrders),
-        )
+        super::dense::check_accumulators(layer)
     }
 }
 

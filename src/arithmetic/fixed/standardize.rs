@@ -67,8 +67,8 @@ pub(super) fn far(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> O
     for (&reading, words) in readings.iter().zip(parameters) {
         farthest = farthest.max((wide(reading, words) >> 1).unsigned_abs());
     }
-    // Of the farthest 31 bits are kept: at least the limit, it has 33 zeros at most.
-    let drop = (64 - KEPT_BITS).wrapping_sub(farthest.leading_zeros()) & 31;
+    // Of the farthest 31 bits are kept: it is below 2^61.
+    let drop = bits_above(farthest, KEPT_BITS);
     // Below two.
     let share = i64::from(quotient(READING_LIMIT as u32, (farthest >> drop) as u32, 31));
     for (value, (&reading, words)) in values.iter_mut().zip(readings.iter().zip(parameters)) {
@@ -113,10 +113,16 @@ fn wide(reading: u32, &[low, high, multiplier, _, exponent]: &[u32; STANDARDIZER
     let center = i64::from(low) | (i64::from(high as i32) << 32);
     // 2^62 and 2^61 at most.
     let difference = convert::bits_to_fixed(reading, exponent as i32).wrapping_sub(center);
-    let excess = (64 - EXACT_BITS).saturating_sub(difference.unsigned_abs().leading_zeros());
     // At most 26 of the 28 bits.
-    let product = (difference >> (excess & 31)).wrapping_mul(i64::from(multiplier));
-    product >> (MULTIPLIER_BITS - 1).wrapping_sub(excess & 31)
+    let excess = bits_above(difference.unsigned_abs(), EXACT_BITS);
+    let product = (difference >> excess).wrapping_mul(i64::from(multiplier));
+    product >> ((MULTIPLIER_BITS - 1).wrapping_sub(excess) & 31)
+}
+
+/// How many bits a size below 2^62 has above the lowest `kept`, of which there are 31 at least.
+#[inline(always)]
+fn bits_above(size: u64, kept: u32) -> u32 {
+    32u32.wrapping_sub(convert::leading_zeros((size >> kept) as u32)) & 31
 }
 
 #[cfg(test)]
