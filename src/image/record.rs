@@ -128,13 +128,11 @@ impl<'a> Reader<'a> {
     /// Four bytes, the lowest first.
     #[inline(never)]
     fn word(&mut self) -> u32 {
-        match self.rest.split_first_chunk() {
-            Some((&bytes, rest)) => {
-                self.rest = rest;
-                u32::from_le_bytes(bytes)
-            }
-            None => self.fail(),
+        let mut word = 0;
+        for _ in 0..4 {
+            word = word >> 8 | u32::from(self.byte()) << 24;
         }
+        word
     }
 
     #[inline(never)]

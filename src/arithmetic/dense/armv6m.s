@@ -83,6 +83,16 @@
     add \sum, \w
     .endm
     .endif
+    // Behind a push of r4 to r7 and lr.
+    .macro FLOWLET_ENTER
+    mov r6, r8
+    mov r7, r9
+    push {{r6, r7}}
+    mov r6, r10
+    mov r7, r11
+    push {{r6, r7}}
+    sub sp, #flowlet_frame
+    .endm
     .macro FLOWLET_LEAVE
     add sp, #flowlet_frame
     pop {{r4-r7}}
@@ -104,21 +114,8 @@
     .pushsection .text.flowlet_layer_{unit},"ax",%progbits
 
 .Lflowlet_short_{unit}:
-    cmp r2, #0
-    beq .Lflowlet_enter_{unit}
     movs r0, #0
     pop {{r4-r7, pc}}
-.Lflowlet_job_{unit}:
-    ldm r0!, {{r1-r7}}
-    mov lr, r7
-    movs r7, #0
-    str r7, [sp, #flowlet_multipliers]
-    str r2, [sp, #flowlet_input]
-    str r3, [sp, #flowlet_bias]
-    str r4, [sp, #flowlet_shift]
-    str r5, [sp, #flowlet_output]
-    mov r0, r1
-    b .Lflowlet_start_{unit}
 
     // What the last layer is told besides.
 .Lflowlet_last_{unit}:
@@ -156,16 +153,11 @@
     b .Lflowlet_last_shift_{unit}
 .Lflowlet_no_{unit}:
     movs r0, #0
-    FLOWLET_LEAVE
+    b .Lflowlet_done_{unit}
 
-    // A job, which r0 points to: told by an input at zero, where none is.
-    //
     // A layer from its words on, if it is one with ReLU or the last one, and everything fits; gives what is behind it and how
     // many words, or zero, and then nothing is done. r0 words, r1 how many, r2 input, r3 its words; on the stack output and its
     // words. r6 groups of four inputs, r7 blocks of four rows, r4 words of output.
-    FLOWLET_FUNCTION flowlet_job_{unit}
-    movs r1, #0
-    movs r2, #0
     FLOWLET_FUNCTION flowlet_layer_{unit}
     push {{r4-r7, lr}}
     subs r1, #2
@@ -178,16 +170,7 @@
     cmp r6, #2            // `Encoding::I16Rows4`
     .endif
     bne .Lflowlet_short_{unit}
-.Lflowlet_enter_{unit}:
-    mov r6, r8
-    mov r7, r9
-    push {{r6, r7}}
-    mov r6, r10
-    mov r7, r11
-    push {{r6, r7}}
-    sub sp, #flowlet_frame
-    cmp r2, #0
-    beq .Lflowlet_job_{unit}
+    FLOWLET_ENTER
     uxth r6, r4
     adds r6, #3
     lsrs r6, r6, #2
@@ -225,12 +208,13 @@
     // Biases, and multipliers as many, take what the output takes, twice.
     lsls r4, r4, #2
     adds r5, r5, r4
-    mov lr, r5
     lsls r4, r4, #1
     adds r0, r0, r4
     lsls r6, r6, #3
     adds r6, r6, r2
-.Lflowlet_start_{unit}:
+    // All rows, with what stands on the stack. r0 weights, r2 input, r5 and r6 the ends of output and input.
+    FLOWLET_FUNCTION flowlet_rows_{unit}
+    mov lr, r5
     .if {unit} == 1
     movs r5, #0
 1:  ldm r2!, {{r3, r4}}
@@ -364,6 +348,7 @@
     b .Lflowlet_block_{unit}
 .Lflowlet_leave_{unit}:
     ldr r1, [sp, #flowlet_left]
+.Lflowlet_done_{unit}:
     FLOWLET_LEAVE
 
 .Lflowlet_saturate_{unit}:
@@ -472,6 +457,24 @@
     b .Lflowlet_scaled_{unit}
     .popsection
 
+    .pushsection .text.flowlet_job_{unit},"ax",%progbits
+    // A job, which r0 points to; gives nothing. Apart, as firmware that scores alone has none.
+    FLOWLET_FUNCTION flowlet_job_{unit}
+    push {{r4-r7, lr}}
+    FLOWLET_ENTER
+    ldm r0!, {{r1-r7}}
+    str r2, [sp, #flowlet_input]
+    str r3, [sp, #flowlet_bias]
+    str r4, [sp, #flowlet_shift]
+    str r5, [sp, #flowlet_output]
+    movs r5, #0
+    str r5, [sp, #flowlet_multipliers]
+    mov r5, r7
+    mov r0, r1
+    // It leaves by itself; only a call reaches another section.
+    bl flowlet_rows_{unit}
+    .popsection
+
     .purgem FLOWLET_FUNCTION
     .if {unit} == 1
     .purgem FLOWLET_ONE
@@ -480,5 +483,6 @@
     .purgem FLOWLET_TWO
     .purgem FLOWLET_ROW
     .endif
+    .purgem FLOWLET_ENTER
     .purgem FLOWLET_LEAVE
     .purgem FLOWLET_WORDS

@@ -98,8 +98,7 @@
     .endm
 
     // A whole layer. r0 bias, r1 input, r2 output, r3 weights; on the stack blocks of four rows, the left shift at the end,
-    // and groups of four inputs. With 8, 16 or 32 inputs all activations stay in registers, and one pointer walks the weights;
-    // with 64 a half of them at a time does.
+    // and groups of four inputs. With 8, 16 or 32 inputs all activations stay in registers, and one pointer walks the weights.
     // Then r0 weights, r4, r6, r8, r10 sums, r5 the shift, r9 multipliers, r11 bias, lr blocks left; the flags say whether there
     // are multipliers, between bias and weights.
     .macro FLOWLET_LAYER name, load, bytes, size
@@ -110,8 +109,11 @@
     mov r11, r0
     add r9, r0, r4, lsl #4
     mov r0, r3
+    // What vectors do not shift, and what is behind the table's reach.
+    cmp r5, #0
+    bge 90f
     cmp r7, #8
-    bhi 80f
+    bhi 90f
     dls lr, r4
     cmp r9, r0
     tbb [pc, r7]
@@ -166,19 +168,54 @@
     cbz r1, 92f
     b 91b
 3:  ldr r3, [sp, #16]
+    cmp r0, #0
+    bge 4f
     vldrw.u32 q1, [r3], #16
-    str r3, [sp, #16]
     vmulh.s32 q0, q0, q1
     vrshl.s32 q0, r0
     vstrw.32 q0, [r2], #16
+6:  str r3, [sp, #16]
     cbz r1, 92f
     b 91b
+    // Products shifted by 32 or less, as small layers of i8 weights have, one by one, and saturated.
+4:  stm r2, {r4, r6, r8, r10}
+    rsb r0, r0, #32
+    movs r4, #4
+    dls lr, r4
+5:  ldr r4, [r2]
+    ldr r5, [r3], #4
+    smull r6, r7, r4, r5
+    sqrshrl r6, r7, #64, r0
+    cmp r7, r6, asr #31
+    itt ne
+    mvnne r6, #0x80000000
+    eorne r6, r6, r7, asr #31
+    str r6, [r2], #4
+    le lr, 5b
+    // Flags as before.
+    movs r4, #1
+    b 6b
 92: add sp, #20
     pop {r4-r11, pc}
+    .size \name, . - \name
+    .popsection
+    .endm
 
-    // Behind the table's reach.
-80: cmp r7, #16
-    bne 90b
+    // The same, for which 64 inputs are a case of their own: a half of the activations at a time stays in registers.
+    .macro FLOWLET_WIDE name, load, bytes
+    FLOWLET_FUNCTION \name\()_wide
+    ldr r12, [sp, #8]
+    cmp r12, #16
+    bne 1f
+    ldr r12, [sp, #4]
+    cmp r12, #0
+    blt 80f
+1:  b.w \name
+80: push {r4-r11, lr}
+    ldrd r4, r5, [sp, #36]
+    mov r11, r0
+    add r9, r0, r4, lsl #4
+    mov r0, r3
     vpush {d8-d11}
     dls lr, r4
     cmp r9, r0
@@ -200,7 +237,7 @@
     FLOWLET_END d8, d9, q4, q5, 81b
     vpop {d8-d11}
     pop {r4-r11, pc}
-    .size \name, . - \name
+    .size \name\()_wide, . - \name\()_wide
     .popsection
     .endm
 
@@ -208,7 +245,9 @@
     FLOWLET_SUMS flowlet_i16_sums, vldrh.u16, 16, 1
     FLOWLET_LAYER flowlet_i8_layer, vldrb.s16, 8, 0
     FLOWLET_LAYER flowlet_i16_layer, vldrh.u16, 16, 1
+    FLOWLET_WIDE flowlet_i8_layer, vldrb.s16, 8
+    FLOWLET_WIDE flowlet_i16_layer, vldrh.u16, 16
 
-    .irp name, ROWS, FUNCTION, SUMS, TWO, HALF, END, LAYER
+    .irp name, ROWS, FUNCTION, SUMS, TWO, HALF, END, LAYER, WIDE
     .purgem FLOWLET_\name
     .endr

@@ -6,7 +6,9 @@
 )]
 
 use super::{Dense, Encoding, MAX_WIDTH};
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
 use crate::arithmetic::fixed::elementary::high_rounded;
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
 use crate::arithmetic::fixed::{product_shift, product_shift_high};
 use core::marker::PhantomData;
 
@@ -81,6 +83,7 @@ fn run(
 }
 
 /// Sums times their rows' multipliers, in Q15.16.
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
 #[inline(always)]
 fn scale(sums: &mut [u32], multipliers: &[u32], shift: u32) {
     if (33..=63).contains(&shift) {
@@ -93,6 +96,7 @@ fn scale(sums: &mut [u32], multipliers: &[u32], shift: u32) {
 }
 
 /// [`scale`] by a shift of 32, as small layers of i8 weights have, or by less.
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
 #[cold]
 #[inline(never)]
 fn scale_wide(sums: &mut [u32], multipliers: &[u32], shift: u32) {
@@ -112,6 +116,7 @@ pub(super) fn fixed_relu(kernel: Kernel, layer: &Dense<'_>, input: &[i16], outpu
 }
 
 /// As [`portable::fixed_scaled`](super::portable::fixed_scaled).
+#[cfg(not(flowlet_integer_kernels = "armv81m"))]
 pub(super) fn fixed_scaled(
     kernel: Kernel,
     layer: &Dense<'_>,

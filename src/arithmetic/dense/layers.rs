@@ -98,7 +98,7 @@ const IN_PACKED: bool = cfg!(flowlet_integer_kernels = "armv6m");
 /// Whether the core has kernels for an order of integer weights: the others go weight by weight. The portable kernels take them
 /// all.
 #[inline(always)]
-pub(crate) fn is_native(encoding: Encoding) -> bool {
+pub(crate) const fn is_native(encoding: Encoding) -> bool {
     match encoding {
         Encoding::I8Rows4 => !IN_PACKED && !IN_ROWS,
         Encoding::I8Packed4 => !IN_BLOCKS && !IN_ROWS,

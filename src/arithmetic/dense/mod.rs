@@ -127,13 +127,13 @@ pub(crate) fn padded(count: usize) -> usize {
 pub(crate) const ZERO_POINT: i32 = 128;
 
 impl Encoding {
-    fn from_byte(byte: u8) -> Option<Self> {
+    const fn from_byte(byte: u8) -> Option<Self> {
         Self::from_byte_within(byte, Capabilities::ALL)
     }
 
     /// The same; `None` too for what is not in `supports`, so that the compiler knows the others.
     #[inline(always)]
-    fn from_byte_within(byte: u8, supports: Capabilities) -> Option<Self> {
+    const fn from_byte_within(byte: u8, supports: Capabilities) -> Option<Self> {
         Some(match byte {
             1 if Encoding::F32Rows4.is_within(supports) => Encoding::F32Rows4,
             2 if Encoding::I16Rows4.is_within(supports) => Encoding::I16Rows4,
@@ -148,7 +148,7 @@ impl Encoding {
 
     /// What it needs.
     #[inline(always)]
-    pub(crate) fn needs(self) -> Capabilities {
+    pub(crate) const fn needs(self) -> Capabilities {
         match self {
             Encoding::F32Rows4 | Encoding::F32Rows8 => Capabilities::NONE,
             Encoding::I16Rows4 | Encoding::I16Rows => Capabilities::of(&[Capability::I16Weights]),
@@ -160,7 +160,7 @@ impl Encoding {
 
     /// Whether layers of it may come to a scorer that has `supports`.
     #[inline(always)]
-    fn is_within(self, supports: Capabilities) -> bool {
+    const fn is_within(self, supports: Capabilities) -> bool {
         let needs = self.needs();
         (if needs.is_empty() {
             supports.has(Capability::Float) || supports.has(Capability::FastMath)
@@ -455,16 +455,30 @@ pub(crate) fn check<A: Arithmetic>(words: &mut &[u32], inputs: usize, is_output:
 #[inline(never)]
 fn refusal(words: &[u32], supports: Capabilities) -> Fault {
     let [encoding, activation, ..] = words.get(1).copied().unwrap_or_default().to_le_bytes();
-    let needs = Encoding::from_byte(encoding).map_or(Capabilities::NONE, |encoding| {
+    // A table of half bytes, in a word.
+    const OF_ENCODINGS: u32 = needs_by_encoding();
+    let shift = if encoding < 8 { 4 * u32::from(encoding) } else { 0 };
+    let needs = Capabilities::of_bits((OF_ENCODINGS >> shift & 0xf) << FIRST_NEED);
+    let is_other = shift != 0 && (RELU + 1..=Activation::Silu as u8).contains(&activation);
+    let needs = if is_other { needs.with(Capability::Activations) } else { needs };
+    supports.refusal_or(needs, Fault::malformed(Part::Conditioner))
+}
+
+/// The lowest of the capabilities that an encoding needs.
+const FIRST_NEED: u32 = Capability::OtherOrders as u32;
+
+/// What the encodings need, half a byte each by their numbers, from [`FIRST_NEED`] on.
+const fn needs_by_encoding() -> u32 {
+    let mut table = 0;
+    let mut number = 1;
+    while let Some(encoding) = Encoding::from_byte(number) {
         let needs = encoding.needs();
         let needs = if is_native(encoding) { needs } else { needs.with(Capability::OtherOrders) };
-        if (RELU + 1..=Activation::Silu as u8).contains(&activation) {
-            needs.with(Capability::Activations)
-        } else {
-            needs
-        }
-    });
-    supports.refusal_or(needs, Fault::malformed(Part::Conditioner))
+        assert!(needs.bits() >> FIRST_NEED << FIRST_NEED == needs.bits() && needs.bits() >> FIRST_NEED < 16);
+        table |= (needs.bits() >> FIRST_NEED) << (4 * number);
+        number += 1;
+    }
+    table
 }
 
 /// `2^exponent`, for exponents of normal numbers.
@@ -526,9 +540,12 @@ fn sum_of_sizes(mut word: u32, bits: usize, lanes: usize) -> u32 {
 
 #[inline(always)]
 fn check_bound(sum: u32, bias: u32) -> Result<(), Fault> {
-    let bound = u64::from(sum) * ACTIVATION_LIMIT as u64 + u64::from((bias as i32).unsigned_abs());
-    if bound > i32::MAX as u64 {
-        return Err(Fault::ACCUMULATOR_OVERFLOW);
+    // From 2^16 on the product alone is too large; below, nothing wraps.
+    if sum >> 16 == 0
+        && sum.wrapping_mul(ACTIVATION_LIMIT as u32).wrapping_add((bias as i32).unsigned_abs()) >> 31 == 0
+    {
+        Ok(())
+    } else {
+        Err(Fault::ACCUMULATOR_OVERFLOW)
     }
-    Ok(())
 }

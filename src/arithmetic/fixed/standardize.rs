@@ -82,6 +82,7 @@ pub(super) fn far(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> O
 
 /// `numerator / denominator` with so many bits behind the point, cut; of a denominator below 2^31 and a numerator below twice
 /// that. A bit a step: a division is not worth the code where a core has none, or none that is wide enough.
+#[cfg_attr(flowlet_integer_kernels = "armv6m", inline(never))]
 pub(super) fn quotient(mut numerator: u32, denominator: u32, bits: u32) -> u32 {
     let mut quotient = 0u32;
     for _ in 0..bits + 1 {
