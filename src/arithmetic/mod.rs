@@ -182,6 +182,8 @@ pub trait Arithmetic:
     fn gain(x: Self::Value, words: &[u32]) -> Option<Self::Value>;
     /// `y` divided by the gain.
     fn gain_inverse(y: Self::Value, words: &[u32]) -> Option<Self::Value>;
+    /// Whether the gain is above zero; `None` if its words are not in range.
+    fn gain_is_positive(words: &[u32]) -> Option<bool>;
     /// The gain as f32; `None` if its words are not in range.
     fn gain_to_f32(words: &[u32]) -> Option<f32>;
     /// 32-bit words of a row of so many weights.

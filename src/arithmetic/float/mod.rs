@@ -236,6 +236,10 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
         linear::gain_inverse(y, words)
     }
 
+    fn gain_is_positive(words: &[u32]) -> Option<bool> {
+        linear::gain_is_positive(words)
+    }
+
     fn gain_to_f32(words: &[u32]) -> Option<f32> {
         linear::gain_to_f32(words)
     }
