@@ -34,6 +34,13 @@ pub use spline::SplineArithmetic;
 /// It is the range of the fixed-point trunk (Q15.16); f32 shares it so that both agree on wild inputs.
 pub const READING_LIMIT: f32 = 32767.0;
 
+/// A standardizer's words of each of so many inputs, 511 at most: the compiler knows then that no product wraps, and divides
+/// nothing. None of them if they are not all there, which the check excludes.
+#[inline(always)]
+fn parameters_of_each<const WORDS: usize>(parameters: &[u32], count: usize) -> &[[u32; WORDS]] {
+    parameters.get(..WORDS * (count & 0x1ff)).unwrap_or_default().as_chunks().0
+}
+
 /// A set of numbers that a flow can be evaluated in.
 ///
 /// `Value` flows through the chain, `Log` sums log-determinants and log-densities, `Activation` is
@@ -108,7 +115,7 @@ pub trait Arithmetic:
     fn standardize_far(readings: &[f32], parameters: &[u32], values: &mut [Self::Value]) -> Option<()>;
     /// `value * std + mean`.
     fn unstandardize(value: Self::Value, parameters: &[u32]) -> Option<f32>;
-    /// Whether the standardizer's words, of all inputs, are in range.
+    /// Whether the standardizer's words, [`Self::STANDARDIZER_WORDS`] of each input, are in range.
     fn standardizer_is_valid(parameters: &[u32]) -> bool;
 
     /// Identity within `knee`, logarithmic beyond (see [`crate::transform::SoftTail`]): the value and
@@ -175,6 +182,8 @@ pub trait Arithmetic:
     fn gain(x: Self::Value, words: &[u32]) -> Option<Self::Value>;
     /// `y` divided by the gain.
     fn gain_inverse(y: Self::Value, words: &[u32]) -> Option<Self::Value>;
+    /// Whether the gain is above zero; `None` if its words are not in range.
+    fn gain_is_positive(words: &[u32]) -> Option<bool>;
     /// The gain as f32; `None` if its words are not in range.
     fn gain_to_f32(words: &[u32]) -> Option<f32>;
     /// 32-bit words of a row of so many weights.

@@ -42,6 +42,9 @@ pub const LARGEST_BOUND: f32 = 256.0;
 /// Smallest bound of a spline's box.
 pub const SMALLEST_BOUND: f32 = 0.0625;
 
+/// The least bins together, and the least derivative, are below this.
+pub const LARGEST_MINIMUM: f32 = 0.999;
+
 /// What makes bins and derivatives of raw parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -81,6 +84,8 @@ pub trait SplineArithmetic<V, L> {
     fn fraction(word: u32) -> Option<V>;
     /// Such a number as f32.
     fn fraction_to_f32(fraction: V) -> f32;
+    /// Whether bound and minima are in range, of a known number of bins.
+    fn shape_is_valid(shape: &SplineShape<V>) -> bool;
     /// The image of `x` and the log-derivative there.
     ///
     /// Cost: `2 K` exponentials, two derivatives' softplus, three quotients, one logarithm.

@@ -45,7 +45,7 @@ impl<A: Arithmetic> Transform<A> for ElementwiseAffine<'_> {
         A::log(self.log_det).ok_or(not_finite)?;
         for (gain, shift) in self.features::<A>() {
             A::value(shift).ok_or(not_finite)?;
-            if A::gain_to_f32(gain).is_none_or(|gain| gain <= 0.0) {
+            if A::gain_is_positive(gain) != Some(true) {
                 return Err(Fault::malformed(Part::Transform));
             }
         }

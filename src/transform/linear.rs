@@ -119,7 +119,7 @@ impl<A: Arithmetic> Transform<A> for Linear<'_> {
         for (i, row) in self.rows::<A>(features) {
             let is_valid = match row {
                 Row::Upper { diagonal, weights } => {
-                    A::gain_to_f32(diagonal).is_some() && A::row_is_valid(weights, features - 1 - i)
+                    A::gain_is_positive(diagonal).is_some() && A::row_is_valid(weights, features - 1 - i)
                 }
                 Row::Lower { shift, weights } => {
                     A::value(shift).ok_or(not_finite)?;

@@ -11,6 +11,7 @@
 //! | [`ln_q30`] | `> 0` | 2e-5 absolute |
 
 use super::elementary::{self, high_rounded};
+use super::standardize::quotient;
 use super::{round_shift, saturate, scale, table, FRACTION_BITS, ONE};
 
 /// ln(2) in Q31.
@@ -184,11 +185,11 @@ pub(super) fn affine_tanh_inverse(z: &mut [i32], shifts: &[i32], raws: &[i32], c
 /// `clamp raw / (1 + |raw|)`, in Q15.16.
 #[must_use]
 pub fn soft_sign(raw: i32, clamp: i32) -> i32 {
-    let size = u64::from(raw.unsigned_abs());
-    let below = size + ONE as u64;
-    // Below one, so that the product with the clamp fits; the divisor is never zero.
-    let share = ((size << FRACTION_BITS) + below / 2).checked_div(below).unwrap_or(0) as i64;
-    let share = if raw < 0 { -share } else { share };
+    // What a denominator below 2^31 takes; all shares beyond are the same.
+    let size = raw.unsigned_abs().min((i32::MAX - ONE) as u32);
+    // Rounded to nearest, and below one, so that the product with the clamp fits.
+    let share = (quotient(size, size + ONE as u32, FRACTION_BITS + 1) + 1) >> 1;
+    let share = if raw < 0 { -i64::from(share) } else { i64::from(share) };
     round_shift(share * i64::from(clamp), FRACTION_BITS) as i32
 }
 
@@ -285,5 +286,17 @@ mod tests {
         }
         assert!(worst < 3.0 * 1.6e-5 + 0.8e-5, "{worst:e}");
         assert_eq!(soft_sign(i32::MIN, ONE), -ONE + 2);
+    }
+
+    #[test]
+    fn soft_sign_is_a_rounded_quotient_of_64_bits() {
+        let last = (i32::MAX - 40_000..=i32::MAX).step_by(7);
+        let near = i32::MAX - ONE - 9..i32::MAX - ONE + 9;
+        let all = (0..1 << 20).chain((0..i32::MAX).step_by(1013)).chain(last).chain(near);
+        for raw in all.flat_map(|raw| [raw, -raw]).chain([i32::MIN]) {
+            let (size, below) = (u64::from(raw.unsigned_abs()), u64::from(raw.unsigned_abs()) + ONE as u64);
+            let share = (((size << FRACTION_BITS) + below / 2) / below) as i32;
+            assert_eq!(soft_sign(raw, ONE), if raw < 0 { -share } else { share }, "{raw}");
+        }
     }
 }

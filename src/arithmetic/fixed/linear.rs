@@ -35,15 +35,23 @@ pub(super) fn gain_inverse(y: i32, words: &[u32]) -> Option<i32> {
     Some(saturate(round_shift(i64::from(y) * i64::from(reciprocal as i32), shift)))
 }
 
-/// The gain itself, if its words are in range.
-pub(super) fn gain_to_f32(words: &[u32]) -> Option<f32> {
+/// Whether the gain is above zero, if its words are in range.
+#[inline(never)]
+pub(super) fn gain_is_positive(words: &[u32]) -> Option<bool> {
     let &[shift, gain, reciprocal] = words else { return None };
     let (gain, reciprocal) = (gain as i32, reciprocal as i32);
     let size = i64::from(gain.unsigned_abs());
     // Below 2^62 and 2^59.
     let error = (i64::from(gain) * i64::from(reciprocal) - (1 << RECIPROCAL_BITS)).abs();
     let in_range = GAIN_SHIFTS.contains(&shift) && (1 << 29..=1 << 30).contains(&size) && error <= size;
-    in_range.then(|| super::convert::fixed_to_f32(i64::from(gain), shift as i32))
+    in_range.then_some(gain > 0)
+}
+
+/// The gain itself, if its words are in range.
+pub(super) fn gain_to_f32(words: &[u32]) -> Option<f32> {
+    gain_is_positive(words)?;
+    let &[shift, gain, _] = words else { return None };
+    Some(super::convert::fixed_to_f32(i64::from(gain as i32), shift as i32))
 }
 
 /// Words of a row of so many weights.

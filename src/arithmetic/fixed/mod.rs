@@ -374,6 +374,10 @@ impl<S: Support> Arithmetic for FixedWith<S> {
         linear::gain_inverse(y, words)
     }
 
+    fn gain_is_positive(words: &[u32]) -> Option<bool> {
+        linear::gain_is_positive(words)
+    }
+
     fn gain_to_f32(words: &[u32]) -> Option<f32> {
         linear::gain_to_f32(words)
     }

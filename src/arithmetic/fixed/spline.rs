@@ -11,14 +11,21 @@
 //! Q15.16 itself: where the slope is `s`, half a unit of z is `2^-17 / s` in x.
 
 use super::ratio::{exp_negative, ratio, softplus, Scaled, UNIT};
-use super::{convert, elementary, round_shift, FixedWith, FRACTION_BITS};
-use crate::arithmetic::spline::{SplineArithmetic, SplineParameters, SplineShape, MOST_BINS};
+use super::{convert, elementary, round_shift, FixedWith, FRACTION_BITS, ONE};
+use crate::arithmetic::spline::{
+    SplineArithmetic, SplineParameters, SplineShape, LARGEST_BOUND, LARGEST_MINIMUM, MOST_BINS,
+    SMALLEST_BOUND,
+};
 use crate::support::Support;
 
 /// One in Q30, the format of the minima.
 const ONE_Q30: u32 = 1 << 30;
 /// The least of them: 2^-20.
 const LEAST_Q30: u32 = 1 << 10;
+/// Bounds in Q15.16, and above all minima in Q30.
+const BOUNDS: core::ops::RangeInclusive<i32> =
+    (SMALLEST_BOUND * ONE as f32) as i32..=(LARGEST_BOUND * ONE as f32) as i32;
+const LARGEST_MINIMUM_Q30: u32 = (LARGEST_MINIMUM * ONE_Q30 as f32) as u32;
 /// ln(2) in Q31.
 const LN_2_Q31: i64 = 1_488_522_236;
 /// `2 / |ln 0.001|` in Q32 and `|ln 0.001| / 2` in Q20, of the soft clip of widths and heights; that of
@@ -33,6 +40,14 @@ impl<S: Support> SplineArithmetic<i32, i64> for FixedWith<S> {
 
     fn fraction_to_f32(fraction: i32) -> f32 {
         convert::fixed_to_f32(i64::from(fraction), 30)
+    }
+
+    fn shape_is_valid(shape: &SplineShape<i32>) -> bool {
+        // Up to 32 times below one: it fits.
+        let least_bins = u64::from(shape.min_bin as u32) * shape.bins as u64;
+        BOUNDS.contains(&shape.bound)
+            && least_bins < u64::from(LARGEST_MINIMUM_Q30)
+            && (shape.min_derivative as u32) < LARGEST_MINIMUM_Q30
     }
 
     fn spline(x: i32, raw: &[i32], shape: &SplineShape<i32>) -> Option<(i32, i64)> {

@@ -2,6 +2,7 @@
 
 use super::elementary::high_rounded;
 use super::{convert, MULTIPLIER_BITS, READING_LIMIT, STANDARDIZER_WORDS};
+use crate::arithmetic::parameters_of_each;
 
 /// Bits of a difference whose product with a multiplier of 25 bits fits i64.
 const EXACT_BITS: u32 = 38;
@@ -14,7 +15,7 @@ const KEPT_BITS: u32 = 31;
 pub(super) fn each(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> Option<bool> {
     // Its top bit is set once one is at the limit.
     let mut reach = 0u32;
-    let parameters = features(parameters, readings.len());
+    let parameters = parameters_of_each(parameters, readings.len());
     for ((value, &reading), words) in values.iter_mut().zip(bits(readings)).zip(parameters) {
         *value = match near(reading, words) {
             Some(z) => z,
@@ -61,7 +62,7 @@ fn near(bits: u32, words: &[u32; STANDARDIZER_WORDS]) -> Option<i32> {
 /// exact arithmetic gives.
 pub(super) fn far(readings: &[f32], parameters: &[u32], values: &mut [i32]) -> Option<()> {
     // Two passes over the readings, so that no buffer holds what is wider than a value.
-    let parameters = features(parameters, readings.len());
+    let parameters = parameters_of_each(parameters, readings.len());
     let readings = bits(readings);
     let mut farthest = READING_LIMIT as u64;
     for (&reading, words) in readings.iter().zip(parameters) {
@@ -94,13 +95,6 @@ pub(super) fn quotient(mut numerator: u32, denominator: u32, bits: u32) -> u32 {
         numerator <<= 1;
     }
     quotient
-}
-
-/// The words of each of so many features, 511 at most: the compiler knows then that no product wraps, and divides nothing. None
-/// of them if they are not all there, which the check excludes.
-#[inline(always)]
-fn features(parameters: &[u32], count: usize) -> &[[u32; STANDARDIZER_WORDS]] {
-    parameters.get(..STANDARDIZER_WORDS * (count & 0x1ff)).unwrap_or_default().as_chunks().0
 }
 
 /// The bits of readings: as f32 they would come by a register of the FPU.

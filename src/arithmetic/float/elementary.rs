@@ -14,10 +14,12 @@
 
 #[cfg(not(flowlet_float_kernels = "vfp"))]
 use self::portable_scaled_tanh_each as scaled_tanh_each;
+use super::bits::HAS_FPU;
 use super::table;
 #[cfg(flowlet_float_kernels = "vfp")]
 use super::vfp::scaled_tanh_each;
 use crate::arithmetic::fixed::product_high;
+use crate::pass::is_finite;
 
 /// Largest relative error of [`exp`] within ±30.
 pub const EXP_RELATIVE: f64 = 2e-6;
@@ -58,7 +60,7 @@ pub trait Elementary: Copy + 'static {
             trace += raw;
         }
         // tanh has forgotten what was no number, and the score must not.
-        if trace.is_finite() {
+        if is_finite(trace) {
             log_det
         } else {
             f32::NAN
@@ -102,7 +104,7 @@ fn affine_tanh(x: &mut [f32], shifts: &[f32], raws: &mut [f32], clamp: f32) -> f
     let sums = scaled_tanh_each(raws, clamp * TANH_UNIT);
     scale_each(x, shifts, raws);
     // tanh has forgotten what was no number, and the score must not.
-    if sums.values.is_finite() {
+    if is_finite(sums.values) {
         sums.results
     } else {
         f32::NAN
@@ -158,7 +160,9 @@ const TANH_UNIT: f32 = 1.0 / 2_147_483_648.0;
 pub fn exp(x: f32) -> f32 {
     // The conversion saturates, at ±128 octaves. As the bits of a number, octaves are a line through all powers of two; the
     // tables have what is missing between these.
-    let line = ((x * LOG2_E_Q24) as i32 >> 1).wrapping_add(ONE_BITS);
+    let octaves = x * LOG2_E_Q24;
+    let octaves = if HAS_FPU { octaves as i32 } else { to_fixed(octaves, 0) };
+    let line = (octaves >> 1).wrapping_add(ONE_BITS);
     let index = ((line >> 17) & 63) as usize;
     let first = table::EXP_FIRST.get(index).copied().unwrap_or(0);
     let slope = table::EXP_SLOPE.get(index).copied().unwrap_or(0);
@@ -170,19 +174,21 @@ pub fn exp(x: f32) -> f32 {
     f32::from_bits((bits & !(bits >> 31)) as u32)
 }
 
-/// `(x 2^28) as i32` without floating point.
-#[inline(always)]
-fn to_q28(x: f32) -> i32 {
+/// `(x 2^fraction_bits) as i32` without floating point, for up to 30 of these.
+#[cfg_attr(flowlet_integer_kernels = "armv6m", inline(never))]
+#[cfg_attr(not(flowlet_integer_kernels = "armv6m"), inline(always))]
+fn to_fixed(x: f32, fraction_bits: u32) -> i32 {
     let bits = x.to_bits();
-    let (sign, exponent) = ((bits as i32) >> 31, bits >> 23 & 0xff);
+    let sign = (bits as i32) >> 31;
     let mantissa = bits & 0x7f_ffff | 0x80_0000;
-    match exponent {
-        // Right by 31 at most; below that nothing is left.
-        98..=129 => {
-            let size = ((mantissa << 7) >> (129 - exponent)) as i32;
+    let right = (157 - fraction_bits as i32) - (bits >> 23 & 0xff) as i32;
+    match right {
+        // Below that nothing is left.
+        0..=31 => {
+            let size = ((mantissa << 7) >> right) as i32;
             (size ^ sign).wrapping_sub(sign)
         }
-        130.. if bits << 1 <= 0xff00_0000 => i32::MAX ^ sign,
+        ..0 if bits << 1 <= 0xff00_0000 => i32::MAX ^ sign,
         _ => 0,
     }
 }
@@ -192,8 +198,7 @@ fn to_q28(x: f32) -> i32 {
 #[cfg_attr(not(flowlet_integer_kernels = "armv6m"), inline(always))]
 fn tanh_units(x: f32) -> f32 {
     // In Q28; the conversion saturates at ±8.
-    let has_fpu = !cfg!(all(target_arch = "arm", target_abi = "eabi"));
-    let x = if has_fpu { (x * TANH_STEP) as i32 } else { to_q28(x) };
+    let x = if HAS_FPU { (x * TANH_STEP) as i32 } else { to_fixed(x, 28) };
     let size = x.unsigned_abs();
     let [c0, c1, c2, c3] = table::TANH.get((size >> 25) as usize).copied().unwrap_or_default();
     // Steps of 1/8. The lowest bit of the index is the sign of the position: odd steps are seen from their end.
@@ -347,7 +352,8 @@ mod tests {
         let all = (0..=u32::MAX).step_by(997).map(f32::from_bits);
         let ends = [f32::NAN, -f32::NAN, 8.0, -8.0, 0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY];
         for x in all.chain(ends) {
-            assert_eq!(to_q28(x), (x * TANH_STEP) as i32, "{x}");
+            assert_eq!(to_fixed(x, 28), (x * TANH_STEP) as i32, "{x}");
+            assert_eq!(to_fixed(x, 0), x as i32, "{x}");
         }
     }
 

@@ -23,6 +23,11 @@ pub(super) fn gain_inverse(y: f32, words: &[u32]) -> Option<f32> {
     Some(y * f32::from_bits(reciprocal))
 }
 
+/// Whether the gain is above zero, if its words are in range.
+pub(super) fn gain_is_positive(words: &[u32]) -> Option<bool> {
+    gain_to_f32(words).map(f32::is_sign_positive)
+}
+
 /// The gain itself, if its words are in range.
 pub(super) fn gain_to_f32(words: &[u32]) -> Option<f32> {
     let &[gain, reciprocal] = words else { return None };

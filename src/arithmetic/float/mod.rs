@@ -3,6 +3,7 @@
 
 mod activation;
 mod affine;
+mod bits;
 pub mod elementary;
 mod linear;
 mod logit;
@@ -12,6 +13,7 @@ pub(crate) mod spline;
 use crate::arithmetic::activation::Activation;
 use crate::arithmetic::dense::Dense;
 use crate::arithmetic::{dense, Arithmetic, READING_LIMIT};
+use crate::pass::is_finite;
 use crate::support::{Capabilities, Capability, Everything, Support};
 use crate::{Fault, Part};
 use core::marker::PhantomData;
@@ -40,7 +42,7 @@ const HALF_LN_2PI: f32 = 0.918_938_5;
 
 fn finite(word: u32) -> Option<f32> {
     let value = f32::from_bits(word);
-    value.is_finite().then_some(value)
+    is_finite(value).then_some(value)
 }
 
 /// A hidden layer of any kind; apart, so that its frame is not set up for a usual one.
@@ -71,6 +73,13 @@ fn any_layer<'a, E: Elementary, S: Support>(
     Some(rest)
 }
 
+/// A soft tail beyond its knee, and its log-derivative.
+#[inline(always)]
+fn beyond_knee<E: Elementary>(x: f32, knee: f32) -> (f32, f32) {
+    let grown = E::ln(1.0 + (x.abs() - knee));
+    ((knee + grown).copysign(x), -grown)
+}
+
 impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
     const SUPPORTS: Capabilities = S::CAPABILITIES;
 
@@ -98,7 +107,7 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
     }
 
     fn is_positive(value: f32) -> bool {
-        value > 0.0
+        bits::is_positive_within(value, f32::INFINITY)
     }
 
     fn to_f32(value: f32) -> f32 {
@@ -148,20 +157,17 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
         let mut rest = parameters;
         while let Some((&[mean, inverse_std, std], behind)) = rest.split_first_chunk() {
             rest = behind;
-            // The bits of finite numbers above zero, less one.
-            let is_positive = |w: u32| w.wrapping_sub(1) < f32::MAX.to_bits();
+            let is_positive = |w| bits::is_positive_within(f32::from_bits(w), f32::MAX);
             if finite(mean).is_none() || !is_positive(inverse_std) || !is_positive(std) {
                 return false;
             }
         }
-        rest.is_empty()
+        true
     }
 
     fn soft_tail(x: f32, knee: f32) -> (f32, f32) {
-        let beyond = x.abs() - knee;
-        if beyond > 0.0 {
-            let grown = E::ln(1.0 + beyond);
-            ((knee + grown).copysign(x), -grown)
+        if bits::is_beyond(x, knee) {
+            beyond_knee::<E>(x, knee)
         } else {
             (x, 0.0)
         }
@@ -170,8 +176,8 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
     fn soft_tails(x: &mut [f32], knee: f32) -> f32 {
         let mut log_det = 0.0;
         for x in x {
-            if x.abs() > knee {
-                let (z, log) = Self::soft_tail(*x, knee);
+            if bits::is_beyond(*x, knee) {
+                let (z, log) = beyond_knee::<E>(*x, knee);
                 *x = z;
                 log_det += log;
             }
@@ -230,6 +236,10 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
         linear::gain_inverse(y, words)
     }
 
+    fn gain_is_positive(words: &[u32]) -> Option<bool> {
+        linear::gain_is_positive(words)
+    }
+
     fn gain_to_f32(words: &[u32]) -> Option<f32> {
         linear::gain_to_f32(words)
     }
@@ -267,7 +277,7 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
     }
 
     fn settle(log: f32) -> f32 {
-        if log.is_finite() {
+        if is_finite(log) {
             log
         } else {
             f32::MIN
@@ -287,40 +297,34 @@ impl<E: Elementary, S: Support> Arithmetic for FloatWith<E, S> {
     }
 
     fn tail_probability(statistic: f32, quantiles: &[u32]) -> f32 {
-        let above = quantiles.partition_point(|&q| f32::from_bits(q) < statistic);
-        let position = match above.checked_sub(1).and_then(|i| quantiles.get(i).zip(quantiles.get(above))) {
-            Some((&low, &high)) => {
-                let (low, high) = (f32::from_bits(low), f32::from_bits(high));
-                (above - 1) as f32 + (statistic - low) / (high - low)
-            }
-            // Before the first quantile, or past the last.
-            None => above.saturating_sub(1) as f32,
-        };
+        let above = quantiles.partition_point(|&q| statistic > f32::from_bits(q));
+        // Known to be positive it would be converted by a routine that nothing else needs.
+        let mut position = core::hint::black_box(above.saturating_sub(1) as i32) as f32;
+        // Neither before the first quantile nor past the last.
+        if let Some((&low, &high)) = quantiles.get(above.wrapping_sub(1)).zip(quantiles.get(above)) {
+            let (low, high) = (f32::from_bits(low), f32::from_bits(high));
+            position += (statistic - low) / (high - low);
+        }
         E::exp(position * (-core::f32::consts::LN_2 / crate::calibration::STEPS_PER_OCTAVE as f32))
     }
 
     fn quantiles_ascend(previous: u32, next: u32) -> bool {
-        // A difference that overflows would make the interpolation's quotient NaN.
-        matches!((finite(previous), finite(next)), (Some(a), Some(b)) if a <= b && (b - a).is_finite())
+        let (previous, next) = (f32::from_bits(previous), f32::from_bits(next));
+        // A difference that overflows would make the interpolation's quotient NaN; where one of both is not finite, neither is it.
+        let descend = previous > next;
+        !descend && is_finite(next - previous)
     }
 
     fn load_inputs(inputs: &[f32], limit: f32, _shift: u8, out: &mut [f32]) {
         let (used, rest) = out.split_at_mut_checked(inputs.len()).unwrap_or_default();
         for (out, &x) in used.iter_mut().zip(inputs) {
-            // Not f32::clamp: it would panic on limits that the check has already excluded.
-            *out = if x > limit {
-                limit
-            } else if x < -limit {
-                -limit
-            } else {
-                x
-            };
+            *out = bits::saturated(x, limit);
         }
         rest.fill(0.0);
     }
 
     fn input_format_is_valid(limit: f32, shift: u8) -> bool {
-        limit > 0.0 && limit <= READING_LIMIT && shift == 0
+        bits::is_positive_within(limit, READING_LIMIT) && shift == 0
     }
 
     fn input_unit(_shift: u8) -> f32 {

@@ -1,7 +1,8 @@
 //! The rational-quadratic spline in f32; see [`crate::arithmetic::spline`] for the formulas.
 
 use crate::arithmetic::spline::{
-    least, limited, softplus, unit, SplineParameters, SplineShape, CLIP_BINS, CLIP_DERIVATIVES, MOST_BINS,
+    least, limited, softplus, unit, SplineParameters, SplineShape, CLIP_BINS, CLIP_DERIVATIVES, LARGEST_BOUND,
+    LARGEST_MINIMUM, MOST_BINS, SMALLEST_BOUND,
 };
 use crate::arithmetic::{Elementary, FloatWith, SplineArithmetic};
 use crate::support::Support;
@@ -14,6 +15,12 @@ impl<E: Elementary, S: Support> SplineArithmetic<f32, f32> for FloatWith<E, S> {
 
     fn fraction_to_f32(fraction: f32) -> f32 {
         fraction
+    }
+
+    fn shape_is_valid(shape: &SplineShape<f32>) -> bool {
+        (SMALLEST_BOUND..=LARGEST_BOUND).contains(&shape.bound)
+            && shape.min_bin * (shape.bins as f32) < LARGEST_MINIMUM
+            && shape.min_derivative < LARGEST_MINIMUM
     }
 
     fn spline(x: f32, raw: &[f32], shape: &SplineShape<f32>) -> Option<(f32, f32)> {

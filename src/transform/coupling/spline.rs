@@ -10,9 +10,7 @@
 //! ```
 
 use super::Direction;
-use crate::arithmetic::spline::{
-    slope, SplineParameters, SplineShape, FEWEST_BINS, LARGEST_BOUND, MOST_BINS, SMALLEST_BOUND,
-};
+use crate::arithmetic::spline::{slope, SplineParameters, SplineShape, FEWEST_BINS, MOST_BINS};
 use crate::arithmetic::Arithmetic;
 
 /// The settings of a spline coupling as its block has them.
@@ -57,13 +55,10 @@ impl Spline {
     /// Whether the settings are in range.
     pub(super) fn is_valid<A: Arithmetic>(self, bound: A::Value) -> bool {
         let Some(shape) = self.shape::<A>(bound) else { return false };
-        let real = in_f32::<A>(&shape);
-        (FEWEST_BINS..=MOST_BINS).contains(&real.bins)
-            && (SMALLEST_BOUND..=LARGEST_BOUND).contains(&real.bound)
-            && real.min_bin * (real.bins as f32) < 0.999
-            && real.min_derivative < 0.999
-            && (real.parameters == SplineParameters::Softplus
-                || (real.min_bin == 0.0 && real.min_derivative == 0.0))
+        (FEWEST_BINS..=MOST_BINS).contains(&shape.bins)
+            && A::shape_is_valid(&shape)
+            && (shape.parameters == SplineParameters::Softplus
+                || (shape.min_bin == A::ZERO && shape.min_derivative == A::ZERO))
     }
 }
 
