@@ -283,14 +283,18 @@ pub(super) fn turn<L: Lanes>(l: L, tile: &[Line], rows: usize, first: usize, tur
 /// order.
 #[inline(always)]
 pub(super) fn add_sums<L: Lanes>(l: L, tile: &[Line], rows: usize, to: &mut [Line]) {
+    // Panels by index: an iterator over them, made for each row, would divide each time.
+    let panels: [&[Line]; PANELS] = std::array::from_fn(|p| &tile[p * rows..][..rows]);
     for (block, to) in to.iter_mut().enumerate() {
-        let live = rows.saturating_sub(block * LINE).min(LINE);
+        let first = (block * LINE).min(rows);
+        let live = (rows - first).min(LINE);
+        let panels = panels.map(|panel| &panel[first..][..live]);
         let mut sums = [Line::ZERO; LINE];
-        for at in (0..LINE).step_by(L::WIDTH) {
-            for (i, sum) in sums[..live].iter_mut().enumerate() {
+        for (i, sum) in sums[..live].iter_mut().enumerate() {
+            for at in (0..LINE).step_by(L::WIDTH) {
                 let mut v = l.splat(0.0);
-                for panel in tile.chunks_exact(rows) {
-                    v = l.add(v, l.load(&panel[block * LINE + i].0[at..]));
+                for panel in panels {
+                    v = l.add(v, l.load(&panel[i].0[at..]));
                 }
                 l.store(v, &mut sum.0[at..]);
             }

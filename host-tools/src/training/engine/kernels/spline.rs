@@ -5,7 +5,7 @@
 //! what they share stays in registers.
 
 use super::super::lanes::{exp, exp2, Lanes, Line, LINE};
-use flowlet::arithmetic::spline::{LEAST, MOST_BINS};
+use flowlet::arithmetic::spline::LEAST;
 
 /// What all features of a spline coupling have in common.
 #[derive(Clone, Copy, Debug)]
@@ -104,9 +104,9 @@ impl<L: Lanes> SplineKernels for L {
             #[inline(always)]
             || {
                 if settings.bins == USUAL_BINS {
-                    forward::<L, USUAL_BINS>(l, settings, USUAL_BINS, x, raw, kept, log_det);
+                    forward(l, settings, USUAL_BINS, x, raw, kept, log_det);
                 } else {
-                    forward::<L, MOST_BINS>(l, settings, settings.bins, x, raw, kept, log_det);
+                    forward(l, settings, settings.bins, x, raw, kept, log_det);
                 }
             },
         );
@@ -187,42 +187,38 @@ fn ln_1p_of_share<L: Lanes>(l: L, x: L::V) -> L::V {
     l.mul(p, x)
 }
 
-/// The exponentials of one axis in place of its raw parameters, less their largest, and their sum; the clip's derivatives
-/// go to `clip`.
+/// The exponentials of one axis in place of its raw parameters, less their largest; returns the reciprocal of their sum.
+/// The clip's derivatives go to `clip`.
 #[inline(always)]
-fn exponentials<L: Lanes, const M: usize>(
+fn exponentials<L: Lanes>(
     l: L,
     settings: SplineSettings,
     at: usize,
     raw: &mut [Line],
     clip: &mut [Line],
-) -> ([L::V; M], L::V) {
-    let mut values = [l.splat(0.0); M];
-    for (value, raw) in values.iter_mut().zip(raw.iter()) {
-        *value = l.load(&raw.0[at..]);
-    }
-    let bins = raw.len();
+) -> L::V {
     if settings.clipped {
-        for (value, clip) in values[..bins].iter_mut().zip(clip) {
-            let grown = l.mul_add(abs(l, *value), l.splat(CLIP_BINS), l.splat(1.0));
+        for (raw, clip) in raw.iter_mut().zip(clip) {
+            let value = l.load(&raw.0[at..]);
+            let grown = l.mul_add(abs(l, value), l.splat(CLIP_BINS), l.splat(1.0));
             let share = l.reciprocal(grown);
-            *value = l.mul(*value, share);
+            l.store(l.mul(value, share), &mut raw.0[at..]);
             l.store(l.mul(share, share), &mut clip.0[at..]);
         }
     }
-    let mut top = values[0];
-    for &value in &values[1..bins] {
-        top = l.max(top, value);
+    let mut top = l.load(&raw[0].0[at..]);
+    for raw in &raw[1..] {
+        top = l.max(top, l.load(&raw.0[at..]));
     }
-    for (value, raw) in values.iter_mut().zip(raw) {
-        *value = exp2(l, l.mul(l.sub(*value, top), l.splat(std::f32::consts::LOG2_E)));
-        l.store(*value, &mut raw.0[at..]);
+    for raw in raw.iter_mut() {
+        let below = l.sub(l.load(&raw.0[at..]), top);
+        l.store(exp2(l, l.mul(below, l.splat(std::f32::consts::LOG2_E))), &mut raw.0[at..]);
     }
-    let mut sum = values[0];
-    for &value in &values[1..bins] {
-        sum = l.add(sum, value);
+    let mut sum = l.load(&raw[0].0[at..]);
+    for raw in &raw[1..] {
+        sum = l.add(sum, l.load(&raw.0[at..]));
     }
-    (values, sum)
+    l.reciprocal(sum)
 }
 
 /// A derivative and what its raw parameter changes it by.
@@ -243,12 +239,12 @@ fn derivative<L: Lanes>(l: L, settings: SplineSettings, raw: L::V) -> (L::V, L::
     }
 }
 
-/// The two steps of a panel, each for all features before the next: within a step the chains of dependent
-/// operations are short enough for a processor to work on several features at once, over both they are not.
+/// The three steps of a panel, each for all features before the next: within a step the chains of dependent
+/// operations are short enough for a processor to work on several features at once, over all they are not.
 ///
-/// `bins` is at most `M`; a constant where it is `M`.
+/// `bins` is [`SplineSettings::bins`], a constant where it is the usual number.
 #[inline(always)]
-fn forward<L: Lanes, const M: usize>(
+fn forward<L: Lanes>(
     l: L,
     settings: SplineSettings,
     bins: usize,
@@ -258,10 +254,22 @@ fn forward<L: Lanes, const M: usize>(
     log_det: &mut Line,
 ) {
     let (of_raw, of_kept) = (settings.raw(), settings.kept());
-    let features = x.iter().zip(raw.chunks_exact_mut(of_raw).zip(kept.chunks_exact_mut(of_kept)));
+    for (raw, kept) in raw.chunks_exact_mut(of_raw).zip(kept.chunks_exact_mut(of_kept)) {
+        let (widths, rest) = raw.split_at_mut(bins);
+        let heights = &mut rest[..bins];
+        let (kept, clip) = kept.split_at_mut(KEPT);
+        let (clip_widths, clip_heights) = clip.split_at_mut(clip.len() / 2);
+        for at in (0..LINE).step_by(L::WIDTH) {
+            let inverse_w = exponentials(l, settings, at, widths, clip_widths);
+            let inverse_h = exponentials(l, settings, at, heights, clip_heights);
+            l.store(inverse_w, &mut kept[4].0[at..]);
+            l.store(inverse_h, &mut kept[5].0[at..]);
+        }
+    }
+    let features = x.iter().zip(raw.chunks_exact(of_raw).zip(kept.chunks_exact_mut(of_kept)));
     for (x, (raw, kept)) in features {
         for at in (0..LINE).step_by(L::WIDTH) {
-            search::<L, M>(l, settings, bins, at, x, raw, kept);
+            search(l, settings, bins, at, x, raw, kept);
         }
     }
     for (x, kept) in x.chunks_mut(AT_ONCE).zip(kept.chunks_mut(AT_ONCE * of_kept)) {
@@ -280,58 +288,58 @@ fn forward<L: Lanes, const M: usize>(
     }
 }
 
-/// Replaces the raw parameters of widths and heights by their exponentials, and leaves in `kept` what belongs to each
-/// sample's bin: of both axes its share of the box and that of all bins before it, then the reciprocals of both sums of
-/// exponentials, the raw derivatives at both ends, and the bin's index, -1 outside the box.
+/// Leaves in `kept`, with the reciprocals of both sums of [`exponentials`] in it, what belongs to each sample's bin: of
+/// both axes its share of the box and that of all bins before it, behind the reciprocals the raw derivatives at both ends,
+/// and the bin's index, -1 outside the box.
 #[inline(always)]
-fn search<L: Lanes, const M: usize>(
+fn search<L: Lanes>(
     l: L,
     settings: SplineSettings,
     bins: usize,
     at: usize,
     x: &Line,
-    raw: &mut [Line],
+    raw: &[Line],
     kept: &mut [Line],
 ) {
-    let (widths, rest) = raw.split_at_mut(bins);
-    let (heights, derivatives) = rest.split_at_mut(bins);
+    let (widths, rest) = raw.split_at(bins);
+    let (heights, derivatives) = rest.split_at(bins);
     let derivatives = &derivatives[..bins - 1];
-    let (kept, clip) = kept.split_at_mut(KEPT);
-    let (clip_widths, clip_heights) = clip.split_at_mut(clip.len() / 2);
-    let (widths, sum_w) = exponentials::<L, M>(l, settings, at, widths, clip_widths);
-    let (heights, sum_h) = exponentials::<L, M>(l, settings, at, heights, clip_heights);
-    let (inverse_w, inverse_h) = (l.reciprocal(sum_w), l.reciprocal(sum_h));
+    let (inverse_w, inverse_h) = (l.load(&kept[4].0[at..]), l.load(&kept[5].0[at..]));
     let (floor, shared) = settings.sides();
     let scale = l.mul(inverse_w, l.splat(shared));
     let value = l.load(&x.0[at..]);
     let end = l.splat(settings.end);
 
     let zero = l.splat(0.0);
-    let (mut w, mut h, mut before_w, mut before_h) = (widths[0], heights[0], zero, zero);
-    let (mut raw0, mut raw1) = (end, derivatives.first().map_or(end, |d| l.load(&d.0[at..])));
+    let load = |line: &Line| l.load(&line.0[at..]);
+    let (mut w, mut h, mut before_w, mut before_h) = (load(&widths[0]), load(&heights[0]), zero, zero);
+    let (mut raw0, mut raw1) = (end, derivatives.first().map_or(end, load));
     let mut index = zero;
-    let (mut sum_w, mut sum_h) = (widths[0], heights[0]);
+    let (mut sum_w, mut sum_h) = (w, h);
     for k in 1..bins {
         let edge = l.mul_add(sum_w, scale, l.splat(k as f32 * floor - settings.bound));
-        let left = l.load(&derivatives[k - 1].0[at..]);
-        let right = derivatives.get(k).map_or(end, |d| l.load(&d.0[at..]));
+        let (width, height) = (load(&widths[k]), load(&heights[k]));
+        let left = load(&derivatives[k - 1]);
+        let right = derivatives.get(k).map_or(end, load);
         // Stay where the edge lies above the value.
         let stay = |old, new| l.select_gt(edge, value, old, new);
-        w = stay(w, widths[k]);
-        h = stay(h, heights[k]);
+        w = stay(w, width);
+        h = stay(h, height);
         before_w = stay(before_w, sum_w);
         before_h = stay(before_h, sum_h);
         raw0 = stay(raw0, left);
         raw1 = stay(raw1, right);
         index = stay(index, l.splat(k as f32));
-        sum_w = l.add(sum_w, widths[k]);
-        sum_h = l.add(sum_h, heights[k]);
+        sum_w = l.add(sum_w, width);
+        sum_h = l.add(sum_h, height);
     }
     let index = l.select_gt(abs(l, value), l.splat(settings.bound), l.splat(-1.0), index);
     let (w, h) = (l.mul(w, inverse_w), l.mul(h, inverse_h));
     let (before_w, before_h) = (l.mul(before_w, inverse_w), l.mul(before_h, inverse_h));
-    let values = [before_w, before_h, w, h, inverse_w, inverse_h, raw0, raw1, index];
-    for (kept, value) in kept.iter_mut().zip(values) {
+    for (i, value) in [before_w, before_h, w, h].into_iter().enumerate() {
+        l.store(value, &mut kept[i].0[at..]);
+    }
+    for (kept, value) in kept[6..].iter_mut().zip([raw0, raw1, index]) {
         l.store(value, &mut kept.0[at..]);
     }
 }
