@@ -89,8 +89,7 @@ pub(crate) fn f32_at_once<'a>(
 }
 
 /// Whether the core has kernels for all integer weights in blocks of four rows, word by word in turn.
-const IN_BLOCKS: bool =
-    cfg!(any(flowlet_integer_kernels = "armv7em", flowlet_integer_kernels = "armv7m"));
+const IN_BLOCKS: bool = cfg!(any(flowlet_integer_kernels = "armv7em", flowlet_integer_kernels = "armv7m"));
 
 /// Whether the core has kernels for i8 in the M0's order, and for i16 in blocks.
 const IN_PACKED: bool = cfg!(flowlet_integer_kernels = "armv6m");

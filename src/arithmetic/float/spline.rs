@@ -1,8 +1,8 @@
 //! The rational-quadratic spline in f32; see [`crate::arithmetic::spline`] for the formulas.
 
 use crate::arithmetic::spline::{
-    least, limited, softplus, unit, SplineParameters, SplineShape, CLIP_BINS, CLIP_DERIVATIVES, LARGEST_BOUND,
-    LARGEST_MINIMUM, MOST_BINS, SMALLEST_BOUND,
+    least, limited, softplus, unit, SplineParameters, SplineShape, CLIP_BINS, CLIP_DERIVATIVES,
+    LARGEST_BOUND, LARGEST_MINIMUM, MOST_BINS, SMALLEST_BOUND,
 };
 use crate::arithmetic::{Elementary, FloatWith, SplineArithmetic};
 use crate::support::Support;
