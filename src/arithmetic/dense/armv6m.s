@@ -111,6 +111,7 @@
     adds r5, #\others
     .endif
     .endm
+
     .pushsection .text.flowlet_layer_{unit},"ax",%progbits
 
 .Lflowlet_short_{unit}:

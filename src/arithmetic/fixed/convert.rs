@@ -59,8 +59,8 @@ pub(super) fn normal_to_f32(x: i64, fraction_bits: i32) -> f32 {
     f32::from_bits(normal_to_bits(x, fraction_bits))
 }
 
-/// As `x.leading_zeros()`: where a core has no instruction for it, a loop that is a fifth of the compiler's routine, and some 20
-/// instructions longer.
+/// As `x.leading_zeros()`: where a core has no instruction for it, a loop of 32 bytes for the compiler's routine of 108, and 19
+/// instructions longer (`ln` on the M0, in the table of costs).
 #[cfg(flowlet_integer_kernels = "armv6m")]
 #[inline(never)]
 pub(crate) fn leading_zeros(mut x: u32) -> u32 {

@@ -114,7 +114,8 @@ fn wide(reading: u32, &[low, high, multiplier, _, exponent]: &[u32; STANDARDIZER
     product >> ((MULTIPLIER_BITS - 1).wrapping_sub(excess) & 31)
 }
 
-/// How many bits a size below 2^62 has above the lowest `kept`, of which there are 31 at least.
+/// How many bits a size has above the lowest `kept`: 31 at most, which sizes below 2^62 do not exceed with 31 bits kept, nor any
+/// i64's with 38.
 #[inline(always)]
 fn bits_above(size: u64, kept: u32) -> u32 {
     32u32.wrapping_sub(convert::leading_zeros((size >> kept) as u32)) & 31
