@@ -254,18 +254,24 @@ impl Steps<'_> {
         let kernels = self.engine.kernels();
         let gradients: Vec<_> = tiles.iter().flat_map(|tiles| &tiles.gradients[..tiles.live]).collect();
         squares.clear();
+        let mut partial = [Line::ZERO; BLOCK];
         for (at, sum) in mine.clone().step_by(BLOCK).zip(gradient.chunks_mut(BLOCK)) {
-            sum.fill(Line::ZERO);
-            for group in gradients.chunk_by(|(a, _), (b, _)| a == b) {
-                if let [(_, lines)] = group {
-                    kernels.add(&lines[at..at + sum.len()], sum);
-                } else {
-                    let mut partial = [Line::ZERO; BLOCK];
-                    for (_, lines) in group {
-                        kernels.add(&lines[at..at + sum.len()], &mut partial);
+            let add = |group: &[&(usize, Vec<Line>)], sum: &mut [Line]| {
+                for (i, (_, lines)) in group.iter().enumerate() {
+                    let lines = &lines[at..at + sum.len()];
+                    if i == 0 {
+                        sum.copy_from_slice(lines);
+                    } else {
+                        kernels.add(lines, sum);
                     }
-                    kernels.add(&partial, sum);
                 }
+            };
+            let mut groups = gradients.chunk_by(|(a, _), (b, _)| a == b);
+            add(groups.next().unwrap_or_default(), sum);
+            for group in groups {
+                let partial = &mut partial[..sum.len()];
+                add(group, partial);
+                kernels.add(partial, sum);
             }
             squares.push(kernels.sum_of_squares(sum));
         }

@@ -1,6 +1,6 @@
 //! Dense layers in blocks of registers: outputs, input gradient, weight gradient.
 //!
-//! Each block function fills `R` rows of its output, `C` vectors wide, with the one matrix kernel.
+//! Each goes through its output in blocks of `R` rows and `C` vectors, which the one matrix kernel fills.
 
 use super::kernels::{PANELS, TILE};
 use super::lanes::{floats, floats_mut, multiply, Elements, Lanes, Line, Vectors, LINE};
@@ -77,23 +77,27 @@ macro_rules! for_row_blocks {
     }};
 }
 
-pub(super) use for_row_blocks;
-
-/// Vector `c` from panel `first` on: its panel, and where it begins in a line.
+/// The vectors side by side of a tile with `rows` lines a panel, from panel `first` on, of which `steps` lines are read.
 #[inline(always)]
-fn place<L: Lanes>(first: usize, c: usize) -> (usize, usize) {
-    (first + c * L::WIDTH / LINE, c * L::WIDTH % LINE)
-}
-
-/// The vectors of a tile with `rows` lines a panel, from panel `first` on.
-#[inline(always)]
-fn vectors<L: Lanes, const C: usize>(tile: &[Line], first: usize, rows: usize) -> Vectors<'_, C> {
+fn vectors<L: Lanes, const C: usize>(
+    tile: &[Line],
+    first: usize,
+    rows: usize,
+    steps: usize,
+) -> Vectors<'_, C> {
+    // Here and below loops, since `array::from_fn` and `map` stay calls, compiled without the lanes' instructions.
     let mut at = [0; C];
     for (c, at) in at.iter_mut().enumerate() {
         let (panel, column) = place::<L>(first, c);
         *at = panel * rows * LINE + column;
     }
-    Vectors { values: floats(tile), at }
+    Vectors::new::<L>(floats(tile), at, steps)
+}
+
+/// Vector `c` from panel `first` on: its panel, and where it begins in a line.
+#[inline(always)]
+fn place<L: Lanes>(first: usize, c: usize) -> (usize, usize) {
+    (first + c * L::WIDTH / LINE, c * L::WIDTH % LINE)
 }
 
 /// `R` lines of a panel of `rows` lines, from line `row` on.
@@ -102,103 +106,160 @@ fn lines_mut<const R: usize>(tile: &mut [Line], panel: usize, rows: usize, row: 
     (&mut tile[panel * rows + row..][..R]).try_into().expect("R lines")
 }
 
+/// `out = W x + b`, then ReLU if `relu`, in blocks of `C` vectors.
 #[inline(always)]
-pub(super) fn dense_block<L: Lanes, const R: usize, const C: usize>(
+pub(super) fn outputs<L: Lanes, const C: usize>(
     l: L,
     net: DenseRef<'_>,
-    (row, panel): (usize, usize),
     x: &[Line],
     out: &mut [Line],
     relu: bool,
 ) {
-    let DenseRef { shape, weights, bias } = net;
-    let stride = shape.stride() * LINE;
-    let bias = &floats(bias)[row..][..R];
-    let mut sums = [[l.splat(0.0); C]; R];
-    for (sums, &bias) in sums.iter_mut().zip(bias) {
-        *sums = [l.splat(bias); C];
-    }
-    let elements = Elements { values: &floats(weights)[row * stride..], row: stride, step: 1 };
-    multiply(l, &mut sums, shape.inputs, elements, vectors::<L, C>(x, panel, shape.inputs));
-    for c in 0..C {
-        let (panel, column) = place::<L>(panel, c);
-        let out: &mut [Line; R] = lines_mut(out, panel, shape.outputs, row);
-        for (out, sums) in out.iter_mut().zip(&sums) {
-            let v = if relu { l.max(sums[c], l.splat(0.0)) } else { sums[c] };
-            l.store(v, &mut out.0[column..]);
-        }
+    let Shape { inputs, outputs } = net.shape;
+    let weights = Elements::new(floats(net.weights), (outputs, net.shape.stride() * LINE), (inputs, 1));
+    let bias = &floats(net.bias)[..outputs];
+    for panel in (0..PANELS).step_by(C * L::WIDTH / LINE) {
+        let x = vectors::<L, C>(x, panel, inputs, inputs);
+        for_row_blocks!(outputs, L::ROWS, row, R => {
+            let mut sums = [[l.splat(0.0); C]; R];
+            for (sums, &bias) in sums.iter_mut().zip(&bias[row..][..R]) {
+                *sums = [l.splat(bias); C];
+            }
+            multiply(l, &mut sums, weights, row, x);
+            for c in 0..C {
+                let (panel, column) = place::<L>(panel, c);
+                let out: &mut [Line; R] = lines_mut(out, panel, outputs, row);
+                for (out, sums) in out.iter_mut().zip(&sums) {
+                    let v = if relu { l.max(sums[c], l.splat(0.0)) } else { sums[c] };
+                    l.store(v, &mut out.0[column..]);
+                }
+            }
+        });
     }
 }
 
-/// Of the outputs from `first` on, [`STRETCH`] at most: their part is added to what those before gave. The gate is for
-/// the last part.
+/// `dx = W^T delta` in blocks of `C` vectors, [`STRETCH`] outputs after [`STRETCH`] outputs; zero where `gate <= 0`.
 #[inline(always)]
-pub(super) fn input_block<L: Lanes, const R: usize, const C: usize>(
+pub(super) fn input_gradient<L: Lanes, const C: usize>(
     l: L,
     net: DenseRef<'_>,
-    first: usize,
-    (row, panel): (usize, usize),
     delta: &[Line],
     dx: &mut [Line],
     gate: Option<&[Line]>,
 ) {
-    let shape = net.shape;
-    let mut sums = [[l.splat(0.0); C]; R];
-    if first > 0 {
-        for c in 0..C {
-            let (panel, column) = place::<L>(panel, c);
-            let dx: &mut [Line; R] = lines_mut(dx, panel, shape.inputs, row);
-            for (dx, sums) in dx.iter().zip(&mut sums) {
-                sums[c] = l.load(&dx.0[column..]);
-            }
-        }
-    }
-    let step = shape.stride() * LINE;
-    let elements = Elements { values: &floats(net.weights)[first * step + row..], row: 1, step };
-    let delta = vectors::<L, C>(&delta[first..], panel, shape.outputs);
-    multiply(l, &mut sums, (shape.outputs - first).min(STRETCH), elements, delta);
-    for c in 0..C {
-        let (panel, column) = place::<L>(panel, c);
-        let dx: &mut [Line; R] = lines_mut(dx, panel, shape.inputs, row);
-        let gate = gate.map(|gate| &gate[panel * shape.inputs + row..][..R]);
-        for (r, (dx, sums)) in dx.iter_mut().zip(&sums).enumerate() {
-            let v = match gate {
-                Some(gate) => l.select_gt(l.load(&gate[r].0[column..]), l.splat(0.0), sums[c], l.splat(0.0)),
-                None => sums[c],
-            };
-            l.store(v, &mut dx.0[column..]);
+    let Shape { inputs, outputs } = net.shape;
+    let step = net.shape.stride() * LINE;
+    for first in (0..outputs).step_by(STRETCH) {
+        let steps = (outputs - first).min(STRETCH);
+        let weights = Elements::new(&floats(net.weights)[first * step..], (inputs, 1), (steps, step));
+        let gate = gate.filter(|_| first + steps == outputs);
+        for panel in (0..PANELS).step_by(C * L::WIDTH / LINE) {
+            let delta = vectors::<L, C>(&delta[first..], panel, outputs, steps);
+            for_row_blocks!(inputs, L::ROWS, row, R => {
+                let mut sums = [[l.splat(0.0); C]; R];
+                if first > 0 {
+                    for c in 0..C {
+                        let (panel, column) = place::<L>(panel, c);
+                        let dx: &mut [Line; R] = lines_mut(dx, panel, inputs, row);
+                        for (dx, sums) in dx.iter().zip(&mut sums) {
+                            sums[c] = l.load(&dx.0[column..]);
+                        }
+                    }
+                }
+                multiply(l, &mut sums, weights, row, delta);
+                for c in 0..C {
+                    let (panel, column) = place::<L>(panel, c);
+                    let dx: &mut [Line; R] = lines_mut(dx, panel, inputs, row);
+                    let gate = gate.map(|gate| &gate[panel * inputs + row..][..R]);
+                    for (r, (dx, sums)) in dx.iter_mut().zip(&sums).enumerate() {
+                        let zero = l.splat(0.0);
+                        let v = match gate {
+                            Some(gate) => l.select_gt(l.load(&gate[r].0[column..]), zero, sums[c], zero),
+                            None => sums[c],
+                        };
+                        l.store(v, &mut dx.0[column..]);
+                    }
+                }
+            });
         }
     }
 }
 
-/// `turned` holds the inputs: per line of a row of weights the tile's samples, one line each.
+/// The panels of a tile of `rows` lines each.
 #[inline(always)]
-pub(super) fn weight_block<L: Lanes, const R: usize, const C: usize>(
+fn panels(tile: &[Line], rows: usize) -> [&[Line]; PANELS] {
+    let mut panels = [&tile[..0]; PANELS];
+    for (p, panel) in panels.iter_mut().enumerate() {
+        *panel = &tile[p * rows..][..rows];
+    }
+    panels
+}
+
+/// `R` lines of a panel as elements, a step per sample.
+#[inline(always)]
+fn samples<const R: usize>(panel: &[Line], row: usize) -> Elements<'_> {
+    Elements::new(floats(&panel[row..][..R]), (R, LINE), (LINE, 1))
+}
+
+/// Columns from `column` on of a turned tile: a step per sample of all panels. See [`turn`].
+#[inline(always)]
+fn columns<L: Lanes, const C: usize>(turned: &[Line], column: usize) -> Vectors<'_, C> {
+    let mut at = [0; C];
+    for (c, at) in at.iter_mut().enumerate() {
+        let column = column + c * L::WIDTH;
+        *at = column / LINE * TILE * LINE + column % LINE;
+    }
+    Vectors::new::<L>(floats(turned), at, TILE)
+}
+
+/// `dw += delta x^T` over the tile, of a layer that is not narrow; `turned` holds the inputs: per line of a row of weights
+/// the tile's samples, one line each.
+#[inline(always)]
+pub(super) fn wide_weights<L: Lanes>(l: L, shape: Shape, delta: &[Line], turned: &[Line], dw: &mut [Line]) {
+    let delta = panels(delta, shape.outputs);
+    let dw = floats_mut(dw);
+    let vectors = shape.inputs.div_ceil(L::WIDTH);
+    // Wide lanes fill the blocks' rows instead: a line is one vector of theirs.
+    let fours = if L::VECTORS == 4 && L::WIDTH < LINE { vectors / 4 * 4 } else { 0 };
+    let pairs = vectors / 2 * 2;
+    weight_columns::<L, 4>(l, shape, 0..fours, delta, turned, dw);
+    weight_columns::<L, 2>(l, shape, fours..pairs, delta, turned, dw);
+    weight_columns::<L, 1>(l, shape, pairs..vectors, delta, turned, dw);
+}
+
+/// The vectors in `range` of each row, `C` at a time; all of a few rows before the next, whose deltas are in the nearest
+/// cache then.
+#[inline(always)]
+fn weight_columns<L: Lanes, const C: usize>(
     l: L,
     shape: Shape,
-    (row, column): (usize, usize),
-    delta: &[Line],
+    range: std::ops::Range<usize>,
+    delta: [&[Line]; PANELS],
     turned: &[Line],
-    dw: &mut [Line],
+    dw: &mut [f32],
 ) {
-    let mut sums = [[l.splat(0.0); C]; R];
-    for p in 0..PANELS {
-        let mut at = [0; C];
-        for (c, at) in at.iter_mut().enumerate() {
-            let column = column + c * L::WIDTH;
-            *at = (column / LINE * TILE + p * LINE) * LINE + column % LINE;
-        }
-        let delta = floats(&delta[p * shape.outputs + row..][..R]);
-        let elements = Elements { values: delta, row: LINE, step: 1 };
-        multiply(l, &mut sums, LINE, elements, Vectors { values: floats(turned), at });
+    if range.is_empty() {
+        return;
     }
     let stride = shape.stride() * LINE;
-    for (r, sums) in sums.iter().enumerate() {
-        let dw = &mut floats_mut(dw)[(row + r) * stride + column..][..C * L::WIDTH];
-        for (dw, &sum) in dw.chunks_exact_mut(L::WIDTH).zip(sums) {
-            l.store(l.add(l.load(dw), sum), dw);
+    let most = (L::ROWS * L::VECTORS / C).min(8);
+    for_row_blocks!(shape.outputs, most, row, R => {
+        for vector in range.clone().step_by(C) {
+            let column = vector * L::WIDTH;
+            let turned = columns::<L, C>(turned, column);
+            let mut sums = [[l.splat(0.0); C]; R];
+            for (p, delta) in delta.into_iter().enumerate() {
+                multiply(l, &mut sums, samples::<R>(delta, row), 0, turned.steps(p * LINE, LINE));
+            }
+            let dw = &mut dw[row * stride + column..];
+            for (r, sums) in sums.iter().enumerate() {
+                let dw = &mut dw[r * stride..][..C * L::WIDTH];
+                for (dw, &sum) in dw.chunks_exact_mut(L::WIDTH).zip(sums) {
+                    l.store(l.add(l.load(dw), sum), dw);
+                }
+            }
         }
-    }
+    });
 }
 
 /// The weight gradient of a narrow layer for outputs from line `first` on, [`AT_ONCE`] lines at most; `turned` holds
@@ -214,18 +275,13 @@ pub(super) fn narrow_weights<L: Lanes>(
 ) {
     let mut product = [[Line::ZERO; LINE]; AT_ONCE];
     let lines = (shape.outputs.div_ceil(LINE) - first).min(AT_ONCE);
+    let x = panels(x, shape.inputs);
     for column in (0..lines * LINE).step_by(L::WIDTH * 2) {
+        let turned = columns::<L, 2>(turned, column);
         for_row_blocks!(shape.inputs, 4, row, R => {
             let mut sums = [[l.splat(0.0); 2]; R];
-            for p in 0..PANELS {
-                let mut at = [0; 2];
-                for (c, at) in at.iter_mut().enumerate() {
-                    let column = column + c * L::WIDTH;
-                    *at = (column / LINE * TILE + p * LINE) * LINE + column % LINE;
-                }
-                let x = floats(&x[p * shape.inputs + row..][..R]);
-                let elements = Elements { values: x, row: LINE, step: 1 };
-                multiply(l, &mut sums, LINE, elements, Vectors { values: floats(turned), at });
+            for (p, x) in x.into_iter().enumerate() {
+                multiply(l, &mut sums, samples::<R>(x, row), 0, turned.steps(p * LINE, LINE));
             }
             for (r, sums) in sums.iter().enumerate() {
                 for (c, &sum) in sums.iter().enumerate() {
@@ -283,26 +339,46 @@ pub(super) fn turn<L: Lanes>(l: L, tile: &[Line], rows: usize, first: usize, tur
 /// order.
 #[inline(always)]
 pub(super) fn add_sums<L: Lanes>(l: L, tile: &[Line], rows: usize, to: &mut [Line]) {
-    // Panels by index: an iterator over them, made for each row, would divide each time.
-    let panels: [&[Line]; PANELS] = std::array::from_fn(|p| &tile[p * rows..][..rows]);
-    for (block, to) in to.iter_mut().enumerate() {
-        let first = (block * LINE).min(rows);
-        let live = (rows - first).min(LINE);
-        let panels = panels.map(|panel| &panel[first..][..live]);
-        let mut sums = [Line::ZERO; LINE];
-        for (i, sum) in sums[..live].iter_mut().enumerate() {
-            for at in (0..LINE).step_by(L::WIDTH) {
-                let mut v = l.splat(0.0);
-                for panel in panels {
-                    v = l.add(v, l.load(&panel[i].0[at..]));
+    let panels = panels(tile, rows);
+    for (block, to) in floats_mut(to).chunks_exact_mut(L::WIDTH).enumerate() {
+        let first = (block * L::WIDTH).min(rows);
+        let live = (rows - first).min(L::WIDTH);
+        let mut panels = panels;
+        for panel in &mut panels {
+            *panel = &panel[first..][..live];
+        }
+        let mut sum = l.splat(0.0);
+        for at in (0..LINE).step_by(L::WIDTH) {
+            let mut samples = [l.splat(0.0); LINE];
+            let samples = &mut samples[..L::WIDTH];
+            // A full block by itself, where the compiler has nothing to check or to count.
+            if live == L::WIDTH {
+                for (i, v) in samples.iter_mut().enumerate() {
+                    *v = sum_of_panels(l, &panels, i, at);
                 }
-                l.store(v, &mut sum.0[at..]);
+            } else {
+                for (i, v) in samples.iter_mut().enumerate().take(live) {
+                    *v = sum_of_panels(l, &panels, i, at);
+                }
+            }
+            l.turn(samples);
+            for &v in &*samples {
+                sum = l.add(sum, v);
             }
         }
-        let mut turned = [Line::ZERO; LINE];
-        l.transpose(&sums, &mut turned);
-        add_all(l, &turned, to);
+        // The sum is formed by itself: so what several tiles give does not depend on whether each has a gradient of its own.
+        l.store(l.add(l.load(to), sum), to);
     }
+}
+
+/// Row `i` of all panels, added place by place.
+#[inline(always)]
+fn sum_of_panels<L: Lanes>(l: L, panels: &[&[Line]; PANELS], i: usize, at: usize) -> L::V {
+    let mut sum = l.splat(0.0);
+    for panel in panels {
+        sum = l.add(sum, l.load(&panel[i].0[at..]));
+    }
+    sum
 }
 
 /// `to` plus the sum of the lines, which is formed by itself: so what several tiles give does not depend on whether each

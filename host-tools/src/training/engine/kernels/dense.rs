@@ -2,10 +2,10 @@
 
 use super::super::lanes::{Lanes, Line, LINE};
 use super::super::matrix::{
-    add_sums, add_turned_sums, dense_block, for_row_blocks, input_block, narrow_weights, turn, weight_block,
-    DenseRef, Shape, AT_ONCE, STRETCH,
+    add_sums, add_turned_sums, input_gradient, narrow_weights, outputs, turn, wide_weights, DenseRef, Shape,
+    AT_ONCE,
 };
-use super::{PANELS, TILE};
+use super::TILE;
 
 /// See `Kernels`.
 pub(crate) trait DenseKernels: Send + Sync {
@@ -27,34 +27,17 @@ pub(crate) trait DenseKernels: Send + Sync {
     );
 }
 
-/// Runs `$block` with `$C` vectors and `$R` rows over `$rows` rows and all panels, in the shape that suits `$L`.
-macro_rules! for_blocks {
-    ($L:ty, $rows:expr, ($row:ident, $panel:ident), ($R:ident, $C:ident) => $block:expr) => {
-        match <$L>::VECTORS {
-            2 => {
-                const $C: usize = 2;
-                for $panel in (0..PANELS).step_by($C * <$L>::WIDTH / LINE) {
-                    for_row_blocks!($rows, <$L>::ROWS, $row, $R => $block);
-                }
-            }
-            _ => {
-                const $C: usize = 4;
-                for $panel in (0..PANELS).step_by($C * <$L>::WIDTH / LINE) {
-                    for_row_blocks!($rows, <$L>::ROWS, $row, $R => $block);
-                }
-            }
-        }
-    };
-}
-
 impl<L: Lanes> DenseKernels for L {
     fn dense(&self, net: DenseRef<'_>, x: &[Line], out: &mut [Line], relu: bool) {
         let l = *self;
         l.vectorize(
             #[inline(always)]
             || {
-                for_blocks!(L, net.shape.outputs, (row, panel), (R, C) =>
-                    dense_block::<L, R, C>(l, net, (row, panel), x, out, relu));
+                if L::VECTORS == 2 {
+                    outputs::<L, 2>(l, net, x, out, relu);
+                } else {
+                    outputs::<L, 4>(l, net, x, out, relu);
+                }
             },
         );
     }
@@ -64,11 +47,10 @@ impl<L: Lanes> DenseKernels for L {
         l.vectorize(
             #[inline(always)]
             || {
-                let outputs = net.shape.outputs;
-                for first in (0..outputs).step_by(STRETCH) {
-                    let gate = gate.filter(|_| first + STRETCH >= outputs);
-                    for_blocks!(L, net.shape.inputs, (row, panel), (R, C) =>
-                        input_block::<L, R, C>(l, net, first, (row, panel), delta, dx, gate));
+                if L::VECTORS == 2 {
+                    input_gradient::<L, 2>(l, net, delta, dx, gate);
+                } else {
+                    input_gradient::<L, 4>(l, net, delta, dx, gate);
                 }
             },
         );
@@ -98,24 +80,7 @@ impl<L: Lanes> DenseKernels for L {
                     return;
                 }
                 turn(l, x, inputs, 0, turned);
-                let turned = &*turned;
-                let mut column = 0;
-                while column < inputs {
-                    let vectors = (inputs - column).div_ceil(L::WIDTH);
-                    if vectors == 1 {
-                        for_row_blocks!(outputs, 8, row, R =>
-                            weight_block::<L, R, 1>(l, shape, (row, column), delta, turned, dw));
-                        column += L::WIDTH;
-                    } else if L::VECTORS == 2 || vectors == 2 || L::WIDTH == LINE {
-                        for_row_blocks!(outputs, L::ROWS * L::VECTORS / 2, row, R =>
-                            weight_block::<L, R, 2>(l, shape, (row, column), delta, turned, dw));
-                        column += 2 * L::WIDTH;
-                    } else {
-                        for_row_blocks!(outputs, L::ROWS, row, R =>
-                            weight_block::<L, R, 4>(l, shape, (row, column), delta, turned, dw));
-                        column += 4 * L::WIDTH;
-                    }
-                }
+                wide_weights(l, shape, delta, turned, dw);
                 add_sums(l, delta, outputs, db);
             },
         );

@@ -187,16 +187,9 @@ fn ln_1p_of_share<L: Lanes>(l: L, x: L::V) -> L::V {
     l.mul(p, x)
 }
 
-/// The exponentials of one axis in place of its raw parameters, less their largest; returns the reciprocal of their sum.
-/// The clip's derivatives go to `clip`.
+/// The exponentials of one axis in place of its raw parameters, less their largest. The clip's derivatives go to `clip`.
 #[inline(always)]
-fn exponentials<L: Lanes>(
-    l: L,
-    settings: SplineSettings,
-    at: usize,
-    raw: &mut [Line],
-    clip: &mut [Line],
-) -> L::V {
+fn exponentials<L: Lanes>(l: L, settings: SplineSettings, at: usize, raw: &mut [Line], clip: &mut [Line]) {
     if settings.clipped {
         for (raw, clip) in raw.iter_mut().zip(clip) {
             let value = l.load(&raw.0[at..]);
@@ -214,9 +207,14 @@ fn exponentials<L: Lanes>(
         let below = l.sub(l.load(&raw.0[at..]), top);
         l.store(exp2(l, l.mul(below, l.splat(std::f32::consts::LOG2_E))), &mut raw.0[at..]);
     }
-    let mut sum = l.load(&raw[0].0[at..]);
-    for raw in &raw[1..] {
-        sum = l.add(sum, l.load(&raw.0[at..]));
+}
+
+/// The reciprocal of the sum of one axis's exponentials.
+#[inline(always)]
+fn inverse_sum<L: Lanes>(l: L, at: usize, exponentials: &[Line]) -> L::V {
+    let mut sum = l.load(&exponentials[0].0[at..]);
+    for exponential in &exponentials[1..] {
+        sum = l.add(sum, l.load(&exponential.0[at..]));
     }
     l.reciprocal(sum)
 }
@@ -239,8 +237,8 @@ fn derivative<L: Lanes>(l: L, settings: SplineSettings, raw: L::V) -> (L::V, L::
     }
 }
 
-/// The three steps of a panel, each for all features before the next: within a step the chains of dependent
-/// operations are short enough for a processor to work on several features at once, over all they are not.
+/// The steps of a panel, each for all features before the next: within a step the chains of dependent operations are
+/// short enough for a processor to work on several features at once, over all they are not.
 ///
 /// `bins` is [`SplineSettings::bins`], a constant where it is the usual number.
 #[inline(always)]
@@ -257,19 +255,32 @@ fn forward<L: Lanes>(
     for (raw, kept) in raw.chunks_exact_mut(of_raw).zip(kept.chunks_exact_mut(of_kept)) {
         let (widths, rest) = raw.split_at_mut(bins);
         let heights = &mut rest[..bins];
-        let (kept, clip) = kept.split_at_mut(KEPT);
+        let clip = &mut kept[KEPT..];
         let (clip_widths, clip_heights) = clip.split_at_mut(clip.len() / 2);
         for at in (0..LINE).step_by(L::WIDTH) {
-            let inverse_w = exponentials(l, settings, at, widths, clip_widths);
-            let inverse_h = exponentials(l, settings, at, heights, clip_heights);
-            l.store(inverse_w, &mut kept[4].0[at..]);
-            l.store(inverse_h, &mut kept[5].0[at..]);
+            exponentials(l, settings, at, widths, clip_widths);
+            exponentials(l, settings, at, heights, clip_heights);
+        }
+    }
+    for (raw, kept) in raw.chunks_exact(of_raw).zip(kept.chunks_exact_mut(of_kept)) {
+        for at in (0..LINE).step_by(L::WIDTH) {
+            l.store(inverse_sum(l, at, &raw[..bins]), &mut kept[4].0[at..]);
+            l.store(inverse_sum(l, at, &raw[bins..2 * bins]), &mut kept[5].0[at..]);
         }
     }
     let features = x.iter().zip(raw.chunks_exact(of_raw).zip(kept.chunks_exact_mut(of_kept)));
     for (x, (raw, kept)) in features {
         for at in (0..LINE).step_by(L::WIDTH) {
             search(l, settings, bins, at, x, raw, kept);
+        }
+    }
+    for kept in kept.chunks_exact_mut(of_kept) {
+        for at in (0..LINE).step_by(L::WIDTH) {
+            for (value, change_at) in [(6, 10), (7, 11)] {
+                let (d, change) = derivative(l, settings, l.load(&kept[value].0[at..]));
+                l.store(d, &mut kept[value].0[at..]);
+                l.store(change, &mut kept[change_at].0[at..]);
+            }
         }
     }
     for (x, kept) in x.chunks_mut(AT_ONCE).zip(kept.chunks_mut(AT_ONCE * of_kept)) {
@@ -288,7 +299,7 @@ fn forward<L: Lanes>(
     }
 }
 
-/// Leaves in `kept`, with the reciprocals of both sums of [`exponentials`] in it, what belongs to each sample's bin: of
+/// Leaves in `kept`, with the reciprocals of both sums of exponentials in it, what belongs to each sample's bin: of
 /// both axes its share of the box and that of all bins before it, behind the reciprocals the raw derivatives at both ends,
 /// and the bin's index, -1 outside the box.
 #[inline(always)]
@@ -344,12 +355,13 @@ fn search<L: Lanes>(
     }
 }
 
-/// The image, and the slope, from what [`search`] left; leaves in `kept` what [`backward`] needs.
+/// The image, and the slope, from what [`search`] left and the derivatives in place of their raw parameters; leaves in
+/// `kept` what [`backward`] needs.
 #[inline(always)]
 fn evaluate<L: Lanes>(l: L, settings: SplineSettings, at: usize, x: &mut Line, kept: &mut [Line]) -> L::V {
     let (zero, one) = (l.splat(0.0), l.splat(1.0));
     let load = |i: usize| l.load(&kept[i].0[at..]);
-    let (before_w, before_h, w, h, raw0, raw1, index) =
+    let (before_w, before_h, w, h, d0, d1, index) =
         (load(0), load(1), load(2), load(3), load(6), load(7), load(8));
     let (floor, shared) = settings.sides();
     let (floor, shared) = (l.splat(floor), l.splat(shared));
@@ -357,8 +369,6 @@ fn evaluate<L: Lanes>(l: L, settings: SplineSettings, at: usize, x: &mut Line, k
     let corner = l.mul_add(index, floor, l.splat(-settings.bound));
     let (left, bottom) = (l.mul_add(before_w, shared, corner), l.mul_add(before_h, shared, corner));
     let value = l.load(&x.0[at..]);
-    let (d0, change0) = derivative(l, settings, raw0);
-    let (d1, change1) = derivative(l, settings, raw1);
     let inverse_w = l.reciprocal(w);
     let u = l.min(l.max(l.mul(l.sub(value, left), inverse_w), zero), one);
     let v = l.sub(one, u);
@@ -373,9 +383,7 @@ fn evaluate<L: Lanes>(l: L, settings: SplineSettings, at: usize, x: &mut Line, k
     let ratio = l.mul(s, inverse);
     // Outside the box: the identity.
     l.store(l.select_gt(zero, index, value, z), &mut x.0[at..]);
-    for (kept, value) in kept[6..].iter_mut().zip([d0, d1, index, u, change0, change1]) {
-        l.store(value, &mut kept.0[at..]);
-    }
+    l.store(u, &mut kept[9].0[at..]);
     l.select_gt(zero, index, one, l.mul(l.mul(ratio, ratio), m))
 }
 

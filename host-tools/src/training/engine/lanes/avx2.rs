@@ -132,6 +132,12 @@ impl Lanes for Avx2 {
             }
         }
     }
+    #[inline(always)]
+    fn turn(self, rows: &mut [__m256]) {
+        let rows: &mut [__m256; 8] = (&mut rows[..8]).try_into().expect("eight");
+        // SAFETY: `self` proves AVX.
+        *rows = unsafe { transpose_8x8(*rows) };
+    }
 }
 
 /// Pairs, then quadruples, then halves change places.

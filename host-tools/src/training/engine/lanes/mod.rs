@@ -87,6 +87,18 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     fn exponent(self, a: Self::V) -> Self::V;
     /// `to[j][i] = from[i][j]`
     fn transpose(self, from: &[Line; LINE], to: &mut [Line; LINE]);
+    /// The same of `WIDTH` vectors: element `i` of vector `j` becomes element `j` of vector `i`; panics if there are fewer.
+    #[inline(always)]
+    fn turn(self, rows: &mut [Self::V]) {
+        let (mut from, mut to) = ([Line::ZERO; LINE], [Line::ZERO; LINE]);
+        for (row, from) in rows[..Self::WIDTH].iter().zip(&mut from) {
+            self.store(*row, &mut from.0);
+        }
+        self.transpose(&from, &mut to);
+        for (row, to) in rows.iter_mut().zip(&to[..Self::WIDTH]) {
+            *row = self.load(&to.0);
+        }
+    }
 }
 
 /// 2^x to 2e-7 relative (2.5e-7 where multiply-adds are not fused) for x in -125..=127, and less than 2^-124 below.

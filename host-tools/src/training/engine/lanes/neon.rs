@@ -132,6 +132,12 @@ impl Lanes for Neon {
             }
         }
     }
+    #[inline(always)]
+    fn turn(self, rows: &mut [float32x4_t]) {
+        let rows: &mut [float32x4_t; 4] = (&mut rows[..4]).try_into().expect("four");
+        // SAFETY: `self` proves NEON.
+        *rows = unsafe { transpose_4x4(*rows) };
+    }
 }
 
 /// Elements change places within pairs of rows, then pairs of elements between them.

@@ -104,4 +104,11 @@ impl Lanes for Portable {
             }
         }
     }
+    #[inline(always)]
+    fn turn(self, rows: &mut [V]) {
+        let from: [V; WIDTH] = rows[..WIDTH].try_into().expect("four");
+        for (j, row) in rows.iter_mut().enumerate() {
+            *row = from.map(|from| from[j]);
+        }
+    }
 }

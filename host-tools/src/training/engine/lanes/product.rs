@@ -6,49 +6,89 @@
 
 use super::{Lanes, LINE};
 
-/// Elements of the left matrix: `a(r, k)` is `values[r * row + k * step]`.
+/// Elements of the left matrix: `a(r, k)` is `values[r * row + k * step]`, for `rows` rows and `steps` steps.
+// Fields are private and checked once: all of these elements lie within `values`.
 #[derive(Clone, Copy)]
 pub(crate) struct Elements<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) row: usize,
-    pub(crate) step: usize,
+    values: &'a [f32],
+    rows: usize,
+    row: usize,
+    steps: usize,
+    step: usize,
 }
 
-/// Vectors of the right matrix: `b(k, c)` begins at `values[at[c] + k * LINE]`.
+impl<'a> Elements<'a> {
+    /// Panics if an element lies outside `values`.
+    #[inline(always)]
+    pub(crate) fn new(values: &'a [f32], (rows, row): (usize, usize), (steps, step): (usize, usize)) -> Self {
+        if let (Some(r), Some(k)) = (rows.checked_sub(1), steps.checked_sub(1)) {
+            let farthest = r.saturating_mul(row).saturating_add(k.saturating_mul(step));
+            assert!(farthest < values.len(), "elements beyond their matrix");
+        }
+        Self { values, rows, row, steps, step }
+    }
+}
+
+/// Vectors of the right matrix: `b(k, c)` begins at `values[at[c] + k * LINE]`, for `steps` steps.
+// As above: all of these vectors, `width` values each, lie within `values`.
 #[derive(Clone, Copy)]
 pub(crate) struct Vectors<'a, const C: usize> {
-    pub(crate) values: &'a [f32],
-    pub(crate) at: [usize; C],
+    values: &'a [f32],
+    width: usize,
+    at: [usize; C],
+    steps: usize,
 }
 
-/// `sums[r][c] += a(r, k) b(k, c)` for `k` in `0..steps`, in this order.
+impl<'a, const C: usize> Vectors<'a, C> {
+    /// Panics if a vector of `L` lies outside `values`.
+    #[inline(always)]
+    pub(crate) fn new<L: Lanes>(values: &'a [f32], at: [usize; C], steps: usize) -> Self {
+        if let Some(last) = steps.checked_sub(1) {
+            for at in at {
+                let end = at.saturating_add(last.saturating_mul(LINE)).saturating_add(L::WIDTH);
+                assert!(end <= values.len(), "vectors beyond their matrix");
+            }
+        }
+        Self { values, width: L::WIDTH, at, steps }
+    }
+
+    /// `count` of the steps, from `first` on; panics if there are fewer.
+    #[inline(always)]
+    pub(crate) fn steps(mut self, first: usize, count: usize) -> Self {
+        assert!(self.steps >= count && first <= self.steps - count, "steps beyond a matrix");
+        for at in &mut self.at {
+            *at += first * LINE;
+        }
+        self.steps = count;
+        self
+    }
+}
+
+/// `sums[r][c] += a(first + r, k) b(k, c)` for all steps `k`, in their order.
 ///
-/// Panics if an element or a vector lies outside its slice.
+/// Panics if `a` has fewer rows or `b` other steps, or vectors of other lanes.
 #[inline(always)]
 pub(crate) fn multiply<L: Lanes, const R: usize, const C: usize>(
     l: L,
     sums: &mut [[L::V; C]; R],
-    steps: usize,
     a: Elements<'_>,
+    first: usize,
     b: Vectors<'_, C>,
 ) {
-    let Some(last) = steps.checked_sub(1) else { return };
-    let farthest = (R - 1).saturating_mul(a.row).saturating_add(last.saturating_mul(a.step));
-    assert!(farthest < a.values.len(), "elements beyond their matrix");
-    for at in b.at {
-        let end = at.saturating_add(last.saturating_mul(LINE)).saturating_add(L::WIDTH);
-        assert!(end <= b.values.len(), "vectors beyond their matrix");
-    }
-    for k in 0..steps {
+    assert!(
+        a.rows >= R && first <= a.rows - R && a.steps == b.steps && b.width == L::WIDTH,
+        "other matrices"
+    );
+    for k in 0..a.steps {
         let mut vectors = [l.splat(0.0); C];
         for (vector, at) in vectors.iter_mut().zip(b.at) {
             let from = at + k * LINE;
-            // SAFETY: `k <= last`, so `from + WIDTH` is at most the `end` that was found to be within the slice.
+            // SAFETY: `k` is less than the steps, so `Vectors::new` found the end of this vector to be within the slice.
             *vector = l.load(unsafe { b.values.get_unchecked(from..from + L::WIDTH) });
         }
         for (r, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: `r < R` and `k <= last`, so the index is at most `farthest`, which is within the slice.
-            let element = l.splat(unsafe { *a.values.get_unchecked(r * a.row + k * a.step) });
+            // SAFETY: `first + r` is less than the rows and `k` than the steps: `Elements::new` checked the farthest.
+            let element = l.splat(unsafe { *a.values.get_unchecked((first + r) * a.row + k * a.step) });
             for (sum, vector) in sums.iter_mut().zip(vectors) {
                 *sum = l.mul_add(element, vector, *sum);
             }
