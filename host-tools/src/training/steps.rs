@@ -256,22 +256,28 @@ impl Steps<'_> {
         squares.clear();
         let mut partial = [Line::ZERO; BLOCK];
         for (at, sum) in mine.clone().step_by(BLOCK).zip(gradient.chunks_mut(BLOCK)) {
-            let add = |group: &[&(usize, Vec<Line>)], sum: &mut [Line]| {
-                for (i, (_, lines)) in group.iter().enumerate() {
-                    let lines = &lines[at..at + sum.len()];
-                    if i == 0 {
-                        sum.copy_from_slice(lines);
-                    } else {
-                        kernels.add(lines, sum);
-                    }
+            let of = at..at + sum.len();
+            let add = |group: &[&(usize, Vec<Line>)], to: &mut [Line]| {
+                for (_, lines) in group {
+                    kernels.add(&lines[of.clone()], to);
                 }
             };
-            let mut groups = gradients.chunk_by(|(a, _), (b, _)| a == b);
-            add(groups.next().unwrap_or_default(), sum);
-            for group in groups {
-                let partial = &mut partial[..sum.len()];
-                add(group, partial);
-                kernels.add(partial, sum);
+            let mut is_first = true;
+            for group in gradients.chunk_by(|(a, _), (b, _)| a == b) {
+                let [(_, first), others @ ..] = group else { continue };
+                let first = &first[of.clone()];
+                if is_first {
+                    sum.copy_from_slice(first);
+                    add(others, sum);
+                } else if others.is_empty() {
+                    kernels.add(first, sum);
+                } else {
+                    let partial = &mut partial[..sum.len()];
+                    partial.copy_from_slice(first);
+                    add(others, partial);
+                    kernels.add(partial, sum);
+                }
+                is_first = false;
             }
             squares.push(kernels.sum_of_squares(sum));
         }

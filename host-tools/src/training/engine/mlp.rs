@@ -13,6 +13,8 @@ pub(crate) struct TileMlp {
     activation: Activation,
     layers: Vec<Layer>,
     parameters: usize,
+    /// Lines kept of all layers.
+    kept: usize,
 }
 
 impl TileMlp {
@@ -25,7 +27,10 @@ impl TileMlp {
             layer
         };
         let layers = hidden.iter().chain(std::iter::once(&outputs)).map(layer).collect();
-        Self { activation, layers, parameters: at }
+        let mut mlp = Self { activation, layers, parameters: at, kept: 0 };
+        mlp.kept =
+            (0..mlp.layers.len()).map(|i| mlp.kept_of(i)).map(|(outputs, slopes)| outputs + slopes).sum();
+        mlp
     }
 
     /// Lines kept per layer: outputs and, of a hidden layer whose derivative they do not tell, derivatives.
@@ -47,11 +52,11 @@ impl TileConditioner for TileMlp {
     }
 
     fn kept(&self) -> usize {
-        (0..self.layers.len()).map(|i| self.kept_of(i)).map(|(outputs, slopes)| outputs + slopes).sum()
+        self.kept
     }
 
     fn outputs_at(&self) -> usize {
-        self.kept() - self.kept_of(self.layers.len() - 1).0
+        self.kept - self.kept_of(self.layers.len() - 1).0
     }
 
     fn scratch(&self) -> usize {
@@ -100,7 +105,7 @@ impl TileConditioner for TileMlp {
         let kept = &*kept;
         let (mut next, tail) = scratch.split_at_mut(self.widest());
         let (mut delta, turned) = tail.split_at_mut(self.widest());
-        let mut kept_end = self.kept();
+        let mut kept_end = self.kept;
         for (i, layer) in self.layers.iter().enumerate().rev() {
             let (outputs, slopes) = self.kept_of(i);
             let outputs_at = kept_end - slopes - outputs;

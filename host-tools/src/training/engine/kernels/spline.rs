@@ -90,6 +90,23 @@ pub(crate) trait SplineKernels {
     );
 }
 
+/// Runs `$run` on `$settings` whose bins and kind of parameters are constants where they are usual.
+macro_rules! for_usual {
+    ($settings:ident, $run:expr) => {
+        match $settings {
+            SplineSettings { bins: USUAL_BINS, clipped: false, .. } => {
+                let $settings = SplineSettings { bins: USUAL_BINS, clipped: false, ..$settings };
+                $run
+            }
+            SplineSettings { bins: USUAL_BINS, clipped: true, .. } => {
+                let $settings = SplineSettings { bins: USUAL_BINS, clipped: true, ..$settings };
+                $run
+            }
+            _ => $run,
+        }
+    };
+}
+
 impl<L: Lanes> SplineKernels for L {
     fn spline(
         &self,
@@ -103,11 +120,7 @@ impl<L: Lanes> SplineKernels for L {
         l.vectorize(
             #[inline(always)]
             || {
-                if settings.bins == USUAL_BINS {
-                    forward(l, settings, USUAL_BINS, x, raw, kept, log_det);
-                } else {
-                    forward(l, settings, settings.bins, x, raw, kept, log_det);
-                }
+                for_usual!(settings, forward(l, settings, x, raw, kept, log_det));
             },
         );
     }
@@ -124,11 +137,7 @@ impl<L: Lanes> SplineKernels for L {
         l.vectorize(
             #[inline(always)]
             || {
-                if settings.bins == USUAL_BINS {
-                    backward(l, settings, USUAL_BINS, g, raw, kept, weight);
-                } else {
-                    backward(l, settings, settings.bins, g, raw, kept, weight);
-                }
+                for_usual!(settings, backward(l, settings, g, raw, kept, weight));
             },
         );
     }
@@ -239,19 +248,16 @@ fn derivative<L: Lanes>(l: L, settings: SplineSettings, raw: L::V) -> (L::V, L::
 
 /// The steps of a panel, each for all features before the next: within a step the chains of dependent operations are
 /// short enough for a processor to work on several features at once, over all they are not.
-///
-/// `bins` is [`SplineSettings::bins`], a constant where it is the usual number.
 #[inline(always)]
 fn forward<L: Lanes>(
     l: L,
     settings: SplineSettings,
-    bins: usize,
     x: &mut [Line],
     raw: &mut [Line],
     kept: &mut [Line],
     log_det: &mut Line,
 ) {
-    let (of_raw, of_kept) = (settings.raw(), settings.kept());
+    let (bins, of_raw, of_kept) = (settings.bins, settings.raw(), settings.kept());
     for (raw, kept) in raw.chunks_exact_mut(of_raw).zip(kept.chunks_exact_mut(of_kept)) {
         let (widths, rest) = raw.split_at_mut(bins);
         let heights = &mut rest[..bins];
@@ -271,7 +277,7 @@ fn forward<L: Lanes>(
     let features = x.iter().zip(raw.chunks_exact(of_raw).zip(kept.chunks_exact_mut(of_kept)));
     for (x, (raw, kept)) in features {
         for at in (0..LINE).step_by(L::WIDTH) {
-            search(l, settings, bins, at, x, raw, kept);
+            search(l, settings, at, x, raw, kept);
         }
     }
     for kept in kept.chunks_exact_mut(of_kept) {
@@ -303,15 +309,8 @@ fn forward<L: Lanes>(
 /// both axes its share of the box and that of all bins before it, behind the reciprocals the raw derivatives at both ends,
 /// and the bin's index, -1 outside the box.
 #[inline(always)]
-fn search<L: Lanes>(
-    l: L,
-    settings: SplineSettings,
-    bins: usize,
-    at: usize,
-    x: &Line,
-    raw: &[Line],
-    kept: &mut [Line],
-) {
+fn search<L: Lanes>(l: L, settings: SplineSettings, at: usize, x: &Line, raw: &[Line], kept: &mut [Line]) {
+    let bins = settings.bins;
     let (widths, rest) = raw.split_at(bins);
     let (heights, derivatives) = rest.split_at(bins);
     let derivatives = &derivatives[..bins - 1];
@@ -484,7 +483,6 @@ fn through_softmax<L: Lanes>(
 fn spread<L: Lanes>(
     l: L,
     settings: SplineSettings,
-    bins: usize,
     at: usize,
     raw: &mut [Line],
     clip: &[Line],
@@ -492,6 +490,7 @@ fn spread<L: Lanes>(
 ) {
     let zero = l.splat(0.0);
     let Slopes { index, to_raw: (to_raw0, to_raw1), to_widths, to_heights } = slopes;
+    let bins = settings.bins;
     let (widths, rest) = raw.split_at_mut(bins);
     let (heights, derivatives) = rest.split_at_mut(bins);
     for (i, raw) in derivatives[..bins - 1].iter_mut().enumerate() {
@@ -530,12 +529,11 @@ fn spread_axis<L: Lanes>(
 }
 
 /// The gradient of a panel, two features at a time: while the spreading of one waits for its chain of dependent operations, a
-/// processor works on the other's. `bins` is [`SplineSettings::bins`], a constant where it is the usual number.
+/// processor works on the other's.
 #[inline(always)]
 fn backward<L: Lanes>(
     l: L,
     settings: SplineSettings,
-    bins: usize,
     g: &mut [Line],
     raw: &mut [Line],
     kept: &[Line],
@@ -551,12 +549,12 @@ fn backward<L: Lanes>(
                     let (kept_a, kept_b) = kept.split_at(of_kept);
                     let a = slopes(l, settings, at, a, kept_a, weight);
                     let b = slopes(l, settings, at, b, kept_b, weight);
-                    spread(l, settings, bins, at, raw_a, &kept_a[KEPT..], a);
-                    spread(l, settings, bins, at, raw_b, &kept_b[KEPT..], b);
+                    spread(l, settings, at, raw_a, &kept_a[KEPT..], a);
+                    spread(l, settings, at, raw_b, &kept_b[KEPT..], b);
                 }
                 [a] => {
                     let a = slopes(l, settings, at, a, kept, weight);
-                    spread(l, settings, bins, at, raw, &kept[KEPT..], a);
+                    spread(l, settings, at, raw, &kept[KEPT..], a);
                 }
                 _ => {}
             }
