@@ -85,7 +85,7 @@ pub(crate) trait SplineKernels {
         settings: SplineSettings,
         g: &mut [Line],
         raw: &mut [Line],
-        kept: &[Line],
+        kept: &mut [Line],
         weight: &Line,
     );
 }
@@ -130,7 +130,7 @@ impl<L: Lanes> SplineKernels for L {
         settings: SplineSettings,
         g: &mut [Line],
         raw: &mut [Line],
-        kept: &[Line],
+        kept: &mut [Line],
         weight: &Line,
     ) {
         let l = *self;
@@ -196,9 +196,9 @@ fn ln_1p_of_share<L: Lanes>(l: L, x: L::V) -> L::V {
     l.mul(p, x)
 }
 
-/// The exponentials of one axis in place of its raw parameters, less their largest. The clip's derivatives go to `clip`.
+/// The raw parameters of one axis less their largest, for [`exp2`]. The clip's derivatives go to `clip`.
 #[inline(always)]
-fn exponentials<L: Lanes>(l: L, settings: SplineSettings, at: usize, raw: &mut [Line], clip: &mut [Line]) {
+fn exponents<L: Lanes>(l: L, settings: SplineSettings, at: usize, raw: &mut [Line], clip: &mut [Line]) {
     if settings.clipped {
         for (raw, clip) in raw.iter_mut().zip(clip) {
             let value = l.load(&raw.0[at..]);
@@ -214,7 +214,7 @@ fn exponentials<L: Lanes>(l: L, settings: SplineSettings, at: usize, raw: &mut [
     }
     for raw in raw.iter_mut() {
         let below = l.sub(l.load(&raw.0[at..]), top);
-        l.store(exp2(l, l.mul(below, l.splat(std::f32::consts::LOG2_E))), &mut raw.0[at..]);
+        l.store(l.mul(below, l.splat(std::f32::consts::LOG2_E)), &mut raw.0[at..]);
     }
 }
 
@@ -264,8 +264,13 @@ fn forward<L: Lanes>(
         let clip = &mut kept[KEPT..];
         let (clip_widths, clip_heights) = clip.split_at_mut(clip.len() / 2);
         for at in (0..LINE).step_by(L::WIDTH) {
-            exponentials(l, settings, at, widths, clip_widths);
-            exponentials(l, settings, at, heights, clip_heights);
+            exponents(l, settings, at, widths, clip_widths);
+            exponents(l, settings, at, heights, clip_heights);
+        }
+        for exponential in &mut raw[..2 * bins] {
+            for at in (0..LINE).step_by(L::WIDTH) {
+                l.store(exp2(l, l.load(&exponential.0[at..])), &mut exponential.0[at..]);
+            }
         }
     }
     for (raw, kept) in raw.chunks_exact(of_raw).zip(kept.chunks_exact_mut(of_kept)) {
@@ -386,27 +391,18 @@ fn evaluate<L: Lanes>(l: L, settings: SplineSettings, at: usize, x: &mut Line, k
     l.select_gt(zero, index, one, l.mul(l.mul(ratio, ratio), m))
 }
 
-/// What the raw parameters of one feature get, before it is spread over the bins.
-#[derive(Clone, Copy)]
-struct Slopes<V> {
-    index: V,
-    /// Of the raw derivatives at both ends of the bin.
-    to_raw: (V, V),
-    /// Of the exponentials of widths and heights: of the bins before, of the bin's, and of those behind it.
-    to_widths: (V, V, V),
-    to_heights: (V, V, V),
-}
-
-/// The gradient through one feature's spline, from what [`evaluate`] left: `g` goes from d/dz to d/dx.
+/// The gradient through one feature's spline, from what [`evaluate`] left: `g` goes from d/dz to d/dx. Leaves in `kept`,
+/// before the bin's index, what is to be spread over the bins: of the raw derivatives at both ends of the sample's bin, and of
+/// the exponentials of widths and of heights, for bins before it, for it and for those behind it.
 #[inline(always)]
 fn slopes<L: Lanes>(
     l: L,
     settings: SplineSettings,
     at: usize,
     g: &mut Line,
-    kept: &[Line],
+    kept: &mut [Line],
     weight: &Line,
-) -> Slopes<L::V> {
+) {
     let (zero, one) = (l.splat(0.0), l.splat(1.0));
     let load = |i: usize| l.load(&kept[i].0[at..]);
     let (before_w, before_h, share_w, share_h) = (load(0), load(1), load(2), load(3));
@@ -454,11 +450,11 @@ fn slopes<L: Lanes>(
     let to_w = l.sub(zero, l.mul(l.mul_add(to_s, s, l.mul(to_u, u)), inverse_w));
     l.store(l.select_gt(zero, index, slope, to_x), &mut g.0[at..]);
 
-    Slopes {
-        index,
-        to_raw: (l.mul(to_d0, change0), l.mul(to_d1, change1)),
-        to_widths: through_softmax(l, shared, (l.sub(zero, to_x), to_w), (before_w, share_w), inverse_sum_w),
-        to_heights: through_softmax(l, shared, (to_z, to_h), (before_h, share_h), inverse_sum_h),
+    let widths = through_softmax(l, shared, (l.sub(zero, to_x), to_w), (before_w, share_w), inverse_sum_w);
+    let heights = through_softmax(l, shared, (to_z, to_h), (before_h, share_h), inverse_sum_h);
+    let ends = [l.mul(to_d0, change0), l.mul(to_d1, change1)];
+    for (kept, value) in kept.iter_mut().zip(ends.into_iter().chain(widths).chain(heights)) {
+        l.store(value, &mut kept.0[at..]);
     }
 }
 
@@ -471,93 +467,79 @@ fn through_softmax<L: Lanes>(
     (to_edge, to_size): (L::V, L::V),
     (before, share): (L::V, L::V),
     inverse_sum: L::V,
-) -> (L::V, L::V, L::V) {
+) -> [L::V; 3] {
     let (to_edge, to_size) = (l.mul(to_edge, shared), l.mul(to_size, shared));
     let mean = l.mul_add(to_edge, before, l.mul(to_size, share));
     let behind = l.sub(l.splat(0.0), l.mul(mean, inverse_sum));
-    (l.mul_add(to_edge, inverse_sum, behind), l.mul_add(to_size, inverse_sum, behind), behind)
+    [l.mul_add(to_edge, inverse_sum, behind), l.mul_add(to_size, inverse_sum, behind), behind]
 }
 
-/// Replaces exponentials and raw derivatives by the gradient of the raw parameters.
+/// Replaces exponentials and raw derivatives by the gradient of the raw parameters, from what [`slopes`] left; bin by bin,
+/// so that it all fits into registers.
 #[inline(always)]
-fn spread<L: Lanes>(
-    l: L,
-    settings: SplineSettings,
-    at: usize,
-    raw: &mut [Line],
-    clip: &[Line],
-    slopes: Slopes<L::V>,
-) {
+fn spread<L: Lanes>(l: L, settings: SplineSettings, at: usize, raw: &mut [Line], kept: &[Line]) {
     let zero = l.splat(0.0);
-    let Slopes { index, to_raw: (to_raw0, to_raw1), to_widths, to_heights } = slopes;
+    let load = |i: usize| l.load(&kept[i].0[at..]);
+    let (to_raw0, to_raw1, index) = (load(0), load(1), load(8));
+    let (to_widths, to_heights) = ([load(2), load(3), load(4)], [load(5), load(6), load(7)]);
     let bins = settings.bins;
     let (widths, rest) = raw.split_at_mut(bins);
     let (heights, derivatives) = rest.split_at_mut(bins);
-    for (i, raw) in derivatives[..bins - 1].iter_mut().enumerate() {
-        // Raw i is the right knot of bin i and the left one of bin i + 1.
-        let here = i as f32;
-        let past = l.select_gt(index, l.splat(here + 1.5), zero, to_raw0);
-        let right = l.select_gt(index, l.splat(here - 0.5), to_raw1, zero);
-        l.store(l.select_gt(index, l.splat(here + 0.5), past, right), &mut raw.0[at..]);
+    let (heights, derivatives) = (&mut heights[..bins], &mut derivatives[..bins - 1]);
+    let (clip_widths, clip_heights) = kept[KEPT..].split_at((kept.len() - KEPT) / 2);
+    for k in 0..bins {
+        spread_axis(l, settings, (at, k), index, &mut widths[k], clip_widths, to_widths);
+        spread_axis(l, settings, (at, k), index, &mut heights[k], clip_heights, to_heights);
+        if let Some(raw) = derivatives.get_mut(k) {
+            // It is the right knot of this bin and the left one of the next.
+            let bin = k as f32;
+            let of_behind = l.select_gt(index, l.splat(bin + 1.5), zero, to_raw0);
+            let of_here = l.select_gt(index, l.splat(bin - 0.5), to_raw1, zero);
+            l.store(l.select_gt(index, l.splat(bin + 0.5), of_behind, of_here), &mut raw.0[at..]);
+        }
     }
-    let (clip_widths, clip_heights) = clip.split_at(clip.len() / 2);
-    spread_axis(l, settings, at, index, widths, clip_widths, to_widths);
-    spread_axis(l, settings, at, index, heights, clip_heights, to_heights);
 }
 
-/// The part of one axis.
+/// The part of bin `k` of one axis.
 #[inline(always)]
 fn spread_axis<L: Lanes>(
     l: L,
     settings: SplineSettings,
-    at: usize,
+    (at, k): (usize, usize),
     index: L::V,
-    exponentials: &mut [Line],
+    exponential: &mut Line,
     clip: &[Line],
-    (before, here, behind): (L::V, L::V, L::V),
+    [before, here, behind]: [L::V; 3],
 ) {
-    for (k, exponential) in exponentials.iter_mut().enumerate() {
-        let bin = k as f32;
-        let not_before = l.select_gt(index, l.splat(bin - 0.5), here, behind);
-        let to = l.select_gt(index, l.splat(bin + 0.5), before, not_before);
-        let mut gradient = l.mul(l.load(&exponential.0[at..]), to);
-        if settings.clipped {
-            gradient = l.mul(gradient, l.load(&clip[k].0[at..]));
-        }
-        l.store(gradient, &mut exponential.0[at..]);
+    let bin = k as f32;
+    let not_before = l.select_gt(index, l.splat(bin - 0.5), here, behind);
+    let to = l.select_gt(index, l.splat(bin + 0.5), before, not_before);
+    let mut gradient = l.mul(l.load(&exponential.0[at..]), to);
+    if settings.clipped {
+        gradient = l.mul(gradient, l.load(&clip[k].0[at..]));
     }
+    l.store(gradient, &mut exponential.0[at..]);
 }
 
-/// The gradient of a panel, two features at a time: while the spreading of one waits for its chain of dependent operations, a
-/// processor works on the other's.
+/// The gradient of a panel: as in [`forward`] a step for all features before the next.
 #[inline(always)]
 fn backward<L: Lanes>(
     l: L,
     settings: SplineSettings,
     g: &mut [Line],
     raw: &mut [Line],
-    kept: &[Line],
+    kept: &mut [Line],
     weight: &Line,
 ) {
     let (of_raw, of_kept) = (settings.raw(), settings.kept());
-    let pairs = g.chunks_mut(2).zip(raw.chunks_mut(2 * of_raw)).zip(kept.chunks(2 * of_kept));
-    for ((g, raw), kept) in pairs {
+    for (g, kept) in g.iter_mut().zip(kept.chunks_exact_mut(of_kept)) {
         for at in (0..LINE).step_by(L::WIDTH) {
-            match g {
-                [a, b] => {
-                    let (raw_a, raw_b) = raw.split_at_mut(of_raw);
-                    let (kept_a, kept_b) = kept.split_at(of_kept);
-                    let a = slopes(l, settings, at, a, kept_a, weight);
-                    let b = slopes(l, settings, at, b, kept_b, weight);
-                    spread(l, settings, at, raw_a, &kept_a[KEPT..], a);
-                    spread(l, settings, at, raw_b, &kept_b[KEPT..], b);
-                }
-                [a] => {
-                    let a = slopes(l, settings, at, a, kept, weight);
-                    spread(l, settings, at, raw, &kept[KEPT..], a);
-                }
-                _ => {}
-            }
+            slopes(l, settings, at, g, kept, weight);
+        }
+    }
+    for (raw, kept) in raw.chunks_exact_mut(of_raw).zip(kept.chunks_exact(of_kept)) {
+        for at in (0..LINE).step_by(L::WIDTH) {
+            spread(l, settings, at, raw, kept);
         }
     }
 }
