@@ -294,12 +294,20 @@ fn forward<L: Lanes>(
             }
         }
     }
-    for (x, kept) in x.chunks_mut(AT_ONCE).zip(kept.chunks_mut(AT_ONCE * of_kept)) {
+    // Slopes go where the first raw derivative was, which nobody needs any more.
+    let features = x.iter_mut().zip(raw.chunks_exact_mut(of_raw).zip(kept.chunks_exact_mut(of_kept)));
+    for (x, (raw, kept)) in features {
+        for at in (0..LINE).step_by(L::WIDTH) {
+            let slope = evaluate(l, settings, at, x, kept);
+            l.store(slope, &mut raw[2 * bins].0[at..]);
+        }
+    }
+    for raw in raw.chunks(AT_ONCE * of_raw) {
         for at in (0..LINE).step_by(L::WIDTH) {
             // The slopes' product: its mantissa, below 2^AT_ONCE, and its exponent.
             let (mut mantissa, mut exponent) = (l.splat(1.0), l.splat(0.0));
-            for (x, kept) in x.iter_mut().zip(kept.chunks_exact_mut(of_kept)) {
-                let slope = evaluate(l, settings, at, x, kept);
+            for raw in raw.chunks_exact(of_raw) {
+                let slope = l.load(&raw[2 * bins].0[at..]);
                 let k = l.exponent(slope);
                 mantissa = l.mul(mantissa, l.scale(slope, l.sub(l.splat(0.0), k)));
                 exponent = l.add(exponent, k);
