@@ -27,7 +27,9 @@ pub(crate) struct SplineSettings {
 /// Bins that the kernels are compiled for; others take the general form of them.
 const USUAL_BINS: usize = 8;
 
-/// Lines kept of each feature and panel, besides the clip's shares.
+/// Lines kept of each feature and panel, besides the clip's shares: of widths and heights the share of the box before each
+/// sample's bin (0, 1) and of it (2, 3), and the reciprocal of the exponentials' sum (4, 5); the raw derivatives at the bin's
+/// ends, then the derivatives (6, 7), what they change by (10, 11), the bin's index (8) and the place in it (9).
 const KEPT: usize = 12;
 /// Slopes that are multiplied before their logarithm is taken.
 const AT_ONCE: usize = 64;

@@ -1,5 +1,5 @@
 //! The matrix kernel: a block of accumulators in registers, elements of one matrix times vectors of another.
-// Unchecked reads behind one check per block. With slices and a check at each, in blocks of one vector, a RealNVP of 8
+// Unchecked reads behind one check per matrix. With slices and a check at each, in blocks of one vector, a RealNVP of 8
 // features trained at 1.12 million rows a second with AVX-512 instead of 1.79 (`cargo bench -p flowlet-tools --bench
 // training`, Intel Xeon of the Sapphire Rapids kind).
 #![allow(unsafe_code)]
