@@ -254,30 +254,18 @@ impl Steps<'_> {
         let kernels = self.engine.kernels();
         let gradients: Vec<_> = tiles.iter().flat_map(|tiles| &tiles.gradients[..tiles.live]).collect();
         squares.clear();
-        let mut partial = [Line::ZERO; BLOCK];
         for (at, sum) in mine.clone().step_by(BLOCK).zip(gradient.chunks_mut(BLOCK)) {
-            let of = at..at + sum.len();
-            let add = |group: &[&(usize, Vec<Line>)], to: &mut [Line]| {
-                for (_, lines) in group {
-                    kernels.add(&lines[of.clone()], to);
-                }
-            };
-            let mut is_first = true;
+            sum.fill(Line::ZERO);
             for group in gradients.chunk_by(|(a, _), (b, _)| a == b) {
-                let [(_, first), others @ ..] = group else { continue };
-                let first = &first[of.clone()];
-                if is_first {
-                    sum.copy_from_slice(first);
-                    add(others, sum);
-                } else if others.is_empty() {
-                    kernels.add(first, sum);
+                if let [(_, lines)] = group {
+                    kernels.add(&lines[at..at + sum.len()], sum);
                 } else {
-                    let partial = &mut partial[..sum.len()];
-                    partial.copy_from_slice(first);
-                    add(others, partial);
-                    kernels.add(partial, sum);
+                    let mut partial = [Line::ZERO; BLOCK];
+                    for (_, lines) in group {
+                        kernels.add(&lines[at..at + sum.len()], &mut partial);
+                    }
+                    kernels.add(&partial, sum);
                 }
-                is_first = false;
             }
             squares.push(kernels.sum_of_squares(sum));
         }
