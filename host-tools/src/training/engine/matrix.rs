@@ -4,6 +4,7 @@
 
 use super::kernels::{PANELS, TILE};
 use super::lanes::{floats, floats_mut, multiply, Elements, Lanes, Line, Vectors, LINE};
+use super::sparse;
 
 /// Most inputs of a narrow layer.
 pub(super) const NARROW: usize = LINE / 2;
@@ -27,7 +28,7 @@ impl Shape {
 
     /// Lines of scratch for the weight gradient.
     pub(crate) fn turned(self) -> usize {
-        TILE * if self.is_narrow() { AT_ONCE } else { self.stride() }
+        TILE * if self.is_narrow() { AT_ONCE } else { self.stride().max(sparse::STRETCH) }
     }
 
     /// Whether vectors of inputs would be half empty: then the weight gradient has vectors of outputs.
@@ -305,13 +306,15 @@ pub(super) fn narrow_weights<L: Lanes>(
 #[inline(always)]
 pub(super) fn add_turned_sums<L: Lanes>(l: L, turned: &[Line], to: &mut [Line]) {
     for (turned, to) in turned.chunks_exact(TILE).zip(to) {
-        let mut sums = [Line::ZERO; LINE];
-        for panel in turned.chunks_exact(LINE) {
-            for (sum, line) in sums.iter_mut().zip(panel) {
-                add_line(l, line, sum);
+        let panels = panels(turned, LINE);
+        for at in (0..LINE).step_by(L::WIDTH) {
+            let mut sum = l.splat(0.0);
+            for i in 0..LINE {
+                sum = l.add(sum, sum_of_panels(l, &panels, i, at));
             }
+            // The sum is formed by itself, see [`add_sums`].
+            l.store(l.add(l.load(&to.0[at..]), sum), &mut to.0[at..]);
         }
-        add_all(l, &sums, to);
     }
 }
 
@@ -381,21 +384,8 @@ fn sum_of_panels<L: Lanes>(l: L, panels: &[&[Line]; PANELS], i: usize, at: usize
     sum
 }
 
-/// `to` plus the sum of the lines, which is formed by itself: so what several tiles give does not depend on whether each
-/// has a gradient of its own.
 #[inline(always)]
-fn add_all<L: Lanes>(l: L, lines: &[Line; LINE], to: &mut Line) {
-    for at in (0..LINE).step_by(L::WIDTH) {
-        let mut sum = l.splat(0.0);
-        for line in lines {
-            sum = l.add(sum, l.load(&line.0[at..]));
-        }
-        l.store(l.add(l.load(&to.0[at..]), sum), &mut to.0[at..]);
-    }
-}
-
-#[inline(always)]
-fn add_line<L: Lanes>(l: L, from: &Line, to: &mut Line) {
+pub(super) fn add_line<L: Lanes>(l: L, from: &Line, to: &mut Line) {
     for at in (0..LINE).step_by(L::WIDTH) {
         l.store(l.add(l.load(&to.0[at..]), l.load(&from.0[at..])), &mut to.0[at..]);
     }

@@ -27,6 +27,7 @@ mod net_tests;
 mod permutation;
 mod residual;
 mod soft_tail;
+mod sparse;
 mod spline;
 mod split;
 #[cfg(test)]

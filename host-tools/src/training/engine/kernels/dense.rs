@@ -5,6 +5,7 @@ use super::super::matrix::{
     add_sums, add_turned_sums, input_gradient, narrow_weights, outputs, turn, wide_weights, DenseRef, Shape,
     AT_ONCE,
 };
+use super::super::sparse::{is_worth_it, skipping_weights};
 use super::TILE;
 
 /// See `Kernels`.
@@ -78,6 +79,9 @@ impl<L: Lanes> DenseKernels for L {
                         add_turned_sums(l, turned, &mut db[first..]);
                     }
                     return;
+                }
+                if is_worth_it(l, shape, x) {
+                    return skipping_weights(l, shape, x, delta, dw, db, turned);
                 }
                 turn(l, x, inputs, 0, turned);
                 wide_weights(l, shape, delta, turned, dw);

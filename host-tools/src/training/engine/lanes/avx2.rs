@@ -23,6 +23,7 @@ impl Lanes for Avx2 {
     const WIDTH: usize = 8;
     const VECTORS: usize = 2;
     const ROWS: usize = 4;
+    const SKIPS: bool = true;
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -94,6 +95,11 @@ impl Lanes for Avx2 {
     fn select_gt(self, a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
         // SAFETY: `self` proves AVX.
         unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_GT_OQ>(a, b)) }
+    }
+    #[inline(always)]
+    fn live(self, a: __m256) -> u32 {
+        // SAFETY: `self` proves AVX.
+        unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(a, _mm256_setzero_ps())) as u32 }
     }
     #[inline(always)]
     fn round(self, a: __m256) -> __m256 {

@@ -24,7 +24,7 @@ pub(crate) use line::{floats, floats_mut, Line, LINE};
 #[cfg(target_arch = "aarch64")]
 pub(crate) use neon::Neon;
 pub(crate) use portable::Portable;
-pub(crate) use product::{multiply, Elements, Vectors};
+pub(crate) use product::{multiply, multiply_live, Elements, Samples, Vectors};
 
 /// Arithmetic on vectors of `WIDTH` f32, and the shape of the matrix kernels that suits them.
 ///
@@ -41,6 +41,8 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     /// Rows of a block that wide: enough accumulators to hide the latency of the multiply-add, and no more than there
     /// are registers.
     const ROWS: usize;
+    /// Whether a weight gradient that skips zeros has been measured to be faster where many inputs are zero.
+    const SKIPS: bool = false;
 
     /// Runs `f` compiled with this lane type's instructions; `f` must be `#[inline(always)]`.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
@@ -74,6 +76,13 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// `yes` where `a > b`, else `no`.
     fn select_gt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+    /// Bit `i` is set where element `i` is not zero.
+    #[inline(always)]
+    fn live(self, a: Self::V) -> u32 {
+        let mut line = Line::ZERO;
+        self.store(a, &mut line.0);
+        line.0.iter().enumerate().fold(0, |live, (i, &v)| live | (u32::from(v != 0.0) << i))
+    }
     /// Nearest integer, ties to even; `|a| < 2^22`.
     fn round(self, a: Self::V) -> Self::V;
     /// `2^k` for integral `k` in -126..=127.

@@ -95,3 +95,61 @@ pub(crate) fn multiply<L: Lanes, const R: usize, const C: usize>(
         }
     }
 }
+
+/// The samples of one row of a tile as elements, a step per sample: panels of [`LINE`] samples, `panel` values apart.
+// Checked once: all of these elements lie within `values`.
+#[derive(Clone, Copy)]
+pub(crate) struct Samples<'a> {
+    values: &'a [f32],
+    panel: usize,
+}
+
+/// Steps of [`Samples`].
+const SAMPLES: usize = u64::BITS as usize;
+
+impl<'a> Samples<'a> {
+    /// Panics if an element lies outside `values`.
+    #[inline(always)]
+    pub(crate) fn new(values: &'a [f32], panel: usize) -> Self {
+        let last = (SAMPLES / LINE - 1).saturating_mul(panel).saturating_add(LINE);
+        assert!(last <= values.len(), "samples beyond their tile");
+        Self { values, panel }
+    }
+
+    /// Bit `k` is set where element `k` is not zero.
+    #[inline(always)]
+    pub(crate) fn live<L: Lanes>(self, l: L) -> u64 {
+        let mut live = 0;
+        for k in (0..SAMPLES).step_by(L::WIDTH) {
+            let at = k / LINE * self.panel + k % LINE;
+            live |= u64::from(l.live(l.load(&self.values[at..]))) << k;
+        }
+        live
+    }
+}
+
+/// `sums[c] += a(k) b(k, c)` for the steps `k` whose bit in `live` is set, in their order.
+///
+/// Panics if `b` has not a step per sample, or vectors of other lanes.
+#[inline(always)]
+pub(crate) fn multiply_live<L: Lanes, const C: usize>(
+    l: L,
+    sums: &mut [L::V; C],
+    a: Samples<'_>,
+    b: Vectors<'_, C>,
+    mut live: u64,
+) {
+    assert!(b.steps == SAMPLES && b.width == L::WIDTH, "other matrices");
+    while live != 0 {
+        let k = live.trailing_zeros() as usize;
+        live &= live - 1;
+        // SAFETY: a bit's number `k` is less than `SAMPLES`, for which `Samples::new` checked the farthest element.
+        let element = l.splat(unsafe { *a.values.get_unchecked(k / LINE * a.panel + k % LINE) });
+        for (sum, at) in sums.iter_mut().zip(b.at) {
+            let from = at + k * LINE;
+            // SAFETY: `k` is less than the steps, so `Vectors::new` found the end of this vector to be within the slice.
+            let vector = l.load(unsafe { b.values.get_unchecked(from..from + L::WIDTH) });
+            *sum = l.mul_add(element, vector, *sum);
+        }
+    }
+}
