@@ -82,6 +82,7 @@ impl TileTransform for TileActNorm {
         values: &mut [Line],
         log_det: &mut [Line; PANELS],
         kept: &mut [Line],
+        _: &mut [Line],
     ) {
         let (log_scale, shift) = parameters.split_at(self.lines());
         let (scale, kept) = kept.split_at_mut(self.lines());

@@ -16,7 +16,7 @@ pub(crate) trait TileConditioner: Send + Sync {
     /// Where in `kept` the outputs begin.
     fn outputs_at(&self) -> usize;
 
-    /// Lines of scratch that `backward` needs.
+    /// Lines of scratch that `forward` and `backward` need.
     fn scratch(&self) -> usize;
 
     /// Whether `backward` adds at most once to each place of the gradient.
@@ -32,7 +32,14 @@ pub(crate) trait TileConditioner: Send + Sync {
     fn export(&self, parameters: &[Line]) -> flow::Conditioner;
 
     /// Runs `x` through the net; the outputs go to the end of `kept`.
-    fn forward(&self, k: &dyn Kernels, parameters: &[Line], x: &[Line], kept: &mut [Line]);
+    fn forward(
+        &self,
+        k: &dyn Kernels,
+        parameters: &[Line],
+        x: &[Line],
+        kept: &mut [Line],
+        scratch: &mut [Line],
+    );
 
     /// From the gradient of the outputs, which has replaced them in `kept`, to the gradient of the parameters
     /// (added to `gradient`) and of `x` (returned, in `scratch`).

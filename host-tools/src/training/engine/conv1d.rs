@@ -169,7 +169,7 @@ impl TileConditioner for TileConv1d {
     }
 
     fn scratch(&self) -> usize {
-        let turned = self.layers.iter().map(|l| l.dense.shape.turned()).max().unwrap_or(0);
+        let turned = self.layers.iter().map(|l| l.dense.shape.scratch()).max().unwrap_or(0);
         2 * self.widest() + 2 * self.window() + turned
     }
 
@@ -210,7 +210,7 @@ impl TileConditioner for TileConv1d {
         })
     }
 
-    fn forward(&self, k: &dyn Kernels, parameters: &[Line], x: &[Line], kept: &mut [Line]) {
+    fn forward(&self, k: &dyn Kernels, parameters: &[Line], x: &[Line], kept: &mut [Line], _: &mut [Line]) {
         let first = self.layers[0].channels;
         let (mut steps, rest) = kept.split_at_mut(self.steps(first));
         let (window, mut rest) = rest.split_at_mut(self.window());
@@ -229,7 +229,7 @@ impl TileConditioner for TileConv1d {
             rest = tail;
             for (t, out) in out.chunks_exact_mut(width * PANELS).enumerate() {
                 self.gather(layer, steps, t, window);
-                k.dense(layer.dense.of(parameters), window, out, false);
+                k.dense(layer.dense.of(parameters), window, out, false, &mut []);
             }
             if i + 1 < self.layers.len() {
                 let (slopes, tail) = rest.split_at_mut(out.len());

@@ -103,6 +103,7 @@ impl TileTransform for TileCoupling {
         values: &mut [Line],
         log_det: &mut [Line; PANELS],
         kept: &mut [Line],
+        scratch: &mut [Line],
     ) {
         let (given, moved) = (self.given.len(), self.moved.len());
         let (inputs, rest) = kept.split_at_mut(given * PANELS);
@@ -118,7 +119,7 @@ impl TileTransform for TileCoupling {
                 at += run;
             }
         }
-        self.net.forward(k, parameters, inputs, net);
+        self.net.forward(k, parameters, inputs, net, scratch);
         let width = self.map.outputs(moved);
         let mut outputs = net[self.net.outputs_at()..].chunks_exact_mut(width);
         let kept_width = self.map.kept(moved);

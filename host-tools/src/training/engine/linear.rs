@@ -75,7 +75,7 @@ impl TileTransform for TileLinear {
         2 * self.matrix() + self.vector() + 3 * self.panels()
     }
     fn scratch(&self) -> usize {
-        2 * self.panels() + self.matrix() + self.vector() + self.shape().turned()
+        2 * self.panels() + self.matrix() + self.vector() + self.shape().scratch()
     }
     fn initialize(&self, parameters: &mut [Line], _: &mut Random) {
         parameters.fill(Line::ZERO);
@@ -104,6 +104,7 @@ impl TileTransform for TileLinear {
         values: &mut [Line],
         log_det: &mut [Line; PANELS],
         kept: &mut [Line],
+        _: &mut [Line],
     ) {
         let (matrices, shift) = parameters.split_at(2 * self.matrix());
         let (own, rest) = kept.split_at_mut(2 * self.matrix());
@@ -129,8 +130,8 @@ impl TileTransform for TileLinear {
         let (y, z) = rest.split_at_mut(self.panels());
         self.gather(values, x);
         let [upper, lower] = layers(self.shape(), [upper, lower], shift, zero);
-        k.dense(upper, x, y, false);
-        k.dense(lower, y, z, false);
+        k.dense(upper, x, y, false, &mut []);
+        k.dense(lower, y, z, false, &mut []);
         self.scatter(z, values);
     }
 
@@ -156,7 +157,7 @@ impl TileTransform for TileLinear {
         let (next, rest) = rest.split_at_mut(self.panels());
         let (full, rest) = rest.split_at_mut(self.matrix());
         let (unused, rest) = rest.split_at_mut(self.vector());
-        let turned = &mut rest[..self.shape().turned()];
+        let turned = &mut rest[..self.shape().scratch()];
         let (lower_gradient, rest) = gradient.split_at_mut(self.matrix());
         let (upper_gradient, shift_gradient) = rest.split_at_mut(self.matrix());
 

@@ -48,6 +48,7 @@ impl TileTransform for TileLogit {
         values: &mut [Line],
         log_det: &mut [Line; PANELS],
         kept: &mut [Line],
+        _: &mut [Line],
     ) {
         let Some(edge) = <Float>::logit_edge(self.margin) else { return };
         let panels = values.chunks_exact_mut(self.stride).zip(kept.chunks_exact_mut(self.active));

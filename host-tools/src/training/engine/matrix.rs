@@ -26,9 +26,10 @@ impl Shape {
         self.inputs.div_ceil(LINE)
     }
 
-    /// Lines of scratch for the weight gradient.
-    pub(crate) fn turned(self) -> usize {
-        TILE * if self.is_narrow() { AT_ONCE } else { self.stride().max(sparse::STRETCH) }
+    /// Lines of scratch for the outputs and for the weight gradient.
+    pub(crate) fn scratch(self) -> usize {
+        let turned = TILE * if self.is_narrow() { AT_ONCE } else { self.stride() };
+        turned.max(sparse::scratch(self))
     }
 
     /// Whether vectors of inputs would be half empty: then the weight gradient has vectors of outputs.

@@ -60,7 +60,7 @@ impl TileConditioner for TileMlp {
     }
 
     fn scratch(&self) -> usize {
-        let turned = self.layers.iter().map(|l| l.shape.turned()).max().unwrap_or(0);
+        let turned = self.layers.iter().map(|l| l.shape.scratch()).max().unwrap_or(0);
         2 * self.widest() + turned
     }
 
@@ -78,7 +78,14 @@ impl TileConditioner for TileMlp {
         Conditioner::Mlp(Mlp { activation: self.activation, layers })
     }
 
-    fn forward(&self, k: &dyn Kernels, parameters: &[Line], x: &[Line], kept: &mut [Line]) {
+    fn forward(
+        &self,
+        k: &dyn Kernels,
+        parameters: &[Line],
+        x: &[Line],
+        kept: &mut [Line],
+        scratch: &mut [Line],
+    ) {
         let (mut rest, mut x) = (kept, x);
         for (i, layer) in self.layers.iter().enumerate() {
             let (outputs, slopes) = self.kept_of(i);
@@ -86,7 +93,7 @@ impl TileConditioner for TileMlp {
             let (slopes, tail) = tail.split_at_mut(slopes);
             rest = tail;
             let relu = self.activation == Activation::Relu && i + 1 < self.layers.len();
-            k.dense(layer.of(parameters), x, out, relu);
+            k.dense(layer.of(parameters), x, out, relu, scratch);
             if !slopes.is_empty() {
                 k.activate(self.activation, out, slopes);
             }

@@ -314,7 +314,7 @@ impl Engine {
         count: usize,
         noise: Option<(Rows<'_>, usize)>,
     ) -> [Line; PANELS] {
-        let Workspace { values, kept, .. } = workspace;
+        let Workspace { values, kept, scratch, .. } = workspace;
         let mut log_det = [Line::ZERO; PANELS];
         let (mut rest, mut kept) = (parameters, kept.as_mut_slice());
         for (at, t) in self.transforms[..count].iter().enumerate() {
@@ -323,7 +323,7 @@ impl Engine {
             }
             let (own, tail) = rest.split_at(t.parameters());
             let (kept_own, kept_tail) = kept.split_at_mut(t.kept());
-            t.forward(self.kernels.as_ref(), own, values, &mut log_det, kept_own);
+            t.forward(self.kernels.as_ref(), own, values, &mut log_det, kept_own, scratch);
             (rest, kept) = (tail, kept_tail);
         }
         log_det

@@ -171,7 +171,8 @@ fn nets_start_with_the_given_outputs() {
             net.initialize(&mut parameters, &mut Random::new(3, 3), &outputs);
             let x = vec![Line([0.8; LINE]); PANELS * (6 + CONTEXTS)];
             let mut kept = vec![Line([f32::NAN; LINE]); net.kept()];
-            net.forward(kernels::best().as_ref(), &parameters, &x, &mut kept);
+            let mut scratch = vec![Line([f32::NAN; LINE]); net.scratch()];
+            net.forward(kernels::best().as_ref(), &parameters, &x, &mut kept, &mut scratch);
             let found = &kept[net.outputs_at()..];
             assert_eq!(found.len(), PANELS * outputs.len(), "{name}");
             for (i, line) in found.iter().enumerate() {

@@ -42,6 +42,7 @@ impl TileTransform for TilePermutation {
         values: &mut [Line],
         _: &mut [Line; PANELS],
         kept: &mut [Line],
+        _: &mut [Line],
     ) {
         for values in values.chunks_exact_mut(self.stride) {
             kept.copy_from_slice(&values[..self.order.len()]);

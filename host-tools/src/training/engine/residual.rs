@@ -60,7 +60,7 @@ impl TileConditioner for TileResidual {
 
     fn scratch(&self) -> usize {
         let inner = self.trunk().max(self.initial.shape.inputs * PANELS);
-        self.trunk() + 2 * inner + self.initial.shape.turned().max(self.last.shape.turned())
+        self.trunk() + 2 * inner + self.initial.shape.scratch().max(self.last.shape.scratch())
     }
 
     fn initialize(&self, parameters: &mut [Line], random: &mut Random, outputs: &[f32]) {
@@ -86,11 +86,18 @@ impl TileConditioner for TileResidual {
         })
     }
 
-    fn forward(&self, k: &dyn Kernels, parameters: &[Line], x: &[Line], kept: &mut [Line]) {
+    fn forward(
+        &self,
+        k: &dyn Kernels,
+        parameters: &[Line],
+        x: &[Line],
+        kept: &mut [Line],
+        scratch: &mut [Line],
+    ) {
         let size = self.trunk();
         let (trunk, rest) = kept.split_at_mut(size);
         let (added, mut rest) = rest.split_at_mut(size);
-        k.dense(self.initial.of(parameters), x, trunk, false);
+        k.dense(self.initial.of(parameters), x, trunk, false, scratch);
         for [first, second] in &self.blocks {
             let (own, tail) = rest.split_at_mut(4 * size);
             rest = tail;
@@ -99,12 +106,12 @@ impl TileConditioner for TileResidual {
             let (hidden, hidden_slopes) = inner.split_at_mut(size);
             gated.copy_from_slice(trunk);
             k.activate(self.activation, gated, gate_slopes);
-            k.dense(first.of(parameters), gated, hidden, false);
+            k.dense(first.of(parameters), gated, hidden, false, scratch);
             k.activate(self.activation, hidden, hidden_slopes);
-            k.dense(second.of(parameters), hidden, added, false);
+            k.dense(second.of(parameters), hidden, added, false, scratch);
             k.add(added, trunk);
         }
-        k.dense(self.last.of(parameters), trunk, rest, false);
+        k.dense(self.last.of(parameters), trunk, rest, false, scratch);
     }
 
     fn backward<'s>(

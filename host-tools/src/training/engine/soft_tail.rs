@@ -44,6 +44,7 @@ impl TileTransform for TileSoftTail {
         values: &mut [Line],
         log_det: &mut [Line; PANELS],
         kept: &mut [Line],
+        _: &mut [Line],
     ) {
         let panels = values.chunks_exact_mut(self.stride).zip(kept.chunks_exact_mut(self.active));
         for ((values, kept), log_det) in panels.zip(log_det) {

@@ -28,7 +28,16 @@ impl TileTransform for TileSplit {
         flow::Transform::Split(flow::Split { keep: self.keep })
     }
 
-    fn forward(&self, _: &dyn Kernels, _: &[Line], _: &mut [Line], _: &mut [Line; PANELS], _: &mut [Line]) {}
+    fn forward(
+        &self,
+        _: &dyn Kernels,
+        _: &[Line],
+        _: &mut [Line],
+        _: &mut [Line; PANELS],
+        _: &mut [Line],
+        _: &mut [Line],
+    ) {
+    }
 
     fn backward(
         &self,

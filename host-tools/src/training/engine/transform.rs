@@ -16,7 +16,7 @@ pub(crate) trait TileTransform: Send + Sync {
     /// Lines that `forward` leaves for `backward`.
     fn kept(&self) -> usize;
 
-    /// Lines of scratch that `backward` needs.
+    /// Lines of scratch that `forward` and `backward` need.
     fn scratch(&self) -> usize;
 
     /// Whether `backward` adds at most once to each place of the gradient.
@@ -46,6 +46,7 @@ pub(crate) trait TileTransform: Send + Sync {
         values: &mut [Line],
         log_det: &mut [Line; PANELS],
         kept: &mut [Line],
+        scratch: &mut [Line],
     );
 
     /// Replaces `slope`, the gradient of the loss with respect to the images, by that with respect to the

@@ -24,7 +24,7 @@ pub(crate) use line::{floats, floats_mut, Line, LINE};
 #[cfg(target_arch = "aarch64")]
 pub(crate) use neon::Neon;
 pub(crate) use portable::Portable;
-pub(crate) use product::{multiply, multiply_live, Elements, Samples, Vectors};
+pub(crate) use product::{multiply, multiply_live, Elements, Row, Vectors};
 
 /// Arithmetic on vectors of `WIDTH` f32, and the shape of the matrix kernels that suits them.
 ///
@@ -41,7 +41,7 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     /// Rows of a block that wide: enough accumulators to hide the latency of the multiply-add, and no more than there
     /// are registers.
     const ROWS: usize;
-    /// Whether a weight gradient that skips zeros has been measured to be faster where many inputs are zero.
+    /// Whether products that skip zeros have been measured to be faster where most inputs are zero.
     const SKIPS: bool = false;
 
     /// Runs `f` compiled with this lane type's instructions; `f` must be `#[inline(always)]`.
