@@ -179,7 +179,7 @@ fn multiply_rows<L: Lanes>(
     let mut first = 0;
     macro_rules! columns {
         ($($C:literal)*) => {$(
-            while first + $C <= vectors {
+            while vectors - first >= $C {
                 multiply_columns::<L, $C>(l, rows, turned, start, first, product);
                 first += $C;
             }
