@@ -3,7 +3,7 @@
 //!
 //! Products have a row of inputs for left matrix and vectors of outputs for right one, where [`super::matrix`] has rows of
 //! outputs and vectors of samples or inputs: all that a zero would be multiplied with is passed by at once. What is added
-//! is added in the same order, so that the results are the same, bit for bit.
+//! is added in the same order, so that for finite operands the results are the same, bit for bit.
 
 use super::kernels::{PANELS, TILE};
 use super::lanes::{floats, multiply_live, Lanes, Line, Row, Vectors, LINE};
