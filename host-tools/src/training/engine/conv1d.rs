@@ -210,7 +210,14 @@ impl TileConditioner for TileConv1d {
         })
     }
 
-    fn forward(&self, k: &dyn Kernels, parameters: &[Line], x: &[Line], kept: &mut [Line], _: &mut [Line]) {
+    fn forward(
+        &self,
+        k: &dyn Kernels,
+        parameters: &[Line],
+        x: &[Line],
+        kept: &mut [Line],
+        scratch: &mut [Line],
+    ) {
         let first = self.layers[0].channels;
         let (mut steps, rest) = kept.split_at_mut(self.steps(first));
         let (window, mut rest) = rest.split_at_mut(self.window());
@@ -229,7 +236,7 @@ impl TileConditioner for TileConv1d {
             rest = tail;
             for (t, out) in out.chunks_exact_mut(width * PANELS).enumerate() {
                 self.gather(layer, steps, t, window);
-                k.dense(layer.dense.of(parameters), window, out, false, &mut []);
+                k.dense(layer.dense.of(parameters), window, out, false, scratch);
             }
             if i + 1 < self.layers.len() {
                 let (slopes, tail) = rest.split_at_mut(out.len());

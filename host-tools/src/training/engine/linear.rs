@@ -104,7 +104,7 @@ impl TileTransform for TileLinear {
         values: &mut [Line],
         log_det: &mut [Line; PANELS],
         kept: &mut [Line],
-        _: &mut [Line],
+        scratch: &mut [Line],
     ) {
         let (matrices, shift) = parameters.split_at(2 * self.matrix());
         let (own, rest) = kept.split_at_mut(2 * self.matrix());
@@ -130,8 +130,8 @@ impl TileTransform for TileLinear {
         let (y, z) = rest.split_at_mut(self.panels());
         self.gather(values, x);
         let [upper, lower] = layers(self.shape(), [upper, lower], shift, zero);
-        k.dense(upper, x, y, false, &mut []);
-        k.dense(lower, y, z, false, &mut []);
+        k.dense(upper, x, y, false, scratch);
+        k.dense(lower, y, z, false, scratch);
         self.scatter(z, values);
     }
 

@@ -10,8 +10,7 @@ use super::TILE;
 
 /// See `Kernels`.
 pub(crate) trait DenseKernels: Send + Sync {
-    /// `out = W x + b`, then ReLU if `relu`, for each panel. With scratch of [`Shape::scratch`] lines instead of none, most
-    /// inputs may be zero for less.
+    /// `out = W x + b`, then ReLU if `relu`, for each panel, with scratch of [`Shape::scratch`] lines.
     fn dense(&self, net: DenseRef<'_>, x: &[Line], out: &mut [Line], relu: bool, scratch: &mut [Line]);
 
     /// `dx = W^T delta`, zero where `gate <= 0` (the ReLU of the layer before).
@@ -35,7 +34,7 @@ impl<L: Lanes> DenseKernels for L {
         l.vectorize(
             #[inline(always)]
             || {
-                if !scratch.is_empty() && sparse::is_sparse(l, net.shape, x) {
+                if sparse::is_sparse(l, net.shape, x) {
                     sparse::outputs(l, net, x, out, relu, scratch);
                 } else if L::VECTORS == 2 {
                     outputs::<L, 2>(l, net, x, out, relu);
